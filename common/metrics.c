@@ -1,0 +1,162 @@
+/* See metrics.h. Values are doubles kept as bits in atomics; an update is one compare-and-swap loop. */
+#include "common/metrics.h"
+
+#include <math.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+
+#define BOUNDS_MAX 24
+
+enum metric_kind { METRIC_COUNTER, METRIC_GAUGE, METRIC_HISTOGRAM };
+
+struct metric {
+    enum metric_kind kind;
+    const char *name, *help, *label, *label_value;
+    const double *bounds;
+    size_t bound_count;
+    _Atomic uint64_t value; /* bits of a double: the value, or the sum of a histogram */
+    _Atomic uint64_t buckets[BOUNDS_MAX + 1];
+};
+
+struct metrics {
+    const char *prefix;
+    atomic_size_t count;
+    struct metric *all[METRICS_MAX];
+    struct metric spare;
+};
+
+struct metrics *metrics_create(const char *prefix)
+{
+    struct metrics *metrics = calloc(1, sizeof *metrics);
+    if (metrics)
+        metrics->prefix = prefix;
+    return metrics;
+}
+
+void metrics_destroy(struct metrics *metrics)
+{
+    if (!metrics)
+        return;
+    for (size_t i = 0; i < metrics->count; i++)
+        free(metrics->all[i]);
+    free(metrics);
+}
+
+static struct metric *add(struct metrics *metrics, enum metric_kind kind, const char *name, const char *help)
+{
+    size_t at = atomic_load_explicit(&metrics->count, memory_order_relaxed);
+    struct metric *metric = at < METRICS_MAX ? calloc(1, sizeof *metric) : NULL;
+    if (!metric)
+        return &metrics->spare;
+    metric->kind = kind;
+    metric->name = name;
+    metric->help = help;
+    metrics->all[at] = metric;
+    atomic_store_explicit(&metrics->count, at + 1, memory_order_release);
+    return metric;
+}
+
+static struct metric *add_labelled(struct metrics *metrics, enum metric_kind kind, const char *name, const char *help,
+                                   const char *label, const char *value)
+{
+    struct metric *metric = add(metrics, kind, name, help);
+    metric->label = label;
+    metric->label_value = value;
+    return metric;
+}
+
+struct metric *metrics_counter(struct metrics *metrics, const char *name, const char *help, const char *label, const char *value)
+{
+    return add_labelled(metrics, METRIC_COUNTER, name, help, label, value);
+}
+
+struct metric *metrics_gauge(struct metrics *metrics, const char *name, const char *help, const char *label, const char *value)
+{
+    return add_labelled(metrics, METRIC_GAUGE, name, help, label, value);
+}
+
+struct metric *metrics_histogram(struct metrics *metrics, const char *name, const char *help, const double *bounds, size_t count)
+{
+    struct metric *metric = add(metrics, METRIC_HISTOGRAM, name, help);
+    metric->bounds = bounds;
+    metric->bound_count = FS_MIN(count, (size_t)BOUNDS_MAX);
+    return metric;
+}
+
+static double from_bits(uint64_t bits)
+{
+    double value;
+    memcpy(&value, &bits, sizeof value);
+    return value;
+}
+
+static uint64_t to_bits(double value)
+{
+    uint64_t bits;
+    memcpy(&bits, &value, sizeof bits);
+    return bits;
+}
+
+void metric_add(struct metric *metric, double amount)
+{
+    uint64_t old = atomic_load_explicit(&metric->value, memory_order_relaxed);
+    while (!atomic_compare_exchange_weak_explicit(&metric->value, &old, to_bits(from_bits(old) + amount),
+                                                  memory_order_relaxed, memory_order_relaxed))
+        ;
+}
+
+void metric_set(struct metric *metric, double value)
+{
+    atomic_store_explicit(&metric->value, to_bits(value), memory_order_relaxed);
+}
+
+void metric_observe(struct metric *metric, double value)
+{
+    size_t bucket = 0;
+    while (bucket < metric->bound_count && value > metric->bounds[bucket])
+        bucket++;
+    atomic_fetch_add_explicit(&metric->buckets[bucket], 1, memory_order_relaxed);
+    metric_add(metric, value);
+}
+
+double metric_value(const struct metric *metric)
+{
+    return from_bits(atomic_load_explicit(&metric->value, memory_order_relaxed));
+}
+
+static void render_histogram(const struct metrics *metrics, const struct metric *metric, struct buffer *out)
+{
+    uint64_t total = 0;
+    for (size_t i = 0; i <= metric->bound_count; i++) {
+        total += atomic_load_explicit(&metric->buckets[i], memory_order_relaxed);
+        if (i < metric->bound_count)
+            buffer_printf(out, "%s%s_bucket{le=\"%g\"} %llu\n", metrics->prefix, metric->name, metric->bounds[i],
+                          (unsigned long long)total);
+        else
+            buffer_printf(out, "%s%s_bucket{le=\"+Inf\"} %llu\n", metrics->prefix, metric->name,
+                          (unsigned long long)total);
+    }
+    buffer_printf(out, "%s%s_sum %.17g\n%s%s_count %llu\n", metrics->prefix, metric->name, metric_value(metric),
+                  metrics->prefix, metric->name, (unsigned long long)total);
+}
+
+void metrics_render(const struct metrics *metrics, struct buffer *out)
+{
+    static const char *const kinds[] = {"counter", "gauge", "histogram"};
+    size_t count = atomic_load_explicit(&metrics->count, memory_order_acquire);
+    const char *last = "";
+    for (size_t i = 0; i < count; i++) {
+        const struct metric *metric = metrics->all[i];
+        if (strcmp(last, metric->name) != 0) /* labelled ones are registered one after the other */
+            buffer_printf(out, "# HELP %s%s %s\n# TYPE %s%s %s\n", metrics->prefix, metric->name, metric->help,
+                          metrics->prefix, metric->name, kinds[metric->kind]);
+        last = metric->name;
+        if (metric->kind == METRIC_HISTOGRAM)
+            render_histogram(metrics, metric, out);
+        else if (metric->label)
+            buffer_printf(out, "%s%s{%s=\"%s\"} %.17g\n", metrics->prefix, metric->name, metric->label,
+                          metric->label_value, metric_value(metric));
+        else
+            buffer_printf(out, "%s%s %.17g\n", metrics->prefix, metric->name, metric_value(metric));
+    }
+}
