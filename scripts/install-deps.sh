@@ -1,0 +1,194 @@
+#!/bin/bash
+# Installs from Debian's packages what building, testing or the demo needs and the machine lacks.
+#
+#   scripts/install-deps.sh [--list | --check] GROUP...      groups: build test demo lint
+#
+# Says what is missing and why before anything is installed. As root it installs; otherwise it prints the exact line
+# to run and exits 1. --check installs nothing (exit 1 when something is missing), --list prints the table.
+# Asks nothing, so it works without a terminal. Debian 12 and 13 name some packages differently: alternatives are
+# written a|b, any installed one will do, else the first that the package lists offer is installed.
+# Services that come with a package are not started: the tests and the demo start their own on free ports.
+set -u
+export DEBIAN_FRONTEND=noninteractive LC_ALL=C
+
+table='
+build gcc                        C17 compiler
+build libc6-dev                  C library headers
+build cmake                      build system
+build ninja-build                what CMake drives
+build make                       the Makefile that ties it together
+build pkg-config|pkgconf         finds the libraries below
+build librdkafka-dev             Kafka client
+build libavro-dev                Avro: schemas, and values written with another version of one
+build libopenblas-dev            matrix products of the LSTM
+build libhiredis-dev             Redis client
+build libinih-dev                configuration files
+build libmicrohttpd-dev          /metrics, /healthz, /readyz
+build libjansson-dev             JSON
+build libuv1-dev                 event loop of the agent and the gateway
+build libssl-dev                 hashes, random numbers
+test  libcmocka-dev              unit tests
+test  clang                      second compiler, and the fuzzers
+test  libclang-rt-dev|libclang-rt-14-dev|libclang-rt-19-dev      sanitizer runtime of clang
+test  redis-server               real Redis for the end-to-end tests
+test  default-jre-headless|openjdk-17-jre-headless|openjdk-21-jre-headless   runs the real Kafka broker of the tests
+test  maven                      fetches that broker
+test  ca-certificates            certificates for fetching
+test  python3                    end-to-end tests are written in Python
+test  python3-venv               keeps their libraries apart from the system
+test  iproute2                   network namespaces and traffic control
+test  procps                     process lists
+test  qemu-system-x86            a machine with cgroup v2, whatever this one has
+test  busybox-static|busybox     the programs inside that machine
+test  cpio                       its file system
+test  xz-utils                   a real program that runs out of memory
+demo  xz-utils                   a program of the demo
+demo  python3                    a program of the demo
+demo  perl-base|perl             a program of the demo
+demo  gawk                       a program of the demo
+demo  jq                         a program of the demo
+demo  sqlite3                    a program of the demo
+demo  gcc                        a program of the demo
+demo  redis-server               holds the allocations
+demo  iproute2                   network namespaces of the network case
+lint  git                        lists the files
+lint  clang-format               formatting
+lint  clang-tidy                 static analysis
+'
+
+usage() {
+    sed -n '2,10s/^# \{0,1\}//p' "$0"
+    exit "$1"
+}
+
+say() {
+    printf 'install-deps: %s\n' "$*"
+}
+
+die() {
+    printf 'install-deps: %s\n' "$*" >&2
+    exit 1
+}
+
+is_installed() {
+    [ "$(dpkg-query -W -f='${db:Status-Status}' "$1" 2>/dev/null)" = installed ]
+}
+
+has_candidate() {
+    apt-cache policy "$1" 2>/dev/null | grep -q '^  Candidate: [^(]'
+}
+
+# any_installed 'a|b': true when one alternative is there.
+any_installed() {
+    local package
+    for package in ${1//|/ }; do
+        is_installed "$package" && return 0
+    done
+    return 1
+}
+
+# choose 'a|b': prints the alternative to install; fails when the package lists offer none.
+choose() {
+    local package
+    for package in ${1//|/ }; do
+        has_candidate "$package" && printf '%s\n' "$package" && return 0
+    done
+    return 1
+}
+
+mode=install
+groups=
+for argument in "$@"; do
+    case $argument in
+    --list) mode=list ;;
+    --check) mode=check ;;
+    -h | --help) usage 0 ;;
+    build | test | demo | lint) groups="$groups $argument" ;;
+    *) usage 2 >&2 ;;
+    esac
+done
+[ -n "$groups" ] || [ "$mode" = list ] || usage 2 >&2
+
+if [ "$mode" = list ]; then
+    printf '%s' "$table" | sed '/^$/d'
+    exit 0
+fi
+command -v dpkg-query >/dev/null && command -v apt-get >/dev/null ||
+    die 'this is not a Debian system; install what --list shows by your own means'
+
+missing=()
+whys=()
+while read -r group alternatives why; do
+    case " $groups " in *" ${group:-none} "*) ;; *) continue ;; esac
+    any_installed "$alternatives" && continue
+    case " ${missing[*]-} " in *" $alternatives "*) continue ;; esac
+    missing+=("$alternatives")
+    whys+=("$why ($group)")
+done <<<"$table"
+
+if [ ${#missing[@]} -eq 0 ]; then
+    say "nothing missing for:$groups"
+    exit 0
+fi
+say "missing for:$groups"
+for i in "${!missing[@]}"; do
+    printf '  %-28s %s\n' "${missing[$i]%%|*}" "${whys[$i]}"
+done
+[ "$mode" = check ] && exit 1
+
+# resolve: fills packages[] with one package per missing line, or fails when the lists know none of its alternatives.
+resolve() {
+    local alternatives package
+    packages=()
+    unknown=
+    for alternatives in "${missing[@]}"; do
+        if package=$(choose "$alternatives"); then
+            packages+=("$package")
+        else
+            unknown="$unknown $alternatives"
+        fi
+    done
+    [ -z "$unknown" ]
+}
+
+if [ "$(id -u)" -ne 0 ]; then
+    resolve || packages=("${missing[@]%%|*}")
+    say 'installing needs root. Run this, then try again:' >&2
+    printf '  sudo apt-get update && sudo apt-get install -y --no-install-recommends %s\n' "${packages[*]}" >&2
+    exit 1
+fi
+
+# Without a policy a package starts its service at once, e.g. a Redis on 6379 that nobody asked for.
+policy=/usr/sbin/policy-rc.d
+if [ ! -e "$policy" ]; then
+    trap 'rm -f "$policy"' EXIT
+    trap 'exit 130' INT TERM HUP
+    printf '#!/bin/sh\nexit 101\n' >"$policy" && chmod 755 "$policy" || die "cannot write $policy"
+fi
+
+updated=
+update_lists() {
+    [ -z "$updated" ] || return 0
+    updated=yes
+    say 'apt-get update'
+    apt-get -o Acquire::Retries=3 -qq update </dev/null || say 'apt-get update failed, going on with the lists at hand'
+}
+
+install_packages() {
+    say "apt-get install ${packages[*]}"
+    apt-get -o Acquire::Retries=3 -o Dpkg::Use-Pty=0 -o DPkg::Lock::Timeout=300 -qq -y --no-install-recommends \
+        install "${packages[@]}" </dev/null >/dev/null
+}
+
+resolve || { update_lists; resolve; } || die "no package found for:$unknown"
+# Lists that are days old name versions that the mirror no longer has: refresh once and try again.
+install_packages || { [ -z "$updated" ] && update_lists && resolve && install_packages; } || die 'apt-get failed'
+
+for alternatives in "${missing[@]}"; do
+    any_installed "$alternatives" || die "$alternatives is still missing after apt-get"
+done
+if [ -d /run/systemd/system ] && [[ " ${packages[*]} " == *" redis-server "* ]]; then
+    say 'redis-server was not started, but systemd will at the next boot; if you do not want that:'
+    say '  systemctl disable redis-server'
+fi
+say 'done'
