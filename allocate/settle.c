@@ -223,7 +223,7 @@ bool settle_raise(const struct msg_allocation *previous, const struct msg_limits
     next->probability = decision->probability;
     next->good_since_raise = 0;
     mark(storage, &marks, decision->cause);
-    (void)snprintf(storage->reason, sizeof storage->reason, "raised while running: %s", decision->reason);
+    (void)snprintf(storage->reason, sizeof storage->reason, "raised while running: %.200s", decision->reason);
     finish(fixed, now_us, marks, storage, next);
     return true;
 }
