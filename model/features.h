@@ -109,6 +109,7 @@ enum feature_rate {
     FEATURE_RATE_PERIODS,
     FEATURE_RATE_PERIODS_SLOW,
     FEATURE_RATE_BRAKE,
+    FEATURE_RATE_PROGRESS, /* of the gauge `progress`, 5 s */
     FEATURE_RATE_COUNT
 };
 
@@ -120,6 +121,7 @@ struct feature_state {
     int64_t cpu_some_us, memory_some_us, memory_full_us, io_some_us, io_full_us, io_stall_us;
     int64_t io_read_bytes, io_write_bytes, net_tx_bytes;
     int64_t page_faults, major_faults, brake_us;
+    double progress;        /* last value of the gauge */
     double memory_rate_max; /* bytes per second, highest 0.3 s rate */
     float rates[FEATURE_RATE_COUNT];
     float weights[3]; /* sum of averaging weights per time constant, 1 once warm */
