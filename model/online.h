@@ -55,8 +55,9 @@ bool online_ready(const struct online_head *head, const char *version);
 void online_apply(const struct online_head *head, const char *version, const float *features,
                   const float logits[ONLINE_CAUSES], float out[ONLINE_CAUSES]);
 
-/* head/calibration arrays of a CodeProfile. -EBADMSG on another format or numbers that are not finite: head is then reset. */
-FS_MUST_CHECK int online_load(struct online_head *head, struct str version, const struct msg_float_array *weights,
+/* head/calibration arrays of a CodeProfile. -EBADMSG on another format or numbers that are not finite: head is then reset,
+ * i.e. it begins anew, so a caller may go on. */
+int online_load(struct online_head *head, struct str version, const struct msg_float_array *weights,
                               const struct msg_float_array *calibration);
 /* Both arrays empty when never fitted. -ENOMEM. */
 FS_MUST_CHECK int online_store(const struct online_head *head, struct arena *arena, struct msg_float_array *weights,

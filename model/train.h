@@ -1,0 +1,51 @@
+/* Truncated back-propagation through time with Adam.
+ * Sources: Werbos 1990 (BPTT), Kingma & Ba 2015 (Adam), Pascanu et al. 2013 (gradient clipping), Koenker & Bassett 1978
+ * (pinball loss). Many sequences are worked side by side; state is carried from window to window of a sequence.
+ * Deterministic from the seed with one BLAS thread. */
+#ifndef FORESTALL_MODEL_TRAIN_H
+#define FORESTALL_MODEL_TRAIN_H
+
+#include "model/network.h"
+
+/* One execution's series; everything borrowed. */
+struct train_sequence {
+    size_t steps;
+    const float *features;    /* [steps][inputs], raw */
+    const float *labels;      /* [steps][NETWORK_CAUSES], 0 or 1 */
+    const float *label_mask;  /* [steps][NETWORK_CAUSES], weight of the label, 0 = not counted */
+    const float *demand;      /* [steps][NETWORK_RESOURCES], ln ratio */
+    const float *demand_mask; /* [steps][NETWORK_RESOURCES] */
+    float weight;             /* of the whole sequence: inverse of its inclusion probability */
+};
+
+struct trainer_options {
+    size_t lanes;         /* sequences side by side */
+    size_t window;        /* steps of one truncated window, T */
+    double learning_rate;
+    double clip;          /* largest norm of the gradient; 0 = none */
+    double demand_weight; /* of the pinball loss beside the cross entropy */
+    double weight_decay;  /* decoupled (AdamW) */
+    uint64_t seed;        /* of the order of sequences */
+};
+
+extern const struct trainer_options trainer_defaults;
+
+struct trainer;
+
+/* Works on the network given (borrowed). NULL when out of memory. */
+struct trainer *trainer_create(struct network *network, const struct trainer_options *options);
+void trainer_destroy(struct trainer *trainer);
+void trainer_set_learning_rate(struct trainer *trainer, double rate);
+/* One pass over all sequences in a new order; returns the mean loss per counted step. */
+double trainer_epoch(struct trainer *trainer, const struct train_sequence *sequences, size_t count);
+/* Mean loss without learning. */
+double trainer_evaluate(struct trainer *trainer, const struct train_sequence *sequences, size_t count);
+
+/* For the gradient check: loss and gradient (borrowed, weight_count numbers in the order of network->weights) of the
+ * first window of the first sequences, one per lane. */
+double trainer_gradient(struct trainer *trainer, const struct train_sequence *sequences, size_t count, const real **gradient);
+
+/* Fills network->mean and ->scale from the features of the sequences (scale 1 / deviation, at most 10). */
+void train_fit_scaling(struct network *network, const struct train_sequence *sequences, size_t count);
+
+#endif
