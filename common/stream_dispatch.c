@@ -1,0 +1,115 @@
+/* The loop that most services want: one handler, one outcome per message, offsets after the effect. */
+#include "common/stream_internal.h"
+
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+
+#include "common/clock.h"
+
+#define RETRY_FIRST_MS 20
+#define RETRY_LONGEST_MS 2000
+
+void stream_set_reason(struct stream *stream, const char *format, ...)
+{
+    va_list arguments;
+    va_start(arguments, format);
+    vsnprintf(stream->quarantine_reason, sizeof stream->quarantine_reason, format, arguments);
+    va_end(arguments);
+}
+
+/* Stops the partition of this message: it comes again after the back-off. */
+static int put_back(struct stream *stream, const struct stream_message *message)
+{
+    struct stream_slot *slot = stream_slot_find(stream, message->topic.data, message->partition);
+    if (!slot)
+        return 0; /* revoked meanwhile: its new owner gets it */
+    int result = stream_pause(stream, message->topic.data, message->partition);
+    if (result < 0)
+        return result;
+    slot->position = message->offset;
+    slot->retry_backoff_ms =
+        slot->retry_backoff_ms == 0 ? RETRY_FIRST_MS : FS_MIN(slot->retry_backoff_ms * 2, RETRY_LONGEST_MS);
+    slot->retry_at_ms = clock_monotonic_ms() + slot->retry_backoff_ms;
+    stream->paused_for_retry++;
+    stream->counters.retried++;
+    return 0;
+}
+
+/* Lets partitions go on whose back-off is over; *next_ms is when the next one's is. */
+static int resume_due(struct stream *stream, int64_t now_ms, int64_t *next_ms)
+{
+    *next_ms = INT64_MAX;
+    for (size_t t = 0; stream->paused_for_retry > 0 && t < stream->topic_count; t++) {
+        const struct stream_topic_entry *topic = &stream->topics[t];
+        for (int32_t p = 0; p < topic->slot_count; p++) {
+            struct stream_slot *slot = &topic->slots[p];
+            if (slot->retry_at_ms == 0)
+                continue;
+            if (slot->retry_at_ms > now_ms) {
+                *next_ms = FS_MIN(*next_ms, slot->retry_at_ms);
+                continue;
+            }
+            slot->retry_at_ms = 0;
+            stream->paused_for_retry--;
+            int result = stream_resume(stream, topic->name, p);
+            if (result < 0)
+                return result;
+        }
+    }
+    return 0;
+}
+
+/* The outcome after quarantining has been tried. */
+static enum stream_outcome settle(struct stream *stream, const struct stream_message *message,
+                                  enum stream_outcome outcome)
+{
+    if (outcome != STREAM_QUARANTINE)
+        return outcome;
+    const char *reason = stream->quarantine_reason[0] ? stream->quarantine_reason : "not valid";
+    int result = stream_quarantine(stream, message, stream->client_id, reason);
+    stream->quarantine_reason[0] = '\0';
+    if (result == 0)
+        return STREAM_DONE;
+    return result == -EAGAIN ? STREAM_RETRY : STREAM_FATAL;
+}
+
+/* 1: done, 0: its partition waits, negative: end. */
+static int handle(struct stream *stream, const struct stream_message *message, stream_handler_fn *handler,
+                  void *context)
+{
+    struct stream_slot *slot = stream_slot_find(stream, message->topic.data, message->partition);
+    if (!slot || slot->retry_at_ms > 0)
+        return 0; /* an earlier message of this partition was put back: this one comes again after it */
+    switch (settle(stream, message, handler(context, message))) {
+    case STREAM_DONE:
+        slot = stream_slot_find(stream, message->topic.data, message->partition); /* handlers may rebalance */
+        if (slot)
+            slot->retry_backoff_ms = 0;
+        return stream_store_offset(stream, message) == -ESTALE ? 0
+                                                               : 1; /* revoked: its new owner repeats it */
+    case STREAM_RETRY:
+        return put_back(stream, message);
+    default:
+        return stream->failure ? stream->failure : -EIO;
+    }
+}
+
+int stream_dispatch(struct stream *stream, stream_handler_fn *handler, void *context, int timeout_ms)
+{
+    int64_t now_ms = clock_monotonic_ms(), next_ms;
+    int result = resume_due(stream, now_ms, &next_ms);
+    if (result < 0)
+        return result;
+    if (next_ms - now_ms < timeout_ms)
+        timeout_ms = (int)(next_ms - now_ms);
+    struct stream_batch batch;
+    int done = 0;
+    result = stream_poll(stream, &batch, timeout_ms);
+    for (size_t i = 0; result >= 0 && i < batch.count; i++) {
+        result = handle(stream, &batch.messages[i], handler, context);
+        done += result > 0;
+    }
+    stream_batch_release(&batch);
+    return result < 0 ? result : done;
+}
