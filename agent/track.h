@@ -1,0 +1,59 @@
+/* What is known of one running attempt so far: series, lifetime peaks, brake stays, names of its own gauges.
+ * Fixed size and without pointers: an agent maps it from a file, so that an agent that was killed loses at
+ * most the sample it was writing. Not for sharing between threads. */
+#ifndef FORESTALL_AGENT_TRACK_H
+#define FORESTALL_AGENT_TRACK_H
+
+#include "agent/cgroup.h"
+#include "agent/series.h"
+
+#define TRACK_BRAKES_MAX 64
+#define TRACK_CUSTOM_NAME_MAX 64
+
+struct track {
+    uint64_t magic; /* with the layout's version and size: another version's file is not read */
+    int64_t started_us, started_monotonic_us;
+    int64_t memory_peak_bytes;
+    int64_t peak_cpu_millicores, peak_io_bps, peak_net_bps; /* over one second */
+    struct msg_limits first_limits, highest_limits;
+    uint32_t raised; /* bit per enum msg_cause: raised while it ran */
+    uint32_t custom_count;
+    char custom_names[SERIES_CUSTOM_MAX][TRACK_CUSTOM_NAME_MAX + 1];
+    double custom_values[SERIES_CUSTOM_MAX];
+    uint32_t custom_set;
+    uint32_t brake_count, brakes_dropped;
+    bool brake_engaged;
+    int64_t brake_us;       /* of the stays that ended */
+    int64_t brake_begun_us; /* monotonic, of the stay that goes on */
+    struct msg_brake_period brakes[TRACK_BRAKES_MAX];
+    int64_t last_decision, last_epoch, last_sequence; /* of the last adjustment applied */
+    struct series_point last;                         /* the newest sample, all zero before the first */
+    struct series series;
+};
+
+/* Begins anew with these limits in force. */
+void track_reset(struct track *track, int64_t started_us, int64_t started_monotonic_us,
+                 const struct msg_limits *limits);
+bool track_valid(const struct track *track);
+/* Maps the file, made with its full size on disk when create (so that a full disk is met here, not in a page
+ * fault). 0; -ENOENT; -EBADMSG another version's or damaged; -ENOSPC and others. Unmap with track_unmap. */
+FS_MUST_CHECK int track_map(int directory_fd, const char *name, bool create, struct track **out);
+void track_unmap(struct track *track);
+
+/* Takes one sample of the kernel's counters: peaks, rates, brake time. The sample becomes track->last; push
+ * says whether it joins the series as well (a sample out of the 100 ms cycle does not have to). */
+void track_add(struct track *track, int64_t time_us, int64_t monotonic_us, const struct cgroup_sample *sample,
+               bool push);
+/* limits were put in force: highest and raised follow. */
+void track_limits(struct track *track, const struct msg_limits *before, const struct msg_limits *after);
+/* One gauge of the program's: 0, or -ENOSPC when it is one name too many, -EINVAL a name too long or empty.
+ * relative adds to the last value. */
+FS_MUST_CHECK int track_gauge(struct track *track, struct str name, double value, bool relative);
+/* The brake began or ended to hold the program; repeats are fine. */
+void track_brake(struct track *track, bool engaged, bool by_raise, int64_t time_us, int64_t monotonic_us);
+/* A point's counters as the message carries them; custom_out is room for SERIES_CUSTOM_MAX metrics, borrowed
+ * by the result. */
+struct msg_counters track_counters(const struct track *track, const struct series_point *point,
+                                   struct msg_custom_metric *custom_out);
+
+#endif
