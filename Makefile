@@ -1,0 +1,60 @@
+# Thin: CMake builds, the scripts know how. `make` alone lists the targets.
+# BUILD=DIR puts the build trees elsewhere, JOBS=N bounds the parallelism.
+BUILD ?= build
+JOBS ?= $(shell nproc)
+export BUILD JOBS
+RELEASE := $(BUILD)/release
+
+.DEFAULT_GOAL := help
+.PHONY: help
+help:
+	@echo 'make TARGET:'
+	@sed -n 's/^\([a-z][a-z-]*\):.*## \(.*\)/  \1|\2/p' $(firstword $(MAKEFILE_LIST)) | \
+		while IFS='|' read -r target text; do printf '%-16s %s\n' "$$target" "$$text"; done
+
+.PHONY: deps deps-test build install
+deps: ## install what building needs from the system's packages
+	@scripts/install-deps.sh build
+
+deps-test:
+	@scripts/install-deps.sh build test
+
+build: deps ## build everything into build/release/bin
+	@cmake --preset release -B $(RELEASE) >/dev/null
+	@cmake --build $(RELEASE) -j $(JOBS)
+
+install: build ## install the programs (DESTDIR and PREFIX as usual)
+	@cmake --install $(RELEASE) $(if $(PREFIX),--prefix $(PREFIX))
+
+.PHONY: test test-release test-asan test-clang test-tsan
+test: deps-test ## all tests: the four below, one after the other
+	@scripts/test.sh release asan clang tsan
+
+test-release: deps-test ## every test on the release build, end-to-end included
+	@scripts/test.sh release
+
+test-asan: deps-test ## unit tests under AddressSanitizer and UBSan
+	@scripts/test.sh asan
+
+test-clang: deps-test ## unit tests built by clang, warnings are errors
+	@scripts/test.sh clang
+
+test-tsan: deps-test ## tests with threads under ThreadSanitizer
+	@scripts/test.sh tsan
+
+.PHONY: lint lint-changed format
+lint: deps ## formatting, static analysis, stray paths; every file
+	@scripts/install-deps.sh lint
+	@scripts/lint.sh
+
+lint-changed: deps ## the same for what differs from the upstream branch
+	@scripts/install-deps.sh lint
+	@scripts/lint.sh --changed
+
+format: ## format the C sources in place
+	@scripts/install-deps.sh lint
+	@git ls-files -z '*.c' '*.h' | xargs -0 clang-format -i
+
+.PHONY: clean
+clean: ## remove the build trees
+	@cmake -E rm -rf $(BUILD)
