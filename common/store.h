@@ -1,6 +1,6 @@
 /* Redis for the services: one hash per key, guarded by its revision; pipelined and bounded in time.
  *
- * store.c is the only file that calls hiredis. One thread per store. Guarantees
+ * store.c and store_connection.c are the only files that call hiredis. One thread per store. Guarantees
  * - No call blocks longer than the time-out (default 500 ms; a name in the address is resolved by libc before
  * that).
  * - While Redis is away calls answer -EHOSTDOWN at once; a new connection is tried after a back-off (50 ms
