@@ -88,9 +88,14 @@ run_leg() {
     build_leg "$leg" || { failures+=("$leg: does not build"); leg_failed=1; return; }
     case $leg in
     release)
-        prepare_support || { failures+=("$leg: broker or Python clients not available"); leg_failed=1; }
         run_ctest release unit -L '^unit$' -j "$JOBS"
-        run_ctest release system -LE '^unit$' -j 1
+        if prepare_support; then
+            run_ctest release system -LE '^unit$' -j 1
+        else
+            leg_failed=$((leg_failed + 1))
+            failures+=("$leg: end-to-end tests not run: no broker or Python clients, see above")
+            run_ctest release root -LE '^(unit|system)$' -j 1
+        fi
         ;;
     tsan) run_ctest tsan threads -L '^threads$' -LE '^(root|system)$' -j "$JOBS" ;;
     *) run_ctest "$leg" unit -L '^unit$' -j "$JOBS" ;;
