@@ -1,0 +1,116 @@
+/* See disk.h. */
+#include "agent/disk.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#define NAME_SIZE 256
+#define TREE_DEPTH_MAX                                                                                       \
+    64 /* a program may nest directories in its scratch: bounded, so that descriptors are */
+
+int disk_write_all(int fd, const void *data, size_t size)
+{
+    const char *at = data;
+    while (size > 0) {
+        ssize_t written = write(fd, at, size);
+        if (written < 0 && errno == EINTR)
+            continue;
+        if (written <= 0)
+            return written < 0 ? -errno : -EIO;
+        at += written;
+        size -= (size_t)written;
+    }
+    return 0;
+}
+
+static int write_file(int fd, const void *data, size_t size, unsigned mode, bool sync)
+{
+    int result = disk_write_all(fd, data, size);
+    if (result == 0 && fchmod(fd, mode) < 0) /* whatever the umask says */
+        result = -errno;
+    if (result == 0 && sync && fsync(fd) < 0)
+        result = -errno;
+    return result;
+}
+
+int disk_replace(int directory_fd, const char *name, const void *data, size_t size, unsigned mode, bool sync)
+{
+    char beside[NAME_SIZE];
+    if ((size_t)snprintf(beside, sizeof beside, "%s.new", name) >= sizeof beside)
+        return -ENAMETOOLONG;
+    int fd = openat(directory_fd, beside, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, mode);
+    if (fd < 0)
+        return -errno;
+    int result = write_file(fd, data, size, mode, sync);
+    if (close(fd) < 0 && result == 0)
+        result = -errno;
+    if (result == 0 && renameat(directory_fd, beside, directory_fd, name) < 0)
+        result = -errno;
+    if (result < 0)
+        (void)unlinkat(directory_fd, beside, 0);
+    else if (sync && fsync(directory_fd) < 0)
+        result = -errno;
+    return result;
+}
+
+int64_t disk_read(int directory_fd, const char *name, char *out, size_t size)
+{
+    int fd = openat(directory_fd, name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
+    if (fd < 0)
+        return -errno;
+    size_t have = 0;
+    ssize_t got = 0;
+    while (have < size && (got = read(fd, out + have, size - have)) != 0) {
+        if (got < 0 && errno == EINTR)
+            continue;
+        if (got < 0)
+            break;
+        have += (size_t)got;
+    }
+    int64_t result = got < 0 ? -errno : have == size ? -EFBIG : (int64_t)have;
+    (void)close(fd);
+    if (result >= 0)
+        out[have] = '\0';
+    return result;
+}
+
+int disk_open_directory(int directory_fd, const char *name, unsigned mode)
+{
+    if (mkdirat(directory_fd, name, mode) < 0 && errno != EEXIST)
+        return -errno;
+    int fd = openat(directory_fd, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    return fd < 0 ? -errno : fd;
+}
+
+static int remove_tree(int directory_fd, const char *name, int depth)
+{
+    if (unlinkat(directory_fd, name, 0) == 0 || errno == ENOENT)
+        return 0;
+    if (errno != EISDIR && errno != EPERM)
+        return -errno;
+    if (depth == 0)
+        return -ELOOP;
+    int fd = openat(directory_fd, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
+    DIR *directory = fd < 0 ? NULL : fdopendir(fd);
+    int result = directory ? 0 : -errno;
+    if (!directory && fd >= 0)
+        (void)close(fd);
+    struct dirent *entry;
+    while (result == 0 && directory && (entry = readdir(directory)))
+        if (strcmp(entry->d_name, ".") != 0 && strcmp(entry->d_name, "..") != 0)
+            result = remove_tree(dirfd(directory), entry->d_name, depth - 1);
+    if (directory)
+        (void)closedir(directory);
+    if (result == 0 && unlinkat(directory_fd, name, AT_REMOVEDIR) < 0)
+        result = -errno;
+    return result;
+}
+
+int disk_remove_tree(int directory_fd, const char *name)
+{
+    return remove_tree(directory_fd, name, TREE_DEPTH_MAX);
+}

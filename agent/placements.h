@@ -1,0 +1,49 @@
+/* The journal of answered placements: each is answered once for good, on disk before the program is started
+ * (design §4.2). Bounded: the oldest answers go first; the caller refuses what has expired, so an answer is
+ * needed no longer than that and for the time in which the same attempt might be offered again. Not for
+ * sharing between threads. */
+#ifndef FORESTALL_AGENT_PLACEMENTS_H
+#define FORESTALL_AGENT_PLACEMENTS_H
+
+#include "common/base.h"
+
+struct placements;
+
+#define PLACEMENTS_MAX 65536
+
+enum placement_answer {
+    PLACEMENT_NEW,       /* never heard of */
+    PLACEMENT_RAN,       /* accepted: this attempt was, is or would have been started here */
+    PLACEMENT_REFUSED,   /* refused under this or a higher number */
+    PLACEMENT_CANCELLED, /* its execution was cancelled before it came */
+};
+
+struct placement {
+    uint8_t execution[16];
+    int32_t attempt;
+    int64_t number;
+    int64_t answered_us;
+    enum placement_answer answer;
+};
+
+/* What to do with an offer. */
+enum placement_verdict {
+    PLACEMENT_CONSIDER,  /* judge it on its merits */
+    PLACEMENT_REPEATED,  /* answered already: say nothing new */
+    PLACEMENT_RAN_BEFORE /* a new number for an attempt that ran here: refuse */
+};
+
+/* known: what the journal says of this attempt, NULL = nothing. Pure. */
+enum placement_verdict placement_judge(const struct placement *known, int64_t number);
+
+/* Reads or makes the file `placements` in the directory (borrowed, stays open). A torn tail is cut off. */
+FS_MUST_CHECK int placements_open(int directory_fd, struct placements **out);
+void placements_close(struct placements *placements);
+/* The last answer for that attempt, or NULL; valid until the next call. */
+const struct placement *placements_find(const struct placements *placements, const uint8_t execution[16],
+                                        int32_t attempt);
+/* Writes an answer; durable before it returns 0. -ENOSPC and others: it does not count. */
+FS_MUST_CHECK int placements_answer(struct placements *placements, const struct placement *placement);
+size_t placements_count(const struct placements *placements);
+
+#endif
