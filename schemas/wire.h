@@ -177,7 +177,7 @@ static inline size_t wire_get_block(struct wire_reader *reader, size_t least_byt
     int64_t count = wire_get_long(reader);
     if (count < 0) {
         int64_t size = wire_get_long(reader);
-        if (count == INT64_MIN || size < 0) {
+        if (count == INT64_MIN || size < 0 || (uint64_t)size > wire_left(reader)) {
             wire_fail(reader, -EBADMSG);
             return 0;
         }
