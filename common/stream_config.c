@@ -132,7 +132,8 @@ static void on_error(rd_kafka_t *handle, int code, const char *reason, void *opa
     stream->counters.broker_errors++;
     if (code == RD_KAFKA_RESP_ERR__ALL_BROKERS_DOWN) {
         stream->disconnected = true;
-        return; /* its text says less than that of the connection error before it */
+        if (stream->counters.last_error[0])
+            return; /* the connection error before it says more */
     }
     if (code == RD_KAFKA_RESP_ERR__FATAL) {
         char text[256] = "";

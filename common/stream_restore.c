@@ -73,8 +73,10 @@ static int read_to_end(struct restore *restore, int64_t deadline_ms)
             return -ETIMEDOUT;
         /* Wait for one only: a batch call waits until its array is full. */
         ssize_t got = rd_kafka_consume_batch_queue(queue, (int)FS_MIN(left_ms, 500), raw, 1);
-        if (got == 1)
-            got += FS_MAX(rd_kafka_consume_batch_queue(queue, 0, raw + 1, BATCH - 1), 0);
+        if (got == 1) {
+            ssize_t more = rd_kafka_consume_batch_queue(queue, 0, raw + 1, BATCH - 1);
+            got += more > 0 ? more : 0;
+        }
         for (ssize_t i = 0; i < got; i++) {
             if (result >= 0 && !restore->finished)
                 result = take(restore, raw[i]);
