@@ -66,6 +66,8 @@ class Cluster:
     def print_logs(self, lines=40):
         """The end of every log, for a failure's report."""
         for log in sorted(self.directory.rglob("*.log")):
+            if self.broker.data_directory in log.parents:  # Kafka names its records so
+                continue
             tail = "".join(log.read_text(errors="replace").splitlines(keepends=True)[-lines:])
             print(f"--- {log.relative_to(self.directory)}\n{tail}", file=sys.stderr)
 
@@ -152,6 +154,14 @@ class Cluster:
             return messages
         finally:
             consumer.close()
+
+    def read_messages(self, topic, count=None, timeout_s=30, codec=None):
+        """Like read_topic(), decoded: [(key, message)]; message is None for a tombstone."""
+        from messages import TOPIC_MESSAGES, MessageCodec
+        codec = codec or MessageCodec()
+        return [(message.key(), codec.decode(message.value(), TOPIC_MESSAGES[topic])[1]
+                 if message.value() is not None else None)
+                for message in self.read_topic(topic, count, timeout_s)]
 
     # Redis ---------------------------------------------------------------------------------------------------------
 
