@@ -1,4 +1,5 @@
-/* The mountinfo reader of cgroup_parse.h: which mount of which cgroup hierarchy to work in. proc(5) has the format. */
+/* The mountinfo reader of cgroup_parse.h: which mount of which cgroup hierarchy to work in. proc(5) has the
+ * format. */
 #include "agent/cgroup_parse.h"
 
 /* One line: ID PARENT MAJ:MIN ROOT PATH OPTIONS [TAGS...] - TYPE SOURCE SUPER_OPTIONS */

@@ -1,4 +1,5 @@
-/* See cgroup_parse.h. Everything walks a struct str line by line and word by word; no NUL is needed or written. */
+/* See cgroup_parse.h. Everything walks a struct str line by line and word by word; no NUL is needed or
+ * written. */
 #include "agent/cgroup_parse.h"
 
 #include <errno.h>
@@ -7,7 +8,8 @@ const char *const cgroup_hierarchy_names[CGROUP_HIERARCHY_COUNT] = {
     "memory", "cpu", "cpuacct", "blkio", "pids", "freezer", "unified",
 };
 
-/* Takes the text up to the separator off *rest; the separator is dropped. false at the end. *ended: the separator was there. */
+/* Takes the text up to the separator off *rest; the separator is dropped. false at the end. *ended: the
+ * separator was there. */
 static bool take_until(struct str *rest, char separator, struct str *part, bool *ended)
 {
     if (rest->size == 0)
@@ -189,13 +191,15 @@ static void add_saturated(int64_t *sum, int64_t value)
         *sum = INT64_MAX;
 }
 
-void cgroup_parse_blkio(struct str text, const struct cgroup_parse_majors *stacked, int64_t *reads, int64_t *writes)
+void cgroup_parse_blkio(struct str text, const struct cgroup_parse_majors *stacked, int64_t *reads,
+                        int64_t *writes)
 {
     struct str line, word, kind;
     int64_t read_sum = 0, write_sum = 0, value;
     while (take_whole_line(&text, &line)) {
         uint32_t major, minor;
-        if (!take_word(&line, &word) || !parse_device(word, &major, &minor) || cgroup_parse_is_stacked(stacked, major))
+        if (!take_word(&line, &word) || !parse_device(word, &major, &minor) ||
+            cgroup_parse_is_stacked(stacked, major))
             continue;
         if (!take_word(&line, &kind) || !take_word(&line, &word) || !take_digits(&word, &value))
             continue;
@@ -217,14 +221,16 @@ static bool parse_assignment(struct str word, const char *name, int64_t *value)
     return cgroup_parse_number(skip(word, size + 1), value) == 0;
 }
 
-void cgroup_parse_io_stat(struct str text, const struct cgroup_parse_majors *stacked, struct cgroup_parse_io *out)
+void cgroup_parse_io_stat(struct str text, const struct cgroup_parse_majors *stacked,
+                          struct cgroup_parse_io *out)
 {
     struct str line, word;
     struct cgroup_parse_io sum = {0};
     while (take_whole_line(&text, &line)) {
         uint32_t major, minor;
         int64_t value;
-        if (!take_word(&line, &word) || !parse_device(word, &major, &minor) || cgroup_parse_is_stacked(stacked, major))
+        if (!take_word(&line, &word) || !parse_device(word, &major, &minor) ||
+            cgroup_parse_is_stacked(stacked, major))
             continue;
         while (take_word(&line, &word)) {
             if (parse_assignment(word, "rbytes", &value))
@@ -257,12 +263,14 @@ int64_t cgroup_parse_device_value(struct str text, uint32_t major, uint32_t mino
 {
     struct str rest, word;
     int64_t value;
-    if (!find_device_line(text, major, minor, &rest) || !take_word(&rest, &word) || !take_digits(&word, &value))
+    if (!find_device_line(text, major, minor, &rest) || !take_word(&rest, &word) ||
+        !take_digits(&word, &value))
         return 0;
     return value;
 }
 
-void cgroup_parse_io_max(struct str text, uint32_t major, uint32_t minor, int64_t *read_bps, int64_t *write_bps)
+void cgroup_parse_io_max(struct str text, uint32_t major, uint32_t minor, int64_t *read_bps,
+                         int64_t *write_bps)
 {
     struct str rest, word;
     int64_t value;
@@ -283,7 +291,8 @@ int cgroup_parse_cpu_max(struct str text, int64_t *quota_us, int64_t *period_us)
     int64_t quota, period;
     if (!take_word(&text, &quota_word) || !take_word(&text, &period_word))
         return -EINVAL;
-    if (cgroup_parse_number(quota_word, &quota) < 0 || cgroup_parse_number(period_word, &period) < 0 || period <= 0)
+    if (cgroup_parse_number(quota_word, &quota) < 0 || cgroup_parse_number(period_word, &period) < 0 ||
+        period <= 0)
         return -EINVAL;
     *quota_us = quota;
     *period_us = period;

@@ -1,0 +1,314 @@
+/* The v1/hybrid layout: one hierarchy per controller, pressure and kill from the `unified` one.
+ * Kernel contract: Documentation/admin-guide/cgroup-v1/, kernel/cgroup, mm/memcontrol-v1.c. */
+#include "agent/cgroup_internal.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+#define PERIOD_US 100000 /* the kernel's default CFS period */
+#define PERIOD_LONG_US                                                                                       \
+    1000000 /* quotas below 1 ms are refused, so less than 10 millicores needs a longer period */
+#define SHARES_DEFAULT 1024
+#define SHARES_MIN 2
+#define SHARES_MAX 262144
+#define WEIGHT_DEFAULT 100
+#define BFQ_WEIGHT_MAX 1000
+#define UNLIMITED_FROM (INT64_MAX / 2) /* memory: PAGE_COUNTER_MAX in bytes is just below INT64_MAX */
+
+static void take_memory_stat(struct str text, struct cgroup_sample *out)
+{
+    int64_t rss = 0, shmem = 0;
+    const struct cgroup_parse_key keys[] = {
+        {"total_rss", &rss},
+        {"total_shmem", &shmem},
+        {"total_pgfault", &out->page_faults},
+        {"total_pgmajfault", &out->major_faults},
+    };
+    cgroup_parse_keyed(text, keys, FS_COUNT(keys));
+    out->memory_bytes = rss + shmem;
+}
+
+static void take_cpu_stat(struct str text, struct cgroup_sample *out)
+{
+    int64_t throttled_ns = 0;
+    const struct cgroup_parse_key keys[] = {
+        {"nr_periods", &out->cpu_periods},
+        {"nr_throttled", &out->cpu_throttled_periods},
+        {"throttled_time", &throttled_ns},
+    };
+    cgroup_parse_keyed(text, keys, FS_COUNT(keys));
+    out->cpu_throttled_us = throttled_ns / 1000;
+}
+
+static void take(const struct cgroup_host *host, enum cgroup_slot slot, struct str text,
+                 struct cgroup_sample *out)
+{
+    const struct cgroup_parse_key oom_keys[] = {{"oom_kill", &out->oom_kills}};
+    int64_t value = 0;
+    switch (slot) {
+    case CGROUP_SLOT_MEMORY_STAT:
+        take_memory_stat(text, out);
+        break;
+    case CGROUP_SLOT_MEMORY_USAGE:
+        if (cgroup_parse_number(text, &value) == 0)
+            out->memory_usage_bytes = value;
+        break;
+    case CGROUP_SLOT_MEMORY_EVENTS:
+        cgroup_parse_keyed(text, oom_keys, FS_COUNT(oom_keys));
+        break;
+    case CGROUP_SLOT_CPU_USAGE:
+        if (cgroup_parse_number(text, &value) == 0)
+            out->cpu_usage_us = value / 1000;
+        break;
+    case CGROUP_SLOT_CPU_STAT:
+        take_cpu_stat(text, out);
+        break;
+    case CGROUP_SLOT_IO_BYTES:
+        cgroup_parse_blkio(text, &host->stacked, &out->io_read_bytes, &out->io_write_bytes);
+        break;
+    case CGROUP_SLOT_IO_OPS:
+        cgroup_parse_blkio(text, &host->stacked, &out->io_read_ops, &out->io_write_ops);
+        break;
+    case CGROUP_SLOT_TASKS:
+        if (cgroup_parse_number(text, &value) == 0)
+            out->tasks = (int32_t)FS_MIN(value, INT32_MAX);
+        break;
+    default: /* pressure is the same on both layouts and read by the caller */
+        break;
+    }
+}
+
+static int put_memory(const struct cgroup *cgroup, const char *file, int64_t bytes)
+{
+    return cgroup_put(cgroup, CGROUP_MEMORY, file, "%lld", bytes > 0 ? (long long)bytes : -1LL);
+}
+
+/* The kernel wants memsw >= limit at every moment: memsw goes first upwards and last downwards. */
+static int set_memory(struct cgroup *cgroup, int64_t bytes)
+{
+    static const char limit_file[] = "memory.limit_in_bytes", swap_file[] = "memory.memsw.limit_in_bytes";
+    int64_t before;
+    int result = cgroup_get_number(cgroup, CGROUP_MEMORY, limit_file, &before);
+    if (result < 0)
+        return result;
+    bool swap = cgroup->host->features & CGROUP_HAS_MEMSW;
+    bool raise = bytes == 0 || bytes > before;
+    if (before >= UNLIMITED_FROM)
+        before = 0;
+    if (swap && raise) {
+        result = put_memory(cgroup, swap_file, bytes);
+        if (result < 0)
+            return result;
+    }
+    result = put_memory(cgroup, limit_file, bytes);
+    if (result == 0 && swap && !raise) {
+        result = put_memory(cgroup, swap_file, bytes);
+        if (result < 0)
+            fs_drop(put_memory(cgroup, limit_file, before)); /* upwards: it was in force a moment ago */
+    } else if (result < 0 && swap && raise) {
+        fs_drop(put_memory(cgroup, swap_file, before)); /* the error that counts is the limit's */
+    }
+    return result;
+}
+
+/* Quota first to none, so that no moment has the old quota with the new period. */
+static int set_cpu(struct cgroup *cgroup, int32_t millicores)
+{
+    if (millicores == 0)
+        return cgroup_put(cgroup, CGROUP_CPU, "cpu.cfs_quota_us", "-1");
+    int64_t period = millicores < 10 ? PERIOD_LONG_US : PERIOD_US;
+    int64_t quota = period * millicores / 1000, period_before;
+    int result = cgroup_get_number(cgroup, CGROUP_CPU, "cpu.cfs_period_us", &period_before);
+    if (result < 0)
+        return result;
+    if (period_before != period) {
+        result = cgroup_put(cgroup, CGROUP_CPU, "cpu.cfs_quota_us", "-1");
+        if (result == 0)
+            result = cgroup_put(cgroup, CGROUP_CPU, "cpu.cfs_period_us", "%lld", (long long)period);
+        if (result < 0)
+            return result;
+    }
+    return cgroup_put(cgroup, CGROUP_CPU, "cpu.cfs_quota_us", "%lld", (long long)quota);
+}
+
+/* Weight 100 is 1024 shares; nothing here is below what rounding brings back exactly. */
+static int set_cpu_weight(struct cgroup *cgroup, int32_t weight)
+{
+    int64_t shares = weight == 0 ? SHARES_DEFAULT : ((int64_t)weight * SHARES_DEFAULT + 50) / WEIGHT_DEFAULT;
+    shares = FS_MIN(FS_MAX(shares, SHARES_MIN), SHARES_MAX);
+    return cgroup_put(cgroup, CGROUP_CPU, "cpu.shares", "%lld", (long long)shares);
+}
+
+static const char *io_file(bool write)
+{
+    return write ? "blkio.throttle.write_bps_device" : "blkio.throttle.read_bps_device";
+}
+
+static int set_io(struct cgroup *cgroup, bool write, int64_t bps)
+{
+    const struct cgroup_host *host = cgroup->host;
+    int result = -EOPNOTSUPP;
+    bool taken = false;
+    for (size_t i = 0; i < host->disk_count; i++) {
+        int one = cgroup_put(cgroup, CGROUP_BLKIO, io_file(write), "%u:%u %lld", host->disks[i].major,
+                             host->disks[i].minor, (long long)bps);
+        taken |= one == 0;
+        result = one;
+    }
+    return taken ? 0 : result;
+}
+
+static const char *weight_file(const struct cgroup_host *host)
+{
+    return cgroup_host_has_file(host, CGROUP_BLKIO, "blkio.bfq.weight") ? "blkio.bfq.weight" : "blkio.weight";
+}
+
+static int set_io_weight(struct cgroup *cgroup, int32_t weight)
+{
+    int32_t value = weight == 0 ? WEIGHT_DEFAULT : FS_MIN(weight, BFQ_WEIGHT_MAX);
+    int result = cgroup_put(cgroup, CGROUP_BLKIO, weight_file(cgroup->host), "%d", value);
+    return result == -ENOENT ? -EOPNOTSUPP : result;
+}
+
+static int64_t read_bps(const struct cgroup *cgroup, bool write)
+{
+    char buffer[1024];
+    struct str text;
+    if (cgroup_get(cgroup, CGROUP_BLKIO, io_file(write), buffer, sizeof buffer, &text) < 0)
+        return 0;
+    for (size_t i = 0; i < cgroup->host->disk_count; i++) {
+        const struct blockdev *disk = &cgroup->host->disks[i];
+        int64_t bps = cgroup_parse_device_value(text, disk->major, disk->minor);
+        if (bps > 0)
+            return bps;
+    }
+    return 0;
+}
+
+static void read_limits(const struct cgroup *cgroup, struct cgroup_limits *out)
+{
+    int64_t value, period;
+    memset(out, 0, sizeof *out);
+    if (cgroup_get_number(cgroup, CGROUP_MEMORY, "memory.limit_in_bytes", &value) == 0 &&
+        value < UNLIMITED_FROM)
+        out->memory_bytes = value;
+    if (cgroup_get_number(cgroup, CGROUP_CPU, "cpu.cfs_quota_us", &value) == 0 && value > 0 &&
+        cgroup_get_number(cgroup, CGROUP_CPU, "cpu.cfs_period_us", &period) == 0 && period > 0)
+        out->cpu_millicores = (int32_t)FS_MIN(value * 1000 / period, INT32_MAX);
+    if (cgroup_get_number(cgroup, CGROUP_CPU, "cpu.shares", &value) == 0 && value != SHARES_DEFAULT)
+        out->cpu_weight =
+            (int32_t)((FS_MIN(value, SHARES_MAX) * WEIGHT_DEFAULT + SHARES_DEFAULT / 2) / SHARES_DEFAULT);
+    if (cgroup_get_number(cgroup, CGROUP_BLKIO, weight_file(cgroup->host), &value) == 0 &&
+        value != WEIGHT_DEFAULT)
+        out->io_weight = (int32_t)FS_MIN(value, BFQ_WEIGHT_MAX);
+    out->io_read_bps = read_bps(cgroup, false);
+    out->io_write_bps = read_bps(cgroup, true);
+}
+
+/* An eventfd that the kernel counts up whenever the cgroup comes to its limit with nothing left to reclaim.
+ */
+static int watch_oom(struct cgroup *cgroup)
+{
+    int target = cgroup_open_file(cgroup, CGROUP_MEMORY, "memory.oom_control", O_RDONLY);
+    if (target < 0)
+        return target;
+    int result = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
+    if (result < 0) {
+        result = -errno;
+        goto close_target;
+    }
+    int event = result;
+    result = cgroup_put(cgroup, CGROUP_MEMORY, "cgroup.event_control", "%d %d", event, target);
+    if (result < 0) {
+        (void)close(event); /* nothing is registered on it */
+        goto close_target;
+    }
+    cgroup->brake_fd = event;
+    cgroup->brake_events = POLLIN;
+close_target:
+    (void)close(target); /* the registration keeps what it needs */
+    return result;
+}
+
+static int brake_arm(struct cgroup *cgroup)
+{
+    if (cgroup->brake_fd < 0) {
+        int result = watch_oom(cgroup);
+        if (result < 0)
+            return result;
+    }
+    return cgroup_put(cgroup, CGROUP_MEMORY, "memory.oom_control", "1");
+}
+
+static int brake_engaged(struct cgroup *cgroup)
+{
+    char buffer[256];
+    struct str text;
+    uint64_t events;
+    int64_t disabled = 0, under_oom = 0;
+    if (cgroup->brake_fd >= 0)
+        fs_drop(read(cgroup->brake_fd, &events,
+                     sizeof events)); /* takes the notification; EAGAIN: there was none */
+    int result = cgroup_get(cgroup, CGROUP_MEMORY, "memory.oom_control", buffer, sizeof buffer, &text);
+    if (result < 0)
+        return result;
+    const struct cgroup_parse_key keys[] = {{"oom_kill_disable", &disabled}, {"under_oom", &under_oom}};
+    cgroup_parse_keyed(text, keys, FS_COUNT(keys));
+    return disabled != 0 && under_oom != 0;
+}
+
+static int brake_release(struct cgroup *cgroup)
+{
+    return cgroup_put(cgroup, CGROUP_MEMORY, "memory.oom_control", "0");
+}
+
+static unsigned features(const struct cgroup_host *host)
+{
+    unsigned bits = 0;
+    if (cgroup_host_has_file(host, CGROUP_MEMORY, "memory.limit_in_bytes"))
+        bits |= CGROUP_HAS_MEMORY;
+    if (cgroup_host_has_file(host, CGROUP_MEMORY, "memory.memsw.limit_in_bytes"))
+        bits |= CGROUP_HAS_MEMSW;
+    if (cgroup_host_has_file(host, CGROUP_MEMORY, "memory.oom_control"))
+        bits |= CGROUP_HAS_BRAKE;
+    if (cgroup_host_has_file(host, CGROUP_CPU, "cpu.cfs_quota_us"))
+        bits |= CGROUP_HAS_CPU;
+    if (cgroup_host_has_file(host, CGROUP_BLKIO, io_file(false)) && host->disk_count > 0)
+        bits |= CGROUP_HAS_IO_THROTTLE;
+    if (cgroup_host_has_file(host, CGROUP_BLKIO, weight_file(host)))
+        bits |= CGROUP_HAS_IO_WEIGHT; /* the caller takes it back without a scheduler that heeds it */
+    if (cgroup_host_has_file(host, CGROUP_PIDS, "pids.current"))
+        bits |= CGROUP_HAS_TASKS;
+    return bits;
+}
+
+const struct cgroup_layout cgroup_layout_v1 = {
+    .slots =
+        {
+            [CGROUP_SLOT_MEMORY_STAT] = {CGROUP_MEMORY, "memory.stat"},
+            [CGROUP_SLOT_MEMORY_USAGE] = {CGROUP_MEMORY, "memory.usage_in_bytes"},
+            [CGROUP_SLOT_MEMORY_EVENTS] = {CGROUP_MEMORY, "memory.oom_control"},
+            [CGROUP_SLOT_CPU_USAGE] = {CGROUP_CPUACCT, "cpuacct.usage"},
+            [CGROUP_SLOT_CPU_STAT] = {CGROUP_CPU, "cpu.stat"},
+            [CGROUP_SLOT_CPU_PRESSURE] = {CGROUP_UNIFIED, "cpu.pressure"},
+            [CGROUP_SLOT_MEMORY_PRESSURE] = {CGROUP_UNIFIED, "memory.pressure"},
+            [CGROUP_SLOT_IO_PRESSURE] = {CGROUP_UNIFIED, "io.pressure"},
+            [CGROUP_SLOT_IO_BYTES] = {CGROUP_BLKIO, "blkio.throttle.io_service_bytes_recursive"},
+            [CGROUP_SLOT_IO_OPS] = {CGROUP_BLKIO, "blkio.throttle.io_serviced_recursive"},
+            [CGROUP_SLOT_TASKS] = {CGROUP_PIDS, "pids.current"},
+        },
+    .take = take,
+    .set_memory = set_memory,
+    .set_cpu = set_cpu,
+    .set_cpu_weight = set_cpu_weight,
+    .set_io = set_io,
+    .set_io_weight = set_io_weight,
+    .read_limits = read_limits,
+    .brake_arm = brake_arm,
+    .brake_engaged = brake_engaged,
+    .brake_release = brake_release,
+    .features = features,
+};
