@@ -62,7 +62,9 @@ static int map_file(int fd, bool create, struct track **out)
 
 int track_map(int directory_fd, const char *name, bool create, struct track **out)
 {
-    int flags = O_RDWR | O_CLOEXEC | O_NOFOLLOW | (create ? O_CREAT | O_TRUNC : 0);
+    int flags = O_RDWR | O_CLOEXEC | O_NOFOLLOW | (create ? O_CREAT | O_EXCL : 0);
+    if (create && unlinkat(directory_fd, name, 0) < 0 && errno != ENOENT) /* never cut a file that somebody has mapped */
+        return -errno;
     int fd = openat(directory_fd, name, flags, 0600);
     if (fd < 0)
         return -errno;
@@ -208,4 +210,14 @@ struct msg_counters track_counters(const struct track *track, const struct serie
     counters.custom.items = custom_out;
     counters.custom.count = count;
     return counters;
+}
+
+void track_extend_lease(struct track *track, int64_t until_us)
+{
+    __atomic_store_n(&track->lease_until_us, until_us, __ATOMIC_RELAXED);
+}
+
+int64_t track_lease(const struct track *track)
+{
+    return __atomic_load_n(&track->lease_until_us, __ATOMIC_RELAXED);
 }

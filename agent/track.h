@@ -26,7 +26,10 @@ struct track {
     int64_t brake_us;       /* of the stays that ended */
     int64_t brake_begun_us; /* monotonic, of the stay that goes on */
     struct msg_brake_period brakes[TRACK_BRAKES_MAX];
+    int64_t lease_until_us; /* CLOCK_BOOTTIME; past it the supervisor ends the attempt; 0 = never */
     int64_t last_decision, last_epoch, last_sequence; /* of the last adjustment applied */
+    uint32_t adjustments, adjustments_dropped;        /* kept in the attempt's file; past its bound */
+    bool reported_started;                            /* the STARTED event is spooled */
     struct series_point last;                         /* the newest sample, all zero before the first */
     struct series series;
 };
@@ -51,6 +54,9 @@ void track_limits(struct track *track, const struct msg_limits *before, const st
 FS_MUST_CHECK int track_gauge(struct track *track, struct str name, double value, bool relative);
 /* The brake began or ended to hold the program; repeats are fine. */
 void track_brake(struct track *track, bool engaged, bool by_raise, int64_t time_us, int64_t monotonic_us);
+/* The agent had contact: the attempt may go on until then. Read by the supervisor. */
+void track_extend_lease(struct track *track, int64_t until_us);
+int64_t track_lease(const struct track *track);
 /* A point's counters as the message carries them; custom_out is room for SERIES_CUSTOM_MAX metrics, borrowed
  * by the result. */
 struct msg_counters track_counters(const struct track *track, const struct series_point *point,

@@ -1,0 +1,126 @@
+/* The agent's state and the steps its loop takes. One thread; everything here runs from main.c's loop.
+ * Order of what is written for one attempt (each durable before the next): its directory with the admission,
+ * the journal's answer, the ACCEPTED event, the program; at its end: record and FINISHED event, then the
+ * directory goes. So an agent that is killed anywhere finds enough to go on, and reports each attempt once.
+ */
+#ifndef FORESTALL_AGENT_AGENT_H
+#define FORESTALL_AGENT_AGENT_H
+
+#include "agent/adjust.h"
+#include "agent/attempt_files.h"
+#include "agent/capacity.h"
+#include "agent/link.h"
+#include "agent/node.h"
+#include "agent/options.h"
+#include "agent/outcome.h"
+#include "agent/placements.h"
+#include "agent/spool.h"
+#include "agent/statsd.h"
+#include "agent/track.h"
+#include "common/log.h"
+#include "common/map.h"
+#include "common/metrics.h"
+#include "schemas/codec.h"
+
+enum attempt_state {
+    ATTEMPT_RUNNING, /* its supervisor lives */
+    ATTEMPT_ENDED,   /* its supervisor is gone: to be reported */
+    ATTEMPT_REPORTED /* to be removed as soon as the kernel lets its cgroup go */
+};
+
+/* A raise the node had no room for. */
+struct short_of {
+    int64_t wanted, until_ms; /* wanted 0 = nothing */
+};
+
+struct attempt {
+    enum attempt_state state;
+    char name[ATTEMPT_NAME_SIZE];
+    struct arena *arena; /* of admission */
+    struct buffer framed;
+    struct msg_admission admission; /* borrows from arena and framed */
+    int directory_fd;
+    struct cgroup *cgroup; /* NULL when it could not be opened any more */
+    struct track *track;
+    struct msg_limits limits; /* committed */
+    int pid_fd, metrics_fd;   /* -1 = none */
+    struct short_of wants[MSG_CAUSE_COUNT];
+    struct statsd_counts statsd;
+    bool adopted, killed;
+    int64_t retry_ms; /* ATTEMPT_ENDED, ATTEMPT_REPORTED: not before */
+};
+
+struct agent_metrics {
+    struct metric *accepted, *refused, *repeated, *finished, *failed, *oom_kills, *adjusted, *ignored, *ticks,
+        *ticks_dropped, *late_ticks, *running, *spool_waiting, *spool_bytes, *spool_damaged, *link_up,
+        *statsd, *statsd_malformed, *undecodable, *brakes, *tick_seconds;
+};
+
+struct agent {
+    const struct agent_options *options;
+    struct node node;
+    int state_fd, attempts_fd, output_fd, spool_fd, notice_fd;
+    char state_dir[4096], supervisor[4096];
+    struct codec *codec;
+    struct arena *arena; /* of one message or one tick */
+    struct buffer scratch, body;
+    struct spool *spool;
+    struct placements *placements;
+    struct link *link;
+    struct cgroup_host *host;
+    struct capacity capacity;
+    struct msg_limits committed;
+    struct attempt **attempts;
+    size_t attempt_count, attempt_max;
+    struct map *codes_seen; /* code -> count of executions finished here, as a pointer's value */
+    int64_t sequence;
+    int64_t lease_contact_ms, status_ms, last_tick_us;
+    bool tick_now, draining;
+    struct log_limiter limiter;
+    struct agent_metrics metrics;
+};
+
+/* attempt.c: one attempt's memory and files */
+struct attempt *attempt_create(const char *name);
+void attempt_destroy(struct attempt *attempt); /* closes; removes nothing */
+FS_MUST_CHECK int attempt_decode(struct attempt *attempt, struct codec *codec, struct str framed);
+struct attempt *agent_find(const struct agent *agent, const uint8_t execution[16], int32_t attempt);
+void agent_add(struct agent *agent, struct attempt *attempt);
+void agent_remove(struct agent *agent, size_t index);
+void agent_commit(struct agent *agent, struct attempt *attempt,
+                  const struct msg_limits *limits); /* changes what it commits */
+void attempt_open_metrics(const struct agent *agent, struct attempt *attempt);
+/* Asks the supervisor to end the attempt; the reason goes into the record. */
+void attempt_end(struct attempt *attempt, const char *reason);
+/* Tells the supervisor that limits changed. */
+void attempt_signal(const struct attempt *attempt, int number);
+FS_MUST_CHECK int attempt_spawn(const struct agent *agent, struct attempt *attempt, int lock_fd);
+FS_MUST_CHECK int attempt_lock(int directory_fd); /* the lock's descriptor; -EWOULDBLOCK a supervisor lives */
+void attempt_set_lease(const struct agent *agent, struct attempt *attempt);
+
+/* admit.c */
+void agent_take_admission(void *context, struct str framed);
+/* apply.c */
+void agent_take_adjustment(void *context, struct str framed);
+/* finish.c: reports and removes what has ended; cheap when nothing has */
+void agent_finish(struct agent *agent, int64_t now_ms);
+/* adopt.c */
+FS_MUST_CHECK int agent_adopt(struct agent *agent);
+/* sampler.c */
+void agent_tick(struct agent *agent, bool in_cycle);
+void agent_take_notices(struct agent *agent);
+/* report.c */
+struct msg_execution_event agent_event(const struct agent *agent, const struct attempt *attempt,
+                                       enum msg_event_kind kind);
+FS_MUST_CHECK int agent_spool_event(struct agent *agent, const struct msg_execution_event *event);
+void agent_report_started(struct agent *agent, struct attempt *attempt);
+void agent_status(struct agent *agent);
+void agent_greet(void *context, struct buffer *out);
+void agent_welcomed(void *context, struct buffer *out);
+void agent_note(void *context, const char *event, const char *reason);
+/* start.c: opens everything in order with one precise error each */
+FS_MUST_CHECK int agent_open(struct agent *agent, const struct agent_options *options, const char *state_dir,
+                             struct metrics *metrics, char *error, size_t error_size);
+void agent_close(struct agent *agent);
+
+#endif
