@@ -1,4 +1,5 @@
-/* See canonical.h. Order of attributes: name, type, fields, symbols, items, values, size; names in full; no white space. */
+/* See canonical.h. Order of attributes: name, type, fields, symbols, items, values, size; names in full; no
+ * white space. */
 #include "schemas/canonical.h"
 
 #include <stdlib.h>
@@ -23,7 +24,8 @@ uint64_t canonical_fingerprint(const char *text, size_t size)
 
 static bool is_primitive(const char *name)
 {
-    static const char *const names[] = {"null", "boolean", "int", "long", "float", "double", "bytes", "string"};
+    static const char *const names[] = {"null",  "boolean", "int",   "long",
+                                        "float", "double",  "bytes", "string"};
     for (size_t i = 0; i < FS_COUNT(names); i++)
         if (strcmp(names[i], name) == 0)
             return true;
@@ -31,12 +33,12 @@ static bool is_primitive(const char *name)
 }
 
 /* Names are ASCII without anything JSON would escape: the specification allows only [A-Za-z0-9_] and dots. */
-static void put_name(struct buffer *out, const char *name, const char *space)
+static void put_name(struct buffer *out, const char *name, struct str space)
 {
-    if (is_primitive(name) || strchr(name, '.') || !*space)
+    if (is_primitive(name) || strchr(name, '.') || space.size == 0)
         buffer_printf(out, "\"%s\"", name);
     else
-        buffer_printf(out, "\"%s.%s\"", space, name);
+        buffer_printf(out, "\"%.*s.%s\"", (int)space.size, space.data, name);
 }
 
 static const char *text_of(const json_t *object, const char *key)
@@ -45,14 +47,15 @@ static const char *text_of(const json_t *object, const char *key)
     return text ? text : "";
 }
 
-static void put_schema(struct buffer *out, const json_t *schema, const char *space);
+static void put_schema(struct buffer *out, const json_t *schema, struct str space);
 
-static void put_fields(struct buffer *out, const json_t *fields, const char *space)
+static void put_fields(struct buffer *out, const json_t *fields, struct str space)
 {
     size_t i;
     json_t *field;
     buffer_printf(out, ",\"fields\":[");
-    json_array_foreach(fields, i, field) {
+    json_array_foreach(fields, i, field)
+    {
         buffer_printf(out, "%s{\"name\":\"%s\",\"type\":", i ? "," : "", text_of(field, "name"));
         put_schema(out, json_object_get(field, "type"), space);
         buffer_printf(out, "}");
@@ -60,15 +63,18 @@ static void put_fields(struct buffer *out, const json_t *fields, const char *spa
     buffer_printf(out, "]");
 }
 
-static void put_named(struct buffer *out, const json_t *schema, const char *type, const char *space)
+static void put_named(struct buffer *out, const json_t *schema, const char *type, struct str space)
 {
     size_t i;
     json_t *symbol;
     const json_t *own = json_object_get(schema, "namespace");
-    if (json_is_string(own))
-        space = json_string_value(own);
+    const char *name = text_of(schema, "name"), *dot = strrchr(name, '.');
+    if (dot) /* a full name brings its own namespace, for what is inside as well */
+        space = (struct str){name, (size_t)(dot - name)};
+    else if (json_is_string(own))
+        space = str_of(json_string_value(own));
     buffer_printf(out, "{\"name\":");
-    put_name(out, text_of(schema, "name"), space);
+    put_name(out, name, space);
     buffer_printf(out, ",\"type\":\"%s\"", type);
     if (strcmp(type, "record") == 0)
         put_fields(out, json_object_get(schema, "fields"), space);
@@ -83,7 +89,7 @@ static void put_named(struct buffer *out, const json_t *schema, const char *type
     buffer_printf(out, "}");
 }
 
-static void put_schema(struct buffer *out, const json_t *schema, const char *space)
+static void put_schema(struct buffer *out, const json_t *schema, struct str space)
 {
     size_t i;
     json_t *branch;
@@ -93,7 +99,8 @@ static void put_schema(struct buffer *out, const json_t *schema, const char *spa
     }
     if (json_is_array(schema)) {
         buffer_printf(out, "[");
-        json_array_foreach(schema, i, branch) {
+        json_array_foreach(schema, i, branch)
+        {
             if (i)
                 buffer_printf(out, ",");
             put_schema(out, branch, space);
@@ -120,7 +127,7 @@ char *canonical_form(const json_t *schema)
 {
     struct buffer out;
     buffer_init(&out, 1u << 20);
-    put_schema(&out, schema, "");
+    put_schema(&out, schema, (struct str){0});
     buffer_append(&out, "", 1);
     if (buffer_error(&out)) {
         buffer_fini(&out);

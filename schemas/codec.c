@@ -65,7 +65,8 @@ int codec_fingerprint(struct str framed, uint64_t *out)
     return 0;
 }
 
-static int decode_as(const struct writer_schema *writer, const struct msg_type *type, struct str body, struct arena *arena, void *out)
+static int decode_as(struct writer_schema *writer, const struct msg_type *type, struct str body,
+                     struct arena *arena, void *out)
 {
     if (!writer)
         return -ENOENT;
@@ -76,18 +77,31 @@ static int decode_as(const struct writer_schema *writer, const struct msg_type *
     return error ? error : type->decode(resolved, arena, out);
 }
 
-int codec_decode(struct codec *codec, const struct msg_type *type, struct str framed, struct arena *arena, void *out)
+static bool is_built_in(uint64_t fingerprint)
+{
+    for (size_t i = 0; i < MSG_TYPE_COUNT; i++)
+        if (msg_types[i]->fingerprint == fingerprint)
+            return true;
+    return false;
+}
+
+int codec_decode(struct codec *codec, const struct msg_type *type, struct str framed, struct arena *arena,
+                 void *out)
 {
     uint64_t fingerprint;
     if (codec_fingerprint(framed, &fingerprint) == 0) {
         struct str body = {framed.data + SINGLE_OBJECT_HEADER, framed.size - SINGLE_OBJECT_HEADER};
         if (fingerprint == type->fingerprint)
             return type->decode(body, arena, out);
-        return decode_as(map_get(codec->by_fingerprint, &fingerprint, sizeof fingerprint), type, body, arena, out);
+        if (is_built_in(fingerprint)) /* another kind of message than the caller wants */
+            return -EBADMSG;
+        return decode_as(map_get(codec->by_fingerprint, &fingerprint, sizeof fingerprint), type, body, arena,
+                         out);
     }
     if (framed.size >= CONFLUENT_HEADER && framed.data[0] == 0) {
         const uint8_t *bytes = (const uint8_t *)framed.data;
-        uint32_t id = (uint32_t)bytes[1] << 24 | (uint32_t)bytes[2] << 16 | (uint32_t)bytes[3] << 8 | bytes[4];
+        uint32_t id =
+            (uint32_t)bytes[1] << 24 | (uint32_t)bytes[2] << 16 | (uint32_t)bytes[3] << 8 | bytes[4];
         struct str body = {framed.data + CONFLUENT_HEADER, framed.size - CONFLUENT_HEADER};
         return decode_as(map_get(codec->by_id, &id, sizeof id), type, body, arena, out);
     }
@@ -97,7 +111,7 @@ int codec_decode(struct codec *codec, const struct msg_type *type, struct str fr
 static int learn(struct codec *codec, struct str json, const uint64_t *expected, struct writer_schema **out)
 {
     struct writer_schema *schema;
-    int error = writer_schema_create(json, &schema);
+    int error = json.size > CODEC_SCHEMA_MAX_BYTES ? -EINVAL : writer_schema_create(json, &schema);
     if (error)
         return error;
     uint64_t fingerprint = writer_schema_fingerprint(schema);
@@ -128,7 +142,8 @@ int codec_learn_id(struct codec *codec, uint32_t id, struct str json)
     return error ? error : map_put(codec->by_id, &id, sizeof id, schema);
 }
 
-int codec_clone(const struct msg_type *type, const void *message, struct buffer *storage, struct arena *arena, void *out)
+int codec_clone(const struct msg_type *type, const void *message, struct buffer *storage, struct arena *arena,
+                void *out)
 {
     buffer_reset(storage);
     type->encode(message, storage);

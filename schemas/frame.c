@@ -46,7 +46,9 @@ int frame_next(const uint8_t *data, size_t size, size_t max, struct frame *out)
         return -EBADMSG;
     if (size < 4 + length)
         return 0;
-    *out = (struct frame){(enum frame_type)data[4], {(const char *)data + FRAME_HEADER_SIZE, (size_t)length - 1}, (size_t)length + 4};
+    *out = (struct frame){(enum frame_type)data[4],
+                          {(const char *)data + FRAME_HEADER_SIZE, (size_t)length - 1},
+                          (size_t)length + 4};
     return 1;
 }
 

@@ -1,5 +1,6 @@
 /* Frames between agent and ingest: u32 big-endian length of what follows, u8 type, payload.
- * The table of types with direction and payload is the contract; both sides ignore nothing: an unknown type is a fault. */
+ * The table of types with direction and payload is the contract; both sides ignore nothing: an unknown type
+ * is a fault. */
 #ifndef FORESTALL_SCHEMAS_FRAME_H
 #define FORESTALL_SCHEMAS_FRAME_H
 
@@ -36,8 +37,9 @@ struct frame {
 void frame_append(struct buffer *out, enum frame_type type, struct str payload);
 /* The same with a number before the payload (EVENT, RECORD, SCHEMA; ACK, PING, PONG with an empty one). */
 void frame_append_numbered(struct buffer *out, enum frame_type type, uint64_t number, struct str payload);
-/* Reads the first frame of the bytes: 1, 0 when more bytes are needed, -EMSGSIZE (longer than max, known from the header
- * alone) or -EBADMSG (unknown type, length 0). After an error the stream cannot be followed further. */
+/* Reads the first frame of the bytes: 1, 0 when more bytes are needed, -EMSGSIZE (longer than max, known from
+ * the header alone) or -EBADMSG (unknown type, length 0). After an error the stream cannot be followed
+ * further. */
 FS_MUST_CHECK int frame_next(const uint8_t *data, size_t size, size_t max, struct frame *out);
 /* Splits a numbered payload; -EBADMSG when it is shorter than a number. */
 FS_MUST_CHECK int frame_number(struct str payload, uint64_t *number, struct str *rest);

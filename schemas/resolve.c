@@ -1,5 +1,5 @@
-/* See resolve.h. A record's fields are first skipped over to find where each begins, then rewritten in the reader's order.
- * Every count is held against the bytes that are left, so hostile input allocates nothing. */
+/* See resolve.h. A record's fields are first skipped over to find where each begins, then rewritten in the
+ * reader's order. Every count is held against the bytes that are left, so hostile input allocates nothing. */
 #include "schemas/resolve.h"
 
 #include <avro.h>
@@ -15,6 +15,11 @@
 #define FIELDS_MAX 256
 #define DEPTH_MAX 32
 #define RESOLVED_MAX (8u << 20)
+/* Values looked at for one message: some per byte (each record looks at what it holds twice, and records
+ * nest) and some for the defaults. Without a bound, values of no bytes (null, empty records) would let a
+ * small schema keep us busy for ever. */
+#define STEPS_PER_BYTE 16
+#define STEPS_SPARE (64 << 10)
 
 struct names {
     const json_t *types[NAMES_MAX];
@@ -25,6 +30,9 @@ struct writer_schema {
     json_t *json;
     uint64_t fingerprint;
     struct names names;
+    const struct msg_type *reader; /* what it was last resolved to, parsed: mostly the only one */
+    json_t *reader_json;
+    struct names reader_names;
 };
 
 struct context {
@@ -32,6 +40,7 @@ struct context {
     struct wire_reader in;
     struct buffer out;
     int depth;
+    size_t steps_left;
 };
 
 static const char *text_of(const json_t *object, const char *key)
@@ -53,9 +62,7 @@ static int collect(struct names *names, const json_t *schema)
     json_t *entry;
     int error = 0;
     if (json_is_array(schema)) {
-        json_array_foreach(schema, i, entry)
-            if ((error = collect(names, entry)))
-                return error;
+        json_array_foreach(schema, i, entry) if ((error = collect(names, entry))) return error;
         return 0;
     }
     if (!json_is_object(schema))
@@ -65,9 +72,8 @@ static int collect(struct names *names, const json_t *schema)
             return -EINVAL;
         names->types[names->count++] = schema;
     }
-    json_array_foreach(json_object_get(schema, "fields"), i, entry)
-        if ((error = collect(names, json_object_get(entry, "type"))))
-            return error;
+    json_array_foreach(json_object_get(schema, "fields"), i,
+                       entry) if ((error = collect(names, json_object_get(entry, "type")))) return error;
     static const char *const inner[] = {"items", "values", "type"};
     for (i = 0; i < FS_COUNT(inner) && !error; i++)
         error = collect(names, json_object_get(schema, inner[i]));
@@ -102,6 +108,7 @@ void writer_schema_destroy(struct writer_schema *schema)
     if (!schema)
         return;
     json_decref(schema->json);
+    json_decref(schema->reader_json);
     free(schema);
 }
 
@@ -110,20 +117,23 @@ uint64_t writer_schema_fingerprint(const struct writer_schema *schema)
     return schema->fingerprint;
 }
 
-/* A schema with references followed and {"type": "long"} unwrapped: a primitive's name, an array (union) or an object. */
+/* A schema with references followed and {"type": "long"} unwrapped: a primitive's name, an array (union) or
+ * an object. */
 static const json_t *follow(const struct names *names, const json_t *schema)
 {
     for (int i = 0; i < DEPTH_MAX; i++) {
         if (json_is_string(schema)) {
             const json_t *found = NULL;
             for (size_t n = 0; n < names->count && !found; n++)
-                if (strcmp(short_name(text_of(names->types[n], "name")), short_name(json_string_value(schema))) == 0)
+                if (strcmp(short_name(text_of(names->types[n], "name")),
+                           short_name(json_string_value(schema))) == 0)
                     found = names->types[n];
             return found ? found : schema;
         }
         const json_t *type = json_object_get(schema, "type");
         const char *name = json_string_value(type);
-        bool complex = name && (!strcmp(name, "record") || !strcmp(name, "enum") || !strcmp(name, "fixed") || !strcmp(name, "array") || !strcmp(name, "map"));
+        bool complex = name && (!strcmp(name, "record") || !strcmp(name, "enum") || !strcmp(name, "fixed") ||
+                                !strcmp(name, "array") || !strcmp(name, "map"));
         if (json_is_array(schema) || complex || !type)
             return schema;
         schema = type;
@@ -143,6 +153,12 @@ static bool is(const json_t *schema, const char *kind)
     return strcmp(kind_of(schema), kind) == 0;
 }
 
+/* Records, enums and fixed resolve by their unqualified name; other kinds have none. */
+static bool same_name(const json_t *writer, const json_t *reader)
+{
+    return strcmp(short_name(text_of(writer, "name")), short_name(text_of(reader, "name"))) == 0;
+}
+
 static void fail(struct context *context)
 {
     wire_fail(&context->in, -EBADMSG);
@@ -150,8 +166,10 @@ static void fail(struct context *context)
 
 static bool enter(struct context *context)
 {
-    if (++context->depth <= DEPTH_MAX && !context->in.error)
+    if (++context->depth <= DEPTH_MAX && context->steps_left > 0 && !context->in.error) {
+        context->steps_left--;
         return true;
+    }
     fail(context);
     context->depth--;
     return false;
@@ -237,13 +255,36 @@ static void put_text(struct buffer *out, const char *text, size_t size)
     buffer_append(out, text, size);
 }
 
+/* In a default, the characters U+0000 to U+00FF of a string are the bytes; jansson hands them out as UTF-8.
+ */
+static void put_default_bytes(struct context *context, const json_t *schema, const json_t *value)
+{
+    const char *text = json_string_value(value);
+    size_t size = json_string_length(value), used = 0;
+    char *bytes = arena_alloc(context->in.arena, size + 1, 1);
+    for (size_t i = 0; bytes && i < size; i++) {
+        unsigned lead = (uint8_t)text[i];
+        if (lead >= 0xc4 || (lead >= 0x80 && i + 1 == size)) {
+            fail(context);
+            return;
+        }
+        bytes[used++] = (char)(lead < 0x80 ? lead : (lead & 3) << 6 | ((uint8_t)text[++i] & 0x3f));
+    }
+    bool fixed = is(schema, "fixed");
+    if (!bytes || (fixed && used != (size_t)json_integer_value(json_object_get(schema, "size"))))
+        fail(context);
+    else if (fixed)
+        buffer_append(&context->out, bytes, used);
+    else
+        put_text(&context->out, bytes, used);
+}
+
 static int symbol_index(const json_t *schema, const char *symbol)
 {
     size_t i;
     json_t *entry;
-    json_array_foreach(json_object_get(schema, "symbols"), i, entry)
-        if (symbol && strcmp(json_string_value(entry), symbol) == 0)
-            return (int)i;
+    json_array_foreach(json_object_get(schema, "symbols"), i,
+                       entry) if (symbol && strcmp(json_string_value(entry), symbol) == 0) return (int)i;
     return -1;
 }
 
@@ -253,7 +294,8 @@ static void put_default_fields(struct context *context, const json_t *schema, co
 {
     size_t i;
     json_t *field;
-    json_array_foreach(json_object_get(schema, "fields"), i, field) {
+    json_array_foreach(json_object_get(schema, "fields"), i, field)
+    {
         const json_t *own = json_object_get(value, text_of(field, "name"));
         put_default(context, json_object_get(field, "type"), own ? own : json_object_get(field, "default"));
     }
@@ -267,16 +309,17 @@ static void put_default_items(struct context *context, const json_t *schema, con
     size_t count = json_is_array(value) ? json_array_size(value) : json_object_size(value);
     if (count > 0)
         put_long(&context->out, (int64_t)count);
-    json_array_foreach(value, i, entry)
-        put_default(context, json_object_get(schema, "items"), entry);
-    json_object_foreach((json_t *)(uintptr_t)value, key, entry) {
+    json_array_foreach(value, i, entry) put_default(context, json_object_get(schema, "items"), entry);
+    json_object_foreach((json_t *)(uintptr_t)value, key, entry)
+    {
         put_text(&context->out, key, strlen(key));
         put_default(context, json_object_get(schema, "values"), entry);
     }
     put_long(&context->out, 0);
 }
 
-/* A default stands in the schema as JSON; of a union it is a value of the first branch. Without a default: not resolvable. */
+/* A default stands in the schema as JSON; of a union it is a value of the first branch. Without a default:
+ * not resolvable. */
 static void put_default(struct context *context, const json_t *schema, const json_t *value)
 {
     schema = follow(context->reader_names, schema);
@@ -296,12 +339,12 @@ static void put_default(struct context *context, const json_t *schema, const jso
         put_double(out, json_number_value(value));
     else if (is(schema, "boolean"))
         buffer_append(out, json_is_true(value) ? "\1" : "\0", 1);
-    else if (is(schema, "string") || is(schema, "bytes"))
+    else if (is(schema, "string"))
         put_text(out, json_string_value(value), json_string_length(value));
+    else if (is(schema, "bytes") || is(schema, "fixed"))
+        put_default_bytes(context, schema, value);
     else if (is(schema, "enum"))
         put_long(out, FS_MAX(symbol_index(schema, json_string_value(value)), 0));
-    else if (is(schema, "fixed") && json_string_length(value) == (size_t)json_integer_value(json_object_get(schema, "size")))
-        buffer_append(out, json_string_value(value), json_string_length(value));
     else if (is(schema, "array") || is(schema, "map"))
         put_default_items(context, schema, value);
     else if (is(schema, "record"))
@@ -317,9 +360,7 @@ static size_t find_field(const json_t *fields, const char *name)
 {
     size_t i;
     json_t *field;
-    json_array_foreach(fields, i, field)
-        if (strcmp(text_of(field, "name"), name) == 0)
-            return i;
+    json_array_foreach(fields, i, field) if (strcmp(text_of(field, "name"), name) == 0) return i;
     return SIZE_MAX;
 }
 
@@ -333,12 +374,14 @@ static void rewrite_record(struct context *context, const json_t *writer, const 
         fail(context);
         return;
     }
-    json_array_foreach(theirs, i, field) {
+    json_array_foreach(theirs, i, field)
+    {
         starts[i] = context->in.at;
         skip(context, json_object_get(field, "type"));
     }
     const uint8_t *behind = context->in.at;
-    json_array_foreach(json_object_get(reader, "fields"), i, field) {
+    json_array_foreach(json_object_get(reader, "fields"), i, field)
+    {
         size_t at = find_field(theirs, text_of(field, "name"));
         if (context->in.error)
             return;
@@ -346,7 +389,8 @@ static void rewrite_record(struct context *context, const json_t *writer, const 
             put_default(context, json_object_get(field, "type"), json_object_get(field, "default"));
         } else {
             context->in.at = starts[at];
-            rewrite(context, json_object_get(json_array_get(theirs, at), "type"), json_object_get(field, "type"));
+            rewrite(context, json_object_get(json_array_get(theirs, at), "type"),
+                    json_object_get(field, "type"));
         }
     }
     if (!context->in.error)
@@ -396,8 +440,9 @@ static bool rewrite_number(struct context *context, const json_t *writer, const 
         return false;
     if (!whole && !is(writer, "float") && !is(writer, "double"))
         return false;
-    double value = whole ? (double)wire_get_long(&context->in)
-                         : is(writer, "float") ? (double)wire_get_float(&context->in) : wire_get_double(&context->in);
+    double value = whole                 ? (double)wire_get_long(&context->in)
+                   : is(writer, "float") ? (double)wire_get_float(&context->in)
+                                         : wire_get_double(&context->in);
     if (is(reader, "float"))
         put_float(&context->out, (float)value);
     else
@@ -417,14 +462,15 @@ static bool matches(const struct context *context, const json_t *writer, const j
     }
     if (from < FS_COUNT(order))
         return to < FS_COUNT(order) && from <= to;
-    return strcmp(kind_of(writer), kind_of(reader)) == 0;
+    return strcmp(kind_of(writer), kind_of(reader)) == 0 && same_name(writer, reader);
 }
 
 static void rewrite_into_union(struct context *context, const json_t *writer, const json_t *reader)
 {
     size_t i;
     json_t *branch;
-    json_array_foreach(reader, i, branch) {
+    json_array_foreach(reader, i, branch)
+    {
         if (matches(context, writer, branch)) {
             put_long(&context->out, (int64_t)i);
             rewrite(context, writer, branch);
@@ -437,7 +483,8 @@ static void rewrite_into_union(struct context *context, const json_t *writer, co
 static void rewrite_value(struct context *context, const json_t *writer, const json_t *reader)
 {
     struct wire_reader *in = &context->in;
-    bool text = (is(writer, "string") || is(writer, "bytes")) && (is(reader, "string") || is(reader, "bytes"));
+    bool text =
+        (is(writer, "string") || is(writer, "bytes")) && (is(reader, "string") || is(reader, "bytes"));
     if (is(writer, "union")) {
         rewrite(context, branch_of(context, writer), reader);
     } else if (is(reader, "union")) {
@@ -448,6 +495,8 @@ static void rewrite_value(struct context *context, const json_t *writer, const j
     } else if (strcmp(kind_of(writer), kind_of(reader)) != 0) {
         if (!rewrite_number(context, writer, reader))
             fail(context);
+    } else if (!same_name(writer, reader)) {
+        fail(context);
     } else if (is(reader, "record")) {
         rewrite_record(context, writer, reader);
     } else if (is(reader, "array") || is(reader, "map")) {
@@ -456,7 +505,8 @@ static void rewrite_value(struct context *context, const json_t *writer, const j
         rewrite_enum(context, writer, reader);
     } else { /* the same primitive or fixed: the bytes go over as they are */
         const uint8_t *from = in->at;
-        if (is(reader, "fixed") && json_integer_value(json_object_get(writer, "size")) != json_integer_value(json_object_get(reader, "size")))
+        if (is(reader, "fixed") && json_integer_value(json_object_get(writer, "size")) !=
+                                       json_integer_value(json_object_get(reader, "size")))
             fail(context);
         skip_value(context, writer);
         if (!in->error)
@@ -485,24 +535,37 @@ static int finish(struct context *context, struct arena *arena, struct str *out)
     return 0;
 }
 
-int writer_schema_resolve(const struct writer_schema *writer, const struct msg_type *reader, struct str body,
-                          struct arena *arena, struct str *out)
+static int use_reader(struct writer_schema *writer, const struct msg_type *reader)
 {
-    struct names reader_names = {.count = 0};
-    const uint8_t *data = (const uint8_t *)(body.size ? body.data : "");
-    struct context context = {.writer_names = &writer->names,
-                              .reader_names = &reader_names,
-                              .in = {data, data + body.size, arena, 0}};
+    if (writer->reader == reader)
+        return 0;
     json_t *json = json_loads(reader->json, 0, NULL);
     if (!json)
         return -ENOMEM;
-    int error = collect(&reader_names, json);
-    if (!error) {
-        buffer_init(&context.out, RESOLVED_MAX);
-        rewrite(&context, writer->json, json);
-        error = finish(&context, arena, out);
-        buffer_fini(&context.out);
-    }
-    json_decref(json);
+    json_decref(writer->reader_json);
+    writer->reader = NULL;
+    writer->reader_json = json;
+    writer->reader_names.count = 0;
+    int error = collect(&writer->reader_names, json);
+    if (!error)
+        writer->reader = reader;
+    return error;
+}
+
+int writer_schema_resolve(struct writer_schema *writer, const struct msg_type *reader, struct str body,
+                          struct arena *arena, struct str *out)
+{
+    const uint8_t *data = (const uint8_t *)(body.size ? body.data : "");
+    struct context context = {.writer_names = &writer->names,
+                              .reader_names = &writer->reader_names,
+                              .in = {data, data + body.size, arena, 0},
+                              .steps_left = STEPS_SPARE + STEPS_PER_BYTE * body.size};
+    int error = use_reader(writer, reader);
+    if (error)
+        return error;
+    buffer_init(&context.out, RESOLVED_MAX);
+    rewrite(&context, writer->json, writer->reader_json);
+    error = finish(&context, arena, out);
+    buffer_fini(&context.out);
     return error;
 }

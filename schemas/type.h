@@ -26,9 +26,9 @@ enum msg_kind {
 struct msg_field {
     const char *name;
     size_t offset;
-    size_t has_offset; /* of its bool has_<name>, or MSG_NOT_OPTIONAL */
-    enum msg_kind kind, item_kind; /* item: of arrays and maps; else the same as kind */
-    size_t item_size;              /* of one value; of a fixed its bytes */
+    size_t has_offset;              /* of its bool has_<name>, or MSG_NOT_OPTIONAL */
+    enum msg_kind kind, item_kind;  /* item: of arrays and maps; else the same as kind */
+    size_t item_size;               /* of one value; of a fixed its bytes */
     const struct msg_field *fields; /* of a record item */
     size_t field_count;
     const char *const *names; /* of an enum item */

@@ -1,5 +1,6 @@
 /* Avro's binary encoding, one primitive at a time; the generated codecs are made of these.
- * Source: Apache Avro 1.11 specification, "Binary Encoding". Reading never passes the end: the first fault is sticky. */
+ * Source: Apache Avro 1.11 specification, "Binary Encoding". Reading never passes the end: the first fault is
+ * sticky. */
 #ifndef FORESTALL_SCHEMAS_WIRE_H
 #define FORESTALL_SCHEMAS_WIRE_H
 
@@ -170,8 +171,8 @@ static inline double wire_get_double(struct wire_reader *reader)
     return value;
 }
 
-/* The count of an array's or map's next block; 0 at its end. A count that the remaining bytes cannot hold, at least_bytes
- * for each item, is a fault: nothing is allocated on the word of the sender. */
+/* The count of an array's or map's next block; 0 at its end. A count that the remaining bytes cannot hold, at
+ * least_bytes for each item, is a fault: nothing is allocated on the word of the sender. */
 static inline size_t wire_get_block(struct wire_reader *reader, size_t least_bytes)
 {
     int64_t count = wire_get_long(reader);
@@ -190,8 +191,10 @@ static inline size_t wire_get_block(struct wire_reader *reader, size_t least_byt
     return (size_t)count;
 }
 
-/* Room for count more items behind the size already there; *capacity doubles, so many small blocks stay linear. */
-static inline void *wire_grow(struct wire_reader *reader, void *items, size_t have, size_t more, size_t *capacity, size_t item_size)
+/* Room for count more items behind the size already there; *capacity doubles, so many small blocks stay
+ * linear. */
+static inline void *wire_grow(struct wire_reader *reader, void *items, size_t have, size_t more,
+                              size_t *capacity, size_t item_size)
 {
     if (have + more <= *capacity)
         return items;

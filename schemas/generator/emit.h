@@ -1,4 +1,5 @@
-/* Writes messages.h and messages.c. What the generated code looks like is described in docs/design/codecs.md. */
+/* Writes messages.h and messages.c. What the generated code looks like is described in docs/design/codecs.md.
+ */
 #ifndef FORESTALL_SCHEMAS_GENERATOR_EMIT_H
 #define FORESTALL_SCHEMAS_GENERATOR_EMIT_H
 

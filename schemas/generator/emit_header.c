@@ -20,7 +20,9 @@ static void emit_enum(FILE *out, const struct type *type)
     }
     (void)fprintf(out, "};\n#define MSG_");
     put_upper(out, type->word);
-    (void)fprintf(out, "_COUNT %zu\nconst char *msg_%s_name(enum msg_%s value); /* lower case; \"?\" when out of range */\n\n",
+    (void)fprintf(out,
+                  "_COUNT %zu\nconst char *msg_%s_name(enum msg_%s value); /* lower case; \"?\" when out of "
+                  "range */\n\n",
                   type->symbol_count, type->word, type->word);
 }
 
@@ -31,7 +33,8 @@ static void emit_container(FILE *out, const struct type *type)
         (void)fprintf(out, "%s {\n    %s *items;\n    size_t count;\n};\n\n", type->c_name, item);
     else
         (void)fprintf(out,
-                      "struct msg_%s_entry {\n    struct str key;\n    %s value;\n};\n%s {\n    struct msg_%s_entry *items;\n"
+                      "struct msg_%s_entry {\n    struct str key;\n    %s value;\n};\n%s {\n    struct "
+                      "msg_%s_entry *items;\n"
                       "    size_t count;\n};\n\n",
                       type->item->word, item, type->c_name, type->item->word);
 }
@@ -69,14 +72,17 @@ static void emit_message(FILE *out, const struct type *type)
 
 void emit_header(FILE *out, const struct model *model)
 {
-    (void)fprintf(out, "/* Generated from the .avsc files in schemas/ by schemas/generator: change those, not this file.\n"
-                       " *\n"
-                       " * encode appends the Avro body (no framing); its error is the buffer's sticky one.\n"
-                       " * decode: 0; -EBADMSG when the bytes are not exactly one such value; -ENOMEM at the arena's limit. *out is\n"
-                       " * written only on success; its strings borrow from bytes, its arrays from the arena. */\n"
-                       "#ifndef FORESTALL_SCHEMAS_MESSAGES_H\n#define FORESTALL_SCHEMAS_MESSAGES_H\n\n"
-                       "#include \"common/arena.h\"\n#include \"common/base.h\"\n#include \"common/buffer.h\"\n"
-                       "#include \"schemas/type.h\"\n\n");
+    (void)fprintf(
+        out,
+        "/* Generated from the .avsc files in schemas/ by schemas/generator: change those, not this file.\n"
+        " *\n"
+        " * encode appends the Avro body (no framing); its error is the buffer's sticky one.\n"
+        " * decode: 0; -EBADMSG when the bytes are not exactly one such value; -ENOMEM at the arena's limit. "
+        "*out is\n"
+        " * written only on success; its strings borrow from bytes, its arrays from the arena. */\n"
+        "#ifndef FORESTALL_SCHEMAS_MESSAGES_H\n#define FORESTALL_SCHEMAS_MESSAGES_H\n\n"
+        "#include \"common/arena.h\"\n#include \"common/base.h\"\n#include \"common/buffer.h\"\n"
+        "#include \"schemas/type.h\"\n\n");
     for (size_t i = 0; i < model->type_count; i++) {
         const struct type *type = model->types[i];
         if (type->kind == KIND_ENUM)
@@ -88,6 +94,8 @@ void emit_header(FILE *out, const struct model *model)
     }
     for (size_t i = 0; i < model->message_count; i++)
         emit_message(out, model->messages[i].type);
-    (void)fprintf(out, "#define MSG_TYPE_COUNT %zu\nextern const struct msg_type *const msg_types[MSG_TYPE_COUNT];\n\n#endif\n",
+    (void)fprintf(out,
+                  "#define MSG_TYPE_COUNT %zu\nextern const struct msg_type *const "
+                  "msg_types[MSG_TYPE_COUNT];\n\n#endif\n",
                   model->message_count);
 }

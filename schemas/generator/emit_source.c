@@ -1,5 +1,5 @@
-/* The definitions. For each record: the most bytes it can take (bound), straight-line writing into that room (put), and
- * checked reading (get). Also a field table for each record, from which JSON is made. */
+/* The definitions. For each record: the most bytes it can take (bound), straight-line writing into that room
+ * (put), and checked reading (get). Also a field table for each record, from which JSON is made. */
 #include <ctype.h>
 #include <string.h>
 
@@ -83,7 +83,8 @@ static void emit_bound(FILE *out, const struct type *type)
     size_t constant = 0;
     for (size_t i = 0; i < type->field_count; i++)
         constant += constant_bound(type->fields[i].type);
-    (void)fprintf(out, "static size_t bound_%s(const %s *m)\n{\n    size_t size = %zu;\n    (void)m;\n", type->word, type->c_name, constant);
+    (void)fprintf(out, "static size_t bound_%s(const %s *m)\n{\n    size_t size = %zu;\n    (void)m;\n",
+                  type->word, type->c_name, constant);
     for (size_t i = 0; i < type->field_count; i++) {
         const struct field *field = &type->fields[i];
         char value[128];
@@ -141,7 +142,8 @@ static void emit_put_items(FILE *out, const struct type *type, const char *value
 {
     char element[160];
     bool map = type->kind == KIND_MAP;
-    (void)fprintf(out, "    if (%s.count > 0)\n        at = wire_put_long(at, (int64_t)%s.count);\n", value, value);
+    (void)fprintf(out, "    if (%s.count > 0)\n        at = wire_put_long(at, (int64_t)%s.count);\n", value,
+                  value);
     (void)fprintf(out, "    for (size_t i = 0; i < %s.count; i++) {\n", value);
     if (map)
         (void)fprintf(out, "        at = wire_put_str(at, %s.items[i].key);\n", value);
@@ -158,7 +160,8 @@ static void emit_put(FILE *out, const struct type *type)
         char value[128];
         (void)snprintf(value, sizeof value, "m->%s", field->c_name);
         if (field->type->kind == KIND_OPTIONAL) {
-            (void)fprintf(out, "    at = wire_put_long(at, m->has_%s ? 1 : 0);\n    if (m->has_%s) {\n", field->c_name, field->c_name);
+            (void)fprintf(out, "    at = wire_put_long(at, m->has_%s ? 1 : 0);\n    if (m->has_%s) {\n",
+                          field->c_name, field->c_name);
             emit_put_value(out, field->type->item, value, "        ");
             (void)fprintf(out, "    }\n");
         } else if (field->type->kind == KIND_ARRAY || field->type->kind == KIND_MAP) {
@@ -172,11 +175,13 @@ static void emit_put(FILE *out, const struct type *type)
 
 static void emit_get_value(FILE *out, const struct type *type, const char *value, const char *indent)
 {
-    static const char *const getters[] = {[KIND_BOOL] = "bool", [KIND_INT] = "int", [KIND_LONG] = "long", [KIND_FLOAT] = "float",
-                                          [KIND_DOUBLE] = "double", [KIND_STRING] = "str", [KIND_BYTES] = "str"};
+    static const char *const getters[] = {
+        [KIND_BOOL] = "bool",     [KIND_INT] = "int",    [KIND_LONG] = "long", [KIND_FLOAT] = "float",
+        [KIND_DOUBLE] = "double", [KIND_STRING] = "str", [KIND_BYTES] = "str"};
     switch (type->kind) {
     case KIND_ENUM:
-        (void)fprintf(out, "%s%s = (%s)wire_get_enum(r, %zu);\n", indent, value, type->c_name, type->symbol_count);
+        (void)fprintf(out, "%s%s = (%s)wire_get_enum(r, %zu);\n", indent, value, type->c_name,
+                      type->symbol_count);
         break;
     case KIND_FIXED:
         (void)fprintf(out, "%swire_get_fixed(r, %s, %zu);\n", indent, value, type->fixed_size);
@@ -198,12 +203,14 @@ static void emit_get_items(FILE *out, const struct type *type)
 {
     bool map = type->kind == KIND_MAP;
     char element[64];
-    (void)fprintf(out,
-                  "static void get_%s(struct wire_reader *r, %s *out)\n{\n    size_t capacity = 0, more;\n    out->items = NULL;\n"
-                  "    out->count = 0;\n    while ((more = wire_get_block(r, %zu)) > 0) {\n"
-                  "        out->items = wire_grow(r, out->items, out->count, more, &capacity, sizeof *out->items);\n"
-                  "        for (size_t i = 0; i < more && !r->error; i++) {\n",
-                  type->word, type->c_name, least_bytes(type->item) + (map ? 1 : 0));
+    (void)fprintf(
+        out,
+        "static void get_%s(struct wire_reader *r, %s *out)\n{\n    size_t capacity = 0, more;\n    "
+        "out->items = NULL;\n"
+        "    out->count = 0;\n    while ((more = wire_get_block(r, %zu)) > 0) {\n"
+        "        out->items = wire_grow(r, out->items, out->count, more, &capacity, sizeof *out->items);\n"
+        "        for (size_t i = 0; i < more && !r->error; i++) {\n",
+        type->word, type->c_name, least_bytes(type->item) + (map ? 1 : 0));
     if (map)
         (void)fprintf(out, "            out->items[out->count].key = wire_get_str(r);\n");
     (void)snprintf(element, sizeof element, "out->items[out->count]%s", map ? ".value" : "");
@@ -219,9 +226,11 @@ static void emit_get(FILE *out, const struct type *type)
         char value[128];
         (void)snprintf(value, sizeof value, "m->%s", field->c_name);
         if (field->type->kind == KIND_OPTIONAL) {
-            (void)fprintf(out, "    m->has_%s = wire_get_enum(r, 2) == 1;\n    if (m->has_%s) {\n", field->c_name, field->c_name);
+            (void)fprintf(out, "    m->has_%s = wire_get_enum(r, 2) == 1;\n    if (m->has_%s) {\n",
+                          field->c_name, field->c_name);
             emit_get_value(out, field->type->item, value, "        ");
-            (void)fprintf(out, "    } else {\n        memset(&m->%s, 0, sizeof m->%s);\n    }\n", field->c_name, field->c_name);
+            (void)fprintf(out, "    } else {\n        memset(&m->%s, 0, sizeof m->%s);\n    }\n",
+                          field->c_name, field->c_name);
         } else {
             emit_get_value(out, field->type, value, "    ");
         }
@@ -229,9 +238,10 @@ static void emit_get(FILE *out, const struct type *type)
     (void)fprintf(out, "}\n\n");
 }
 
-static const char *const kind_names[] = {"MSG_KIND_BOOL", "MSG_KIND_INT", "MSG_KIND_LONG", "MSG_KIND_FLOAT", "MSG_KIND_DOUBLE",
-                                         "MSG_KIND_STRING", "MSG_KIND_BYTES", "MSG_KIND_FIXED", "MSG_KIND_ENUM", "MSG_KIND_RECORD",
-                                         "MSG_KIND_ARRAY", "MSG_KIND_MAP"};
+static const char *const kind_names[] = {"MSG_KIND_BOOL",   "MSG_KIND_INT",    "MSG_KIND_LONG",
+                                         "MSG_KIND_FLOAT",  "MSG_KIND_DOUBLE", "MSG_KIND_STRING",
+                                         "MSG_KIND_BYTES",  "MSG_KIND_FIXED",  "MSG_KIND_ENUM",
+                                         "MSG_KIND_RECORD", "MSG_KIND_ARRAY",  "MSG_KIND_MAP"};
 
 static void emit_field_row(FILE *out, const struct type *record, const struct field *field)
 {
@@ -245,7 +255,8 @@ static void emit_field_row(FILE *out, const struct type *record, const struct fi
         (void)fprintf(out, "MSG_NOT_OPTIONAL, ");
     (void)fprintf(out, "%s, %s, ", kind_names[type->kind], kind_names[item->kind]);
     if (item->kind == KIND_RECORD)
-        (void)fprintf(out, "sizeof(%s), fields_%s, %zu, NULL},\n", item->c_name, item->word, item->field_count);
+        (void)fprintf(out, "sizeof(%s), fields_%s, %zu, NULL},\n", item->c_name, item->word,
+                      item->field_count);
     else if (item->kind == KIND_ENUM)
         (void)fprintf(out, "sizeof(%s), NULL, 0, names_%s},\n", item->c_name, item->word);
     else if (item->kind == KIND_FIXED)
@@ -272,7 +283,8 @@ static void emit_enum_names(FILE *out, const struct type *type)
         (void)fprintf(out, "\", ");
     }
     (void)fprintf(out,
-                  "NULL};\n\nconst char *msg_%s_name(enum msg_%s value)\n{\n    return (unsigned)value < %zu ? names_%s[value] : "
+                  "NULL};\n\nconst char *msg_%s_name(enum msg_%s value)\n{\n    return (unsigned)value < %zu "
+                  "? names_%s[value] : "
                   "\"?\";\n}\n\n",
                   type->word, type->word, type->symbol_count, type->word);
 }
@@ -302,19 +314,24 @@ static void emit_message(FILE *out, const struct message *message)
                   "    uint8_t *room = buffer_reserve(out, bound_%s(message));\n    if (room)\n"
                   "        out->size += (size_t)(put_%s(room, message) - room);\n}\n\n",
                   w, c, w, w);
+    (void)fprintf(
+        out,
+        "int msg_%s_decode(struct str bytes, struct arena *arena, %s *out)\n{\n    %s message;\n"
+        "    const uint8_t *data = bytes.size ? (const uint8_t *)bytes.data : (const uint8_t *)\"\";\n"
+        "    struct wire_reader reader = {data, data + bytes.size, arena, 0};\n    get_%s(&reader, "
+        "&message);\n"
+        "    if (!reader.error && reader.at != reader.end)\n        return -EBADMSG;\n"
+        "    if (!reader.error)\n        *out = message;\n    return reader.error;\n}\n\n",
+        w, c, c, w);
     (void)fprintf(out,
-                  "int msg_%s_decode(struct str bytes, struct arena *arena, %s *out)\n{\n    %s message;\n"
-                  "    const uint8_t *data = bytes.size ? (const uint8_t *)bytes.data : (const uint8_t *)\"\";\n"
-                  "    struct wire_reader reader = {data, data + bytes.size, arena, 0};\n    get_%s(&reader, &message);\n"
-                  "    if (!reader.error && reader.at != reader.end)\n        return -EBADMSG;\n"
-                  "    if (!reader.error)\n        *out = message;\n    return reader.error;\n}\n\n",
-                  w, c, c, w);
-    (void)fprintf(out,
-                  "static void encode_any_%s(const void *message, struct buffer *out)\n{\n    msg_%s_encode(message, out);\n}\n\n"
+                  "static void encode_any_%s(const void *message, struct buffer *out)\n{\n    "
+                  "msg_%s_encode(message, out);\n}\n\n"
                   "static int decode_any_%s(struct str bytes, struct arena *arena, void *out)\n{\n"
                   "    return msg_%s_decode(bytes, arena, out);\n}\n\n",
                   w, w, w, w);
-    (void)fprintf(out, "const struct msg_type msg_%s_type = {\"%s\", 0x%016llxu, sizeof(%s), encode_any_%s, decode_any_%s, fields_%s, %zu,",
+    (void)fprintf(out,
+                  "const struct msg_type msg_%s_type = {\"%s\", 0x%016llxu, sizeof(%s), encode_any_%s, "
+                  "decode_any_%s, fields_%s, %zu,",
                   w, type->name, (unsigned long long)message->fingerprint, c, w, w, w, type->field_count);
     emit_string(out, message->json);
     (void)fprintf(out, "};\n\n");
@@ -322,7 +339,8 @@ static void emit_message(FILE *out, const struct message *message)
 
 void emit_source(FILE *out, const struct model *model)
 {
-    (void)fprintf(out, "/* Generated from the .avsc files in schemas/ by schemas/generator: change those, not this file. */\n"
+    (void)fprintf(out, "/* Generated from the .avsc files in schemas/ by schemas/generator: change those, "
+                       "not this file. */\n"
                        "#include \"schemas/messages.h\"\n\n#include \"schemas/wire.h\"\n\n");
     for (size_t i = 0; i < model->type_count; i++) {
         const struct type *type = model->types[i];

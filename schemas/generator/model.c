@@ -78,9 +78,11 @@ static const struct type *find_container(const struct model *model, enum kind ki
 
 static bool is_keyword(const char *name)
 {
-    static const char *const words[] = {"short", "long", "int", "char", "float", "double", "signed", "unsigned", "auto", "register", "static",
-                                        "const", "volatile", "default", "case", "switch", "if", "else", "for", "while", "do", "goto", "return",
-                                        "break", "continue", "struct", "union", "enum", "void", "sizeof", "typedef", "extern", "inline", "restrict"};
+    static const char *const words[] = {
+        "short",    "long",   "int",    "char",     "float",   "double", "signed",   "unsigned", "auto",
+        "register", "static", "const",  "volatile", "default", "case",   "switch",   "if",       "else",
+        "for",      "while",  "do",     "goto",     "return",  "break",  "continue", "struct",   "union",
+        "enum",     "void",   "sizeof", "typedef",  "extern",  "inline", "restrict"};
     for (size_t i = 0; i < sizeof words / sizeof words[0]; i++)
         if (strcmp(words[i], name) == 0)
             return true;
@@ -89,12 +91,17 @@ static bool is_keyword(const char *name)
 
 static const struct type *load_type(struct model *model, const char *path, json_t *json);
 
-static const struct type *load_container(struct model *model, const char *path, enum kind kind, json_t *item_json)
+static const struct type *load_container(struct model *model, const char *path, enum kind kind,
+                                         json_t *item_json)
 {
     const struct type *item = load_type(model, path, item_json);
     const struct type *known = find_container(model, kind, item);
     if (known)
         return known;
+    if (item->kind == KIND_ARRAY || item->kind == KIND_MAP || item->kind == KIND_OPTIONAL)
+        die(path, "a container directly in an array, map or union is not supported: give it a record");
+    if (kind == KIND_ARRAY && item->kind == KIND_FIXED)
+        die(path, "arrays of %s are not supported: give it a record", item->name);
     if (kind == KIND_MAP && item->kind != KIND_STRING && item->kind != KIND_LONG && item->kind != KIND_DOUBLE)
         die(path, "maps of %s are not supported", item->name);
     struct type *type = add_type(model, path, kind, NULL);
@@ -102,8 +109,10 @@ static const struct type *load_container(struct model *model, const char *path, 
     if (kind == KIND_OPTIONAL)
         (void)snprintf(type->c_name, sizeof type->c_name, "%s", item->c_name);
     else
-        (void)snprintf(type->c_name, sizeof type->c_name, "struct msg_%.50s_%s", item->word, kind == KIND_ARRAY ? "array" : "map");
-    (void)snprintf(type->word, sizeof type->word, "%.50s_%s", item->word, kind == KIND_ARRAY ? "array" : "map");
+        (void)snprintf(type->c_name, sizeof type->c_name, "struct msg_%.50s_%s", item->word,
+                       kind == KIND_ARRAY ? "array" : "map");
+    (void)snprintf(type->word, sizeof type->word, "%.50s_%s", item->word,
+                   kind == KIND_ARRAY ? "array" : "map");
     model->types[model->type_count++] = type;
     return type;
 }
@@ -112,12 +121,14 @@ static void load_fields(struct model *model, const char *path, struct type *type
 {
     size_t index;
     json_t *entry;
-    json_array_foreach(fields, index, entry) {
+    json_array_foreach(fields, index, entry)
+    {
         if (type->field_count == FIELDS_MAX)
             die(path, "%s has more than %d fields", type->name, FIELDS_MAX);
         struct field *field = &type->fields[type->field_count];
         field->name = json_string_value(json_object_get(entry, "name"));
-        (void)snprintf(field->c_name, sizeof field->c_name, "%s%s", field->name, is_keyword(field->name) ? "_" : "");
+        (void)snprintf(field->c_name, sizeof field->c_name, "%s%s", field->name,
+                       is_keyword(field->name) ? "_" : "");
         field->doc = json_string_value(json_object_get(entry, "doc"));
         field->type = load_type(model, path, json_object_get(entry, "type"));
         type->field_count++;
@@ -133,12 +144,17 @@ static const struct type *load_named(struct model *model, const char *path, enum
     size_t index;
     json_t *symbol;
     snake_case(name, snake, sizeof snake);
-    (void)snprintf(type->c_name, sizeof type->c_name, "%smsg_%.60s", kind == KIND_ENUM ? "enum " : kind == KIND_RECORD ? "struct " : "", snake);
+    (void)snprintf(type->c_name, sizeof type->c_name, "%smsg_%.60s",
+                   kind == KIND_ENUM     ? "enum "
+                   : kind == KIND_RECORD ? "struct "
+                                         : "",
+                   snake);
     (void)snprintf(type->word, sizeof type->word, "%.60s", snake);
     type->doc = json_string_value(json_object_get(json, "doc"));
     type->json = json;
     type->fixed_size = (size_t)json_integer_value(json_object_get(json, "size"));
-    json_array_foreach(json_object_get(json, "symbols"), index, symbol) {
+    json_array_foreach(json_object_get(json, "symbols"), index, symbol)
+    {
         if (type->symbol_count == FIELDS_MAX)
             die(path, "%s has too many symbols", name);
         type->symbols[type->symbol_count++] = json_string_value(symbol);
@@ -150,11 +166,12 @@ static const struct type *load_named(struct model *model, const char *path, enum
         return type;
     }
     /* Named types stand whole at their first use in each file; two files must mean the same by one name. */
-    if (known->kind != kind || known->field_count != type->field_count || known->symbol_count != type->symbol_count ||
-        known->fixed_size != type->fixed_size)
+    if (known->kind != kind || known->field_count != type->field_count ||
+        known->symbol_count != type->symbol_count || known->fixed_size != type->fixed_size)
         die(path, "%s is defined differently in another file", name);
     for (size_t i = 0; i < type->field_count; i++)
-        if (known->fields[i].type != type->fields[i].type || strcmp(known->fields[i].name, type->fields[i].name) != 0)
+        if (known->fields[i].type != type->fields[i].type ||
+            strcmp(known->fields[i].name, type->fields[i].name) != 0)
             die(path, "field %s of %s is defined differently in another file", type->fields[i].name, name);
     for (size_t i = 0; i < type->symbol_count; i++)
         if (strcmp(known->symbols[i], type->symbols[i]) != 0)

@@ -1,4 +1,5 @@
-/* The generator's picture of the schemas: named types once, in an order in which each comes after what it uses. */
+/* The generator's picture of the schemas: named types once, in an order in which each comes after what it
+ * uses. */
 #ifndef FORESTALL_SCHEMAS_GENERATOR_MODEL_H
 #define FORESTALL_SCHEMAS_GENERATOR_MODEL_H
 
@@ -7,7 +8,21 @@
 #include <stddef.h>
 #include <stdint.h>
 
-enum kind { KIND_BOOL, KIND_INT, KIND_LONG, KIND_FLOAT, KIND_DOUBLE, KIND_STRING, KIND_BYTES, KIND_FIXED, KIND_ENUM, KIND_RECORD, KIND_ARRAY, KIND_MAP, KIND_OPTIONAL };
+enum kind {
+    KIND_BOOL,
+    KIND_INT,
+    KIND_LONG,
+    KIND_FLOAT,
+    KIND_DOUBLE,
+    KIND_STRING,
+    KIND_BYTES,
+    KIND_FIXED,
+    KIND_ENUM,
+    KIND_RECORD,
+    KIND_ARRAY,
+    KIND_MAP,
+    KIND_OPTIONAL
+};
 
 #define FIELDS_MAX 64
 #define TYPES_MAX 128
@@ -22,12 +37,12 @@ struct field {
 
 struct type {
     enum kind kind;
-    const char *name, *doc;       /* of named types: Avro's name; of primitives: a C-friendly word */
-    char c_name[80];              /* execution_request, long, str ... */
-    char word[80];                /* how array and map types of it are called */
-    json_t *json;                 /* the definition, for comparison */
+    const char *name, *doc; /* of named types: Avro's name; of primitives: a C-friendly word */
+    char c_name[80];        /* execution_request, long, str ... */
+    char word[80];          /* how array and map types of it are called */
+    json_t *json;           /* the definition, for comparison */
     size_t fixed_size;
-    const struct type *item;      /* array, map, optional */
+    const struct type *item; /* array, map, optional */
     struct field fields[FIELDS_MAX];
     size_t field_count;
     const char *symbols[FIELDS_MAX];
@@ -37,8 +52,8 @@ struct type {
 struct message {
     const char *file;
     const struct type *type;
-    char *json;       /* the schema as compact JSON */
-    char *canonical;  /* parsing canonical form */
+    char *json;      /* the schema as compact JSON */
+    char *canonical; /* parsing canonical form */
     uint64_t fingerprint;
 };
 
