@@ -20,6 +20,7 @@
 
 #define SAVE_EVERY_MS 1000
 #define FEED_TIMEOUT_MS 30000
+#define REST_TIMEOUT_MS 10000
 #define STATE_BYTES_MAX ((size_t)256 << 20)
 
 struct embedded_broker {
@@ -207,22 +208,45 @@ const char *embedded_broker_bootstrap(const struct embedded_broker *broker)
     return rd_kafka_mock_cluster_bootstraps(broker->cluster);
 }
 
-/* Number of messages taken in, or negative. */
+static int keep(void *context, const struct stream_message *message)
+{
+    struct embedded_broker *broker = context;
+    struct broker_value value = {.topic = message->topic.data,
+                                 .partition = message->partition,
+                                 .key = {message->key, message->key_size},
+                                 .value = {message->value, message->value_size}};
+    if (broker_state_put(broker->state, &value) < 0)
+        broker->overflow_count++;
+    return 0;
+}
+
+/* 0 or negative. */
 static int take_in(struct embedded_broker *broker, int timeout_ms)
 {
     struct stream_batch batch;
     int result = stream_poll(broker->reader, &batch, timeout_ms);
-    for (size_t i = 0; result >= 0 && i < batch.count; i++) {
-        const struct stream_message *message = &batch.messages[i];
-        struct broker_value value = {.topic = message->topic.data,
-                                     .partition = message->partition,
-                                     .key = {message->key, message->key_size},
-                                     .value = {message->value, message->value_size}};
-        if (broker_state_put(broker->state, &value) < 0)
-            broker->overflow_count++;
-    }
+    for (size_t i = 0; result >= 0 && i < batch.count; i++)
+        result = keep(broker, &batch.messages[i]);
     stream_batch_release(&batch);
-    return result;
+    return FS_MIN(result, 0);
+}
+
+/* Reads every compacted partition again, to its end: what the reader has not fetched yet is in there. */
+static void take_in_rest(struct embedded_broker *broker)
+{
+    int64_t deadline_ms = clock_monotonic_ms() + REST_TIMEOUT_MS;
+    for (size_t i = 0; i < TOPIC_COUNT; i++) {
+        const char *topic = topic_definitions[i].topic.name;
+        int partitions = topic_definitions[i].topic.compact
+                             ? stream_partition_count(broker->reader, topic, REST_TIMEOUT_MS)
+                             : 0;
+        for (int32_t p = 0; p < partitions; p++) {
+            int64_t left_ms = deadline_ms - clock_monotonic_ms();
+            /* A failure leaves what the reader took in before. */
+            if (left_ms <= 0 || stream_restore(broker->reader, topic, p, keep, broker, (int)left_ms) < 0)
+                return;
+        }
+    }
 }
 
 static int save(struct embedded_broker *broker)
@@ -237,7 +261,7 @@ int embedded_broker_poll(struct embedded_broker *broker, int timeout_ms)
     int result = take_in(broker, timeout_ms);
     int64_t now_ms = clock_monotonic_ms();
     if (result < 0 || now_ms < broker->save_at_ms)
-        return FS_MIN(result, 0);
+        return result;
     broker->save_at_ms = now_ms + SAVE_EVERY_MS;
     return save(broker);
 }
@@ -261,12 +285,10 @@ void embedded_broker_close(struct embedded_broker *broker)
 {
     if (!broker)
         return;
-    int64_t deadline_ms = clock_monotonic_ms() + 2000;
-    /* Until nothing has come for 100 ms: the mock answers an empty fetch after 1 ms. */
-    while (broker->state && broker->reader && take_in(broker, 100) > 0 && clock_monotonic_ms() < deadline_ms)
-        ;
-    if (broker->state && broker->reader)
-        (void)save(broker); /* the file keeps what the last good save wrote */
+    if (broker->state && broker->reader) {
+        take_in_rest(broker);
+        (void)save(broker); /* failed: the file keeps what the last good save wrote */
+    }
     stream_close(broker->reader);
     if (broker->cluster)
         rd_kafka_mock_cluster_destroy(broker->cluster);

@@ -308,7 +308,7 @@ int stream_wait(struct stream *const *streams, size_t count, int timeout_ms)
 
 const struct stream_counters *stream_counters(struct stream *stream)
 {
-    stream->counters.inflight = (size_t)FS_MAX(rd_kafka_outq_len(stream->producer), 0);
+    stream->counters.inflight = (size_t)rd_kafka_outq_len(stream->producer);
     return &stream->counters;
 }
 
