@@ -12,6 +12,7 @@ forestall_library(forestall_agent_kernel
     cgroup_tree.c
     cgroup_v1.c
     cgroup_v2.c
+    check.c
     netcount.c
     netshape.c
   LINKS forestall_common Threads::Threads)

@@ -173,7 +173,7 @@ static int install_root(struct netshape *shape)
     if (result != -EEXIST)
         return result;
     request = make(shape, RTM_GETQDISC, NLM_F_ACK, TC_H_ROOT, ROOT_HANDLE);
-    return transact(shape, &request, NULL, NULL) == 0 ? 0 : -EEXIST;
+    return transact(shape, &request, NULL, NULL) == 0 ? 1 : -EEXIST;
 }
 
 void netshape_claim(struct netshape *shape, uint32_t minor)
@@ -205,7 +205,8 @@ static int prepare(struct netshape *shape, const char *device)
         return result;
     netshape_claim(shape, 0);
     struct request request = make(shape, RTM_GETTCLASS, NLM_F_DUMP, 0, 0);
-    return transact(shape, &request, claim_class, shape);
+    int claimed = transact(shape, &request, claim_class, shape);
+    return claimed < 0 ? claimed : result;
 }
 
 int netshape_open(const char *namespace_path, const char *device, struct netshape **out)
@@ -220,7 +221,7 @@ int netshape_open(const char *namespace_path, const char *device, struct netshap
         return result;
     }
     *out = shape;
-    return 0;
+    return result;
 }
 
 void netshape_close(struct netshape *shape)

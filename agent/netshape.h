@@ -11,8 +11,8 @@
 struct netshape;
 
 /* Opens a device in the network namespace at path (NULL = the agent's own) and installs the root qdisc unless
- * it is there. The calling process's namespace is not changed. -ENODEV no such device, -EEXIST shaped by
- * somebody else, -EPERM. */
+ * it is there. 0 installed, 1 it was there. The calling process's namespace is not changed. -ENODEV no such
+ * device, -EEXIST shaped by somebody else, -EPERM. */
 FS_MUST_CHECK int netshape_open(const char *namespace_path, const char *device, struct netshape **out);
 void netshape_close(struct netshape *shape);
 /* Removes the root qdisc with all classes. */
