@@ -46,7 +46,7 @@ struct attempt {
     int pid_fd, metrics_fd;   /* -1 = none */
     struct short_of wants[MSG_CAUSE_COUNT];
     struct statsd_counts statsd;
-    bool adopted, killed;
+    bool killed, last_taken;
     int64_t retry_ms; /* ATTEMPT_ENDED, ATTEMPT_REPORTED: not before */
 };
 
@@ -75,6 +75,7 @@ struct agent {
     struct map *codes_seen; /* code -> count of executions finished here, as a pointer's value */
     int64_t sequence;
     int64_t lease_contact_ms, status_ms, last_tick_us;
+    uint64_t finished;
     bool tick_now, draining;
     struct log_limiter limiter;
     struct agent_metrics metrics;
@@ -104,6 +105,10 @@ void agent_take_admission(void *context, struct str framed);
 void agent_take_adjustment(void *context, struct str framed);
 /* finish.c: reports and removes what has ended; cheap when nothing has */
 void agent_finish(struct agent *agent, int64_t now_ms);
+/* Something ended and waits for its next try. */
+bool agent_finishing(const struct agent *agent);
+/* output.c: removes the oldest kept outputs past the configured number */
+void output_prune(const struct agent *agent);
 /* adopt.c */
 FS_MUST_CHECK int agent_adopt(struct agent *agent);
 /* sampler.c */
@@ -112,6 +117,7 @@ void agent_take_notices(struct agent *agent);
 /* report.c */
 struct msg_execution_event agent_event(const struct agent *agent, const struct attempt *attempt,
                                        enum msg_event_kind kind);
+/* Appends; the loop syncs before anything is sent. */
 FS_MUST_CHECK int agent_spool_event(struct agent *agent, const struct msg_execution_event *event);
 void agent_report_started(struct agent *agent, struct attempt *attempt);
 void agent_status(struct agent *agent);

@@ -280,16 +280,38 @@ static char **make_env(const struct supervisor *supervisor, struct arena *arena)
     return env[at - 1] && env[request->env.count] ? env : NULL;
 }
 
-/* The scratch directory belongs to the user the program runs as. */
-static int make_scratch(const char *user)
+/* Output the agent keeps lies where the user cannot make files: it is made for the user here. */
+static int make_output(const char *path, uid_t uid, gid_t gid)
 {
+    int fd = open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NOFOLLOW, 0600);
+    if (fd < 0)
+        return -errno;
+    int result = fchown(fd, uid, gid) < 0 ? -errno : 0;
+    (void)close(fd);
+    return result;
+}
+
+/* The scratch directory and kept output belong to the user the program runs as. */
+static int make_places(const struct supervisor *supervisor, const char *user)
+{
+    const struct msg_execution_request *request = &supervisor->admission.request;
     struct passwd entry, *found = NULL;
     char text[4096];
+    uid_t uid = geteuid();
+    gid_t gid = getegid();
+    if (*user && getpwnam_r(user, &entry, text, sizeof text, &found) == 0 &&
+        found) { /* an unknown one: launch_start says it */
+        uid = entry.pw_uid;
+        gid = entry.pw_gid;
+    }
     if (mkdir(ATTEMPT_SCRATCH, 0700) < 0 && errno != EEXIST)
         return -errno;
-    if (!*user || getpwnam_r(user, &entry, text, sizeof text, &found) || !found)
-        return 0; /* an unknown user is told by launch_start */
-    return chown(ATTEMPT_SCRATCH, entry.pw_uid, entry.pw_gid) < 0 ? -errno : 0;
+    int result = chown(ATTEMPT_SCRATCH, uid, gid) < 0 ? -errno : 0;
+    if (result == 0 && request->stdout_path.size == 0)
+        result = make_output(supervisor->options->stdout_path, uid, gid);
+    if (result == 0 && request->stderr_path.size == 0)
+        result = make_output(supervisor->options->stderr_path, uid, gid);
+    return result;
 }
 
 static int start(struct supervisor *supervisor, struct arena *arena)
@@ -305,8 +327,9 @@ static int start(struct supervisor *supervisor, struct arena *arena)
                             .stderr_path = supervisor->options->stderr_path,
                             .own_session = true};
     int result = launch.argv && launch.env && user && cwd ? 0 : -ENOMEM;
-    if (result == 0 && !*cwd && (result = make_scratch(user)) < 0)
-        (void)snprintf(error, sizeof error, "cannot make the scratch directory: %s", strerror(-result));
+    if (result == 0 && (result = make_places(supervisor, user)) < 0)
+        (void)snprintf(error, sizeof error, "cannot make its scratch directory or output: %s",
+                       strerror(-result));
     brake_arm(supervisor);
     supervisor->begun_us = boottime_us();
     supervisor->status.started_us = clock_realtime_us();
