@@ -251,8 +251,7 @@ struct stream *stream_open(const struct stream_options *options, char *error, si
 
 static void close_producer(struct stream *stream)
 {
-    int aborted = stream_abort(stream);
-    (void)aborted; /* the broker would abort it too, after its time-out */
+    fs_drop(stream_abort(stream)); /* the broker would abort it too, after its time-out */
     if (stream_flush(stream, STREAM_CLOSE_TIMEOUT_MS) < 0) {
         rd_kafka_purge(stream->producer, RD_KAFKA_PURGE_F_QUEUE | RD_KAFKA_PURGE_F_INFLIGHT);
         rd_kafka_flush(stream->producer,

@@ -124,8 +124,8 @@ static void on_revoked(struct stream *stream, const rd_kafka_topic_partition_lis
     if (partitions && stream->callbacks.revoked)
         stream->callbacks.revoked(stream->callback_context, partitions, (size_t)list->cnt, lost);
     free(partitions);
-    int aborted = stream->in_transaction ? stream_abort(stream) : 0;
-    (void)aborted; /* a failure is recorded in the stream */
+    if (stream->in_transaction)
+        fs_drop(stream_abort(stream)); /* a failure is recorded in the stream */
     stream->revoking = false;
     if (!lost)
         stream_hand_offsets(stream);
@@ -375,14 +375,18 @@ int stream_commit(struct stream *stream)
     }
 }
 
-/* rd_kafka_consumer_close() waits for the coordinator without end; this one gives up. */
+/* rd_kafka_consumer_close() waits for the coordinator without end; this one gives up. Messages that were
+ * fetched come through the same queue (rd_kafka_queue_poll_callback() would assert on them). */
 static void close_in_time(struct stream *stream)
 {
     rd_kafka_queue_t *queue = rd_kafka_queue_new(stream->consumer);
     rd_kafka_error_t *failure = rd_kafka_consumer_close_queue(stream->consumer, queue);
     int64_t deadline_ms = clock_monotonic_ms() + STREAM_CLOSE_TIMEOUT_MS;
-    while (!failure && !rd_kafka_consumer_closed(stream->consumer) && clock_monotonic_ms() < deadline_ms)
-        rd_kafka_queue_poll_callback(queue, 20);
+    while (!failure && !rd_kafka_consumer_closed(stream->consumer) && clock_monotonic_ms() < deadline_ms) {
+        ssize_t got = rd_kafka_consume_batch_queue(queue, 5, stream->raw, STREAM_BATCH_MAX);
+        for (ssize_t i = 0; i < got; i++)
+            rd_kafka_message_destroy(stream->raw[i]);
+    }
     if (failure)
         rd_kafka_error_destroy(failure);
     rd_kafka_queue_destroy(queue);
