@@ -232,6 +232,19 @@ static void close__undelivered__every_report_comes(void **state)
     assert_int_equal(reports.last, -ECANCELED);
 }
 
+static void close__fetched_and_not_polled__ends_cleanly(void **state)
+{
+    (void)state;
+    const char *topic = make_topic(1);
+    for (int round = 0; round < 5; round++) {
+        struct stream *stream = open_stream(NULL);
+        produce_numbers(stream, topic, 0, round * 2000, round * 2000 + 2000);
+        assign(stream, topic, STREAM_FROM_BEGINNING);
+        expect_numbers(stream, 0, 1); /* librdkafka has fetched more by now */
+        stream_close(stream);
+    }
+}
+
 static void partition_of__known_keys__as_java(void **state)
 {
     (void)state;
@@ -674,6 +687,7 @@ int main(void)
         TEST(produce__broker_away__again_then_all_delivered),
         TEST(produce__injected_error__retried_and_delivered),
         TEST(close__undelivered__every_report_comes),
+        TEST(close__fetched_and_not_polled__ends_cleanly),
         TEST(partition_of__known_keys__as_java),
         TEST(assign_all__from_beginning__all_in_order_and_caught_up),
         TEST(assign_all__from_end__all_produced_after_it),
