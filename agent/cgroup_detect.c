@@ -206,7 +206,10 @@ static int explain(char *error, size_t error_size, int result, const char *what)
     else if (result == -EACCES || result == -EPERM)
         hint = geteuid() == 0 ? "; root without the right to it: a container without cgroup: host?"
                               : "; run it as root, or delegate a subtree to this user";
-    (void)snprintf(error, error_size, "%s: %s%s", what, strerror(-result), hint); /* cut is fine */
+    if (result == -ENODEV) /* what says it all */
+        (void)snprintf(error, error_size, "%s", what);
+    else
+        (void)snprintf(error, error_size, "%s: %s%s", what, strerror(-result), hint); /* cut is fine */
     return result;
 }
 
@@ -221,8 +224,10 @@ static int open_shape(struct cgroup_host *host, const struct cgroup_host_options
         (void)snprintf(what, sizeof what, "network device %s%s%s%s", options->net_device,
                        options->net_namespace ? " in namespace " : "",
                        options->net_namespace ? options->net_namespace : "",
-                       result == -EEXIST ? " has a queueing discipline of somebody else (tc qdisc del first)"
-                                         : "");
+                       result == -ENODEV ? ": no such device"
+                       : result == -EEXIST
+                           ? " has a queueing discipline of somebody else (tc qdisc del first)"
+                           : "");
         return explain(error, error_size, result, what); /* cut is fine */
     }
     if (host->features & CGROUP_HAS_NETCOUNT)
@@ -276,6 +281,8 @@ int cgroup_host_open(const struct cgroup_host_options *options, char *error, siz
     host->brake_step_bytes = options->brake_step_bytes;
     int result = open_host(host, options, error, error_size);
     if (result < 0) {
+        for (size_t i = 0; i < host->dir_count; i++)
+            (void)rmdir(host->dirs[i].path); /* what was made; one in use stays */
         cgroup_host_close(host);
         return result;
     }
