@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
 #include <unistd.h>
@@ -24,14 +25,14 @@ static int read_text(const char *path, char *out, size_t capacity)
 
 static int read_device(const char *path, struct blockdev *out)
 {
-    char text[64];
-    struct blockdev device;
+    char text[64], *end;
     int result = read_text(path, text, sizeof text);
     if (result < 0)
         return result;
-    if (sscanf(text, "%u:%u", &device.major, &device.minor) != 2)
+    unsigned long first = strtoul(text, &end, 10);
+    if (end == text || *end != ':')
         return -ENODEV;
-    *out = device;
+    *out = (struct blockdev){(uint32_t)first, (uint32_t)strtoul(end + 1, NULL, 10)};
     return 0;
 }
 

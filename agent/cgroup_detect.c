@@ -30,7 +30,7 @@ static int read_whole(const char *path, char *buffer, size_t capacity, struct st
 
 static int read_machine(struct cgroup_host *host)
 {
-    struct str text;
+    struct str text = {0};
     char *buffer = malloc(MOUNTINFO_MAX);
     if (!buffer)
         return -ENOMEM;

@@ -60,7 +60,7 @@ int cgroup_get_number(const struct cgroup *cgroup, enum cgroup_hierarchy hierarc
                       int64_t *out)
 {
     char buffer[64];
-    struct str text;
+    struct str text = {0};
     int result = cgroup_get(cgroup, hierarchy, file, buffer, sizeof buffer, &text);
     return result < 0 ? result : cgroup_parse_number(text, out);
 }

@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
+#include <stdio.h>
 #include <unistd.h>
 
 #define DEPTH_MAX 16
@@ -80,10 +81,9 @@ static int signal_piece(const char *text, size_t size, int signal, int64_t *pend
 static int signal_one(int dir, const char *name, int depth, int signal)
 {
     char path[NAME_MAX + 32], text[4096];
-    if (strlen(name) > NAME_MAX)
+    int written = snprintf(path, sizeof path, "%s/cgroup.procs", name);
+    if (written < 0 || (size_t)written >= sizeof path)
         return -ENAMETOOLONG;
-    (void)str_copy(path, sizeof path, str_of(name)); /* checked above */
-    strcat(path, "/cgroup.procs");
     int fd = openat(dir, path, O_RDONLY | O_CLOEXEC);
     if (fd < 0)
         return -errno;

@@ -122,7 +122,7 @@ static int lower_memory(struct cgroup *cgroup, int64_t bytes, int64_t high_befor
 
 static int set_memory(struct cgroup *cgroup, int64_t bytes)
 {
-    int64_t before, high_before;
+    int64_t before = 0, high_before = CGROUP_UNLIMITED;
     int result = cgroup_get_number(cgroup, CGROUP_UNIFIED, "memory.max", &before);
     if (result == 0)
         result = cgroup_get_number(cgroup, CGROUP_UNIFIED, "memory.high", &high_before);

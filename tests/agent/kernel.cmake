@@ -5,13 +5,14 @@ forestall_test(test_check SOURCES test_check.c LINKS forestall_agent_kernel ROOT
 forestall_test(test_cgroup
   SOURCES
     kernel_cases.c
+    kernel_loads.c
     test_cgroup.c
   LINKS forestall_agent_kernel
   ROOT TIMEOUT 180)
 
 forestall_test(test_network
   SOURCES
-    kernel_cases.c
+    kernel_loads.c
     test_network.c
   LINKS forestall_agent_kernel
   ROOT TIMEOUT 120)
@@ -19,6 +20,7 @@ forestall_test(test_network
 # The same cases on cgroup v2 under QEMU: a static program is the guest's init.
 add_executable(guest_cgroup_v2
   kernel_cases.c
+  kernel_loads.c
   qemu/guest_main.c
   ${CMAKE_SOURCE_DIR}/agent/blockdev.c
   ${CMAKE_SOURCE_DIR}/agent/cgroup.c

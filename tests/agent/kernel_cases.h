@@ -15,12 +15,4 @@ struct kernel_case {
 extern const struct kernel_case kernel_cases[];
 extern const size_t kernel_case_count;
 
-/* Kills and removes whatever a case has left in the host's subtree. Returns how many cgroups that were, or
- * negative. */
-int kernel_cases_clean(struct cgroup_host *host);
-/* Forks a child that enters the cgroup and runs body(argument); its result is the exit status. */
-pid_t kernel_case_start(const struct cgroup *cgroup, int (*body)(int argument), int argument);
-/* Waits for the child until the deadline; its wait status, or -1. */
-int kernel_case_wait(pid_t pid, int timeout_ms);
-
 #endif

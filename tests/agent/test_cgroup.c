@@ -10,6 +10,7 @@
 
 #include "agent/cgroup_internal.h"
 #include "tests/agent/kernel_cases.h"
+#include "tests/agent/kernel_loads.h"
 
 static struct cgroup_host *host;
 

@@ -23,11 +23,10 @@
 #include "agent/cgroup.h"
 #include "agent/netshape.h"
 #include "common/clock.h"
-#include "tests/agent/kernel_cases.h"
+#include "tests/agent/kernel_loads.h"
 
 #define MIB (1LL << 20)
 #define PORT 9000 /* in a namespace of our own: nobody else can have it */
-#define DEADLINE_MS 20000
 
 static struct cgroup_host *host;
 static pid_t node_space, hub_space;
@@ -54,29 +53,42 @@ static pid_t start_namespace(void)
     return ok ? pid : -1;
 }
 
-static bool in_namespace(pid_t pid, const char *command)
+/* Runs a command of blank-separated words in the namespace (0 = the own); true when it exits 0. */
+static bool in_namespace(pid_t space, const char *command)
 {
-    char line[256];
-    (void)snprintf(line, sizeof line, "nsenter -t %d -n ip %s", (int)pid, command);
-    return system(line) == 0;
+    char words[256], target[16];
+    char *argv[32] = {"nsenter", "-n", "-t", target};
+    size_t count = space > 0 ? 4 : 0;
+    (void)snprintf(words, sizeof words, "%s", command);
+    (void)snprintf(target, sizeof target, "%d", (int)space);
+    for (char *rest = words, *word; count + 1 < FS_COUNT(argv) && (word = strsep(&rest, " "));)
+        argv[count++] = word;
+    pid_t pid = fork();
+    if (pid == 0) {
+        execvp(argv[0], argv);
+        _exit(127);
+    }
+    int status;
+    return pid > 0 && waitpid(pid, &status, 0) == pid && case_ended_well(status);
 }
 
 static bool connect_namespaces(void)
 {
     char line[128];
-    (void)snprintf(line, sizeof line, "link add fsnode type veth peer name fshub netns %d", (int)hub_space);
-    return in_namespace(node_space, line) && in_namespace(node_space, "link set lo up") &&
-           in_namespace(node_space, "addr add 10.231.7.2/24 dev fsnode") &&
-           in_namespace(node_space, "link set fsnode up") &&
-           in_namespace(hub_space, "addr add 10.231.7.1/24 dev fshub") &&
-           in_namespace(hub_space, "link set fshub up");
+    (void)snprintf(line, sizeof line, "ip link add fsnode type veth peer name fshub netns %d",
+                   (int)hub_space);
+    return in_namespace(node_space, line) && in_namespace(node_space, "ip link set lo up") &&
+           in_namespace(node_space, "ip addr add 10.231.7.2/24 dev fsnode") &&
+           in_namespace(node_space, "ip link set fsnode up") &&
+           in_namespace(hub_space, "ip addr add 10.231.7.1/24 dev fshub") &&
+           in_namespace(hub_space, "ip link set fshub up");
 }
 
 static int open_all(void **state)
 {
     (void)state;
     char subtree[64], error[256] = "not root";
-    if (geteuid() != 0 || system("command -v ip >/dev/null && command -v nsenter >/dev/null") != 0)
+    if (geteuid() != 0 || !in_namespace(0, "ip -V") || !in_namespace(0, "nsenter -V"))
         return 0;
     node_space = start_namespace();
     hub_space = start_namespace();
@@ -224,14 +236,11 @@ static void open__foreign_qdisc__refused(void **state)
     (void)state;
     need_host();
     struct netshape *shape;
-    char path[64], line[96];
+    char path[64];
     (void)snprintf(path, sizeof path, "/proc/%d/ns/net", (int)hub_space);
-    (void)snprintf(line, sizeof line, "nsenter -t %d -n tc qdisc add dev fshub root handle 1: htb",
-                   (int)hub_space);
-    assert_int_equal(system(line), 0);
+    assert_true(in_namespace(hub_space, "tc qdisc add dev fshub root handle 1: htb"));
     assert_int_equal(netshape_open(path, "fshub", &shape), -EEXIST);
-    (void)snprintf(line, sizeof line, "nsenter -t %d -n tc qdisc del dev fshub root", (int)hub_space);
-    assert_int_equal(system(line), 0);
+    assert_true(in_namespace(hub_space, "tc qdisc del dev fshub root"));
 }
 
 static void read__traffic__bytes_counted_but_not_loopback(void **state)

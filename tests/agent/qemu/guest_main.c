@@ -11,6 +11,7 @@
 
 #include "agent/check.h"
 #include "tests/agent/kernel_cases.h"
+#include "tests/agent/kernel_loads.h"
 
 static const char *const outcomes[] = {
     [CASE_PASSED] = "passed", [CASE_FAILED] = "failed", [CASE_SKIPPED] = "skipped"};

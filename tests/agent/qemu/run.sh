@@ -30,6 +30,7 @@ fetch_kernel() {
     part=$(mktemp -d "$cache/part.XXXXXX") || skip "cannot write $cache"
     (cd "$part" && apt-get -q -o APT::Sandbox::User=root download "$name" >/dev/null && mkdir tree &&
         dpkg-deb -x linux-image-*.deb tree && rm linux-image-*.deb && touch tree/complete && mv -T tree "$kernel") ||
+        [ -e "$kernel/complete" ] || # somebody else was faster
         { rm -rf "$part"; skip "cannot download the kernel; run: apt-get update && apt-get download $name"; }
     rm -rf "$part"
 }
