@@ -142,8 +142,8 @@ FS_MUST_CHECK int cgroup_population(struct cgroup *cgroup);
 /* --- The brake: at the limit the program waits instead of dying.
  * v1: memory.oom_control 1; a task that faults above the limit sleeps until the limit is raised. v2:
  * memory.high below memory.max; the kernel slows every task above it down to almost nothing. Whoever arms it
- * owns its deadline. v1 only: what a system call itself needs above the limit fails with ENOMEM while the brake
- * holds, it does not wait.
+ * owns its deadline. v1 only: what a system call itself needs above the limit fails with ENOMEM while the
+ * brake holds, it does not wait.
  *
  * Arms it (again: fine, e.g. after a raise). */
 FS_MUST_CHECK int cgroup_brake_arm(struct cgroup *cgroup);
