@@ -49,6 +49,26 @@ int stream_partition_count(struct stream *stream, const char *topic, int timeout
     return count;
 }
 
+int stream_query_offsets(struct stream *stream, rd_kafka_t *handle, const char *full_name, int32_t partition,
+                         int timeout_ms, int64_t *low, int64_t *high)
+{
+    int64_t deadline_ms = clock_monotonic_ms() + timeout_ms;
+    for (;;) {
+        int64_t first, end;
+        rd_kafka_resp_err_t code = rd_kafka_query_watermark_offsets(
+            handle, full_name, partition, &first, &end, FS_MIN(timeout_ms, STREAM_REQUEST_TIMEOUT_MS));
+        if (code == RD_KAFKA_RESP_ERR_NO_ERROR) {
+            *low = first;
+            *high = end;
+            return 0;
+        }
+        stream_note_error(stream, rd_kafka_err2str(code));
+        if (clock_monotonic_ms() >= deadline_ms)
+            return -EHOSTDOWN;
+        poll(NULL, 0, 20);
+    }
+}
+
 int stream_topics_check(struct stream *stream, const char *const *topics, size_t count, char *error,
                         size_t error_size)
 {

@@ -244,26 +244,17 @@ static int assign_slots(struct stream *stream)
     return stream_errno(code);
 }
 
-/* A concrete offset for a logical one, so that what is produced from now on is certainly after it. */
-static int resolve_end(struct stream *stream, const char *full_name, int32_t partition, int64_t *offset)
-{
-    int64_t low, high;
-    rd_kafka_resp_err_t code = RD_KAFKA_RESP_ERR__TIMED_OUT;
-    for (int attempt = 0; attempt < 3 && code != RD_KAFKA_RESP_ERR_NO_ERROR; attempt++)
-        code = rd_kafka_query_watermark_offsets(stream->consumer, full_name, partition, &low, &high,
-                                                STREAM_REQUEST_TIMEOUT_MS);
-    if (code == RD_KAFKA_RESP_ERR_NO_ERROR)
-        *offset = high;
-    return stream_errno(code);
-}
-
 static int add_free_slot(struct stream *stream, const char *topic, int32_t partition, int64_t start)
 {
     struct stream_slot *slot = stream_slot_add(stream, topic, partition);
     if (!slot)
         return -ENOMEM;
-    if (start == STREAM_OFFSET_END) {
-        int result = resolve_end(stream, stream_topic_find(stream, topic)->full_name, partition, &start);
+    if (start ==
+        STREAM_OFFSET_END) { /* concrete, so that what is produced from now on is certainly after it */
+        int64_t low;
+        int result =
+            stream_query_offsets(stream, stream->consumer, stream_topic_find(stream, topic)->full_name,
+                                 partition, STREAM_OPEN_TIMEOUT_MS, &low, &start);
         if (result < 0)
             return result;
     }

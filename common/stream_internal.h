@@ -143,6 +143,11 @@ const struct rd_kafka_metadata *stream_metadata(struct stream *stream, int timeo
 int stream_metadata_partitions(const struct stream *stream, const struct rd_kafka_metadata *metadata,
                                const char *topic);
 
+/* First offset and end of a partition that exists; a leader that is just being elected is waited for. 0 or
+ * -EHOSTDOWN. */
+int stream_query_offsets(struct stream *stream, rd_kafka_t *handle, const char *full_name, int32_t partition,
+                         int timeout_ms, int64_t *low, int64_t *high);
+
 /* Error code an error object carries; destroys it. */
 rd_kafka_resp_err_t stream_take_error(struct stream *stream, rd_kafka_error_t *error);
 

@@ -104,12 +104,14 @@ int stream_restore(struct stream *stream, const char *topic, int32_t partition, 
     int result = entry ? open_restorer(stream) : -ENOMEM;
     if (result < 0)
         return result;
+    int partitions = stream_partition_count(stream, topic, FS_MIN(timeout_ms, STREAM_OPEN_TIMEOUT_MS));
+    if (partitions < 0 || partition < 0 || partition >= partitions)
+        return partitions < 0 ? partitions : -ENOENT;
     int64_t low, high;
-    rd_kafka_resp_err_t code =
-        rd_kafka_query_watermark_offsets(stream->restorer, entry->full_name, partition, &low, &high,
-                                         FS_MIN(timeout_ms, STREAM_OPEN_TIMEOUT_MS));
-    if (code != RD_KAFKA_RESP_ERR_NO_ERROR)
-        return stream_errno(code);
+    result = stream_query_offsets(stream, stream->restorer, entry->full_name, partition,
+                                  FS_MIN(timeout_ms, STREAM_OPEN_TIMEOUT_MS), &low, &high);
+    if (result < 0)
+        return result;
     if (low >= high)
         return 0;
     struct restore restore = {.stream = stream,
@@ -118,7 +120,7 @@ int stream_restore(struct stream *stream, const char *topic, int32_t partition, 
                               .end = high,
                               .on_message = on_message,
                               .context = context};
-    code = assign_only(stream, entry->full_name, partition, low);
+    rd_kafka_resp_err_t code = assign_only(stream, entry->full_name, partition, low);
     if (code != RD_KAFKA_RESP_ERR_NO_ERROR)
         return stream_errno(code);
     result = read_to_end(&restore, deadline_ms);
