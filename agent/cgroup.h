@@ -62,8 +62,8 @@ struct cgroup_host_options {
     size_t io_path_count;
     size_t max_kept_fds; /* open files kept for sampling, all attempts together; 0 = half of RLIMIT_NOFILE */
     int64_t
-        brake_step_bytes;   /* v2: memory.high is this far below memory.max; 0 = 1/16 of it, at least 4 MiB */
-    const char *net_device; /* NULL = no egress limits */
+        brake_step_bytes; /* the brake takes hold this far below the limit; 0 = 1/16 of it, at least 4 MiB */
+    const char *net_device;    /* NULL = no egress limits */
     const char *net_namespace; /* path of the network namespace net_device is in; NULL = the agent's own */
 };
 
@@ -139,11 +139,12 @@ FS_MUST_CHECK int cgroup_kill(struct cgroup *cgroup);
 /* Number of processes in it and below at this instant, or negative. */
 FS_MUST_CHECK int cgroup_population(struct cgroup *cgroup);
 
-/* --- The brake: at the limit the program waits instead of dying.
- * v1: memory.oom_control 1; a task that faults above the limit sleeps until the limit is raised. v2:
- * memory.high below memory.max; the kernel slows every task above it down to almost nothing. Whoever arms it
- * owns its deadline. v1 only: what a system call itself needs above the limit fails with ENOMEM while the
- * brake holds, it does not wait.
+/* --- The brake: near the limit the program waits instead of dying.
+ * v1: a threshold a step below the limit freezes it, and memory.oom_control 1 puts to sleep what is faster;
+ * the freezing is done in cgroup_brake_engaged, so whoever arms must poll. v2: memory.high a step below
+ * memory.max; the kernel slows every task above it down to almost nothing. A raise of the limit lets it go
+ * on. Whoever arms it owns its deadline. v1 only: a system call that itself needs memory above the limit, in
+ * the millisecond before the freezing, fails with ENOMEM.
  *
  * Arms it (again: fine, e.g. after a raise). */
 FS_MUST_CHECK int cgroup_brake_arm(struct cgroup *cgroup);

@@ -52,6 +52,15 @@ struct cgroup_layout {
     unsigned (*features)(const struct cgroup_host *host);
 };
 
+/* Use at which the brake takes hold under this limit; CGROUP_UNLIMITED when there is none. */
+int64_t cgroup_brake_level(const struct cgroup_host *host, int64_t limit);
+
+/* --- cgroup_v1_brake.c */
+FS_MUST_CHECK int cgroup_v1_brake_arm(struct cgroup *cgroup);
+FS_MUST_CHECK int cgroup_v1_brake_engaged(struct cgroup *cgroup);
+FS_MUST_CHECK int cgroup_v1_brake_release(struct cgroup *cgroup);
+FS_MUST_CHECK int cgroup_v1_brake_thaw(struct cgroup *cgroup);
+
 extern const struct cgroup_layout cgroup_layout_v1;
 extern const struct cgroup_layout cgroup_layout_v2;
 
@@ -85,6 +94,7 @@ struct cgroup {
     size_t kept;                  /* how many it holds of the host's budget */
     int brake_fd;                 /* -1 = not armed here */
     short brake_events;
+    int64_t brake_limit; /* v1: the limit its threshold is for */
     struct netcount net;
     uint32_t net_class; /* HTB minor, 0 = none */
 };

@@ -3,10 +3,6 @@
 #include "agent/cgroup_internal.h"
 
 #include <errno.h>
-#include <fcntl.h>
-#include <poll.h>
-#include <sys/eventfd.h>
-#include <unistd.h>
 
 #define PERIOD_US 100000 /* the kernel's default CFS period */
 #define PERIOD_LONG_US                                                                                       \
@@ -111,6 +107,9 @@ static int set_memory(struct cgroup *cgroup, int64_t bytes)
     } else if (result < 0 && swap && raise) {
         fs_drop(put_memory(cgroup, swap_file, before)); /* the error that counts is the limit's */
     }
+    if (result == 0 && raise)
+        fs_drop(
+            cgroup_v1_brake_thaw(cgroup)); /* what the brake held goes on; without a freezer none is frozen */
     return result;
 }
 
@@ -208,63 +207,6 @@ static void read_limits(const struct cgroup *cgroup, struct cgroup_limits *out)
     out->io_write_bps = read_bps(cgroup, true);
 }
 
-/* An eventfd that the kernel counts up whenever the cgroup comes to its limit with nothing left to reclaim.
- */
-static int watch_oom(struct cgroup *cgroup)
-{
-    int target = cgroup_open_file(cgroup, CGROUP_MEMORY, "memory.oom_control", O_RDONLY);
-    if (target < 0)
-        return target;
-    int result = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
-    if (result < 0) {
-        result = -errno;
-        goto close_target;
-    }
-    int event = result;
-    result = cgroup_put(cgroup, CGROUP_MEMORY, "cgroup.event_control", "%d %d", event, target);
-    if (result < 0) {
-        (void)close(event); /* nothing is registered on it */
-        goto close_target;
-    }
-    cgroup->brake_fd = event;
-    cgroup->brake_events = POLLIN;
-close_target:
-    (void)close(target); /* the registration keeps what it needs */
-    return result;
-}
-
-static int brake_arm(struct cgroup *cgroup)
-{
-    if (cgroup->brake_fd < 0) {
-        int result = watch_oom(cgroup);
-        if (result < 0)
-            return result;
-    }
-    return cgroup_put(cgroup, CGROUP_MEMORY, "memory.oom_control", "1");
-}
-
-static int brake_engaged(struct cgroup *cgroup)
-{
-    char buffer[256];
-    struct str text;
-    uint64_t events;
-    int64_t disabled = 0, under_oom = 0;
-    if (cgroup->brake_fd >= 0)
-        fs_drop(read(cgroup->brake_fd, &events,
-                     sizeof events)); /* takes the notification; EAGAIN: there was none */
-    int result = cgroup_get(cgroup, CGROUP_MEMORY, "memory.oom_control", buffer, sizeof buffer, &text);
-    if (result < 0)
-        return result;
-    const struct cgroup_parse_key keys[] = {{"oom_kill_disable", &disabled}, {"under_oom", &under_oom}};
-    cgroup_parse_keyed(text, keys, FS_COUNT(keys));
-    return disabled != 0 && under_oom != 0;
-}
-
-static int brake_release(struct cgroup *cgroup)
-{
-    return cgroup_put(cgroup, CGROUP_MEMORY, "memory.oom_control", "0");
-}
-
 static unsigned features(const struct cgroup_host *host)
 {
     unsigned bits = 0;
@@ -307,8 +249,8 @@ const struct cgroup_layout cgroup_layout_v1 = {
     .set_io = set_io,
     .set_io_weight = set_io_weight,
     .read_limits = read_limits,
-    .brake_arm = brake_arm,
-    .brake_engaged = brake_engaged,
-    .brake_release = brake_release,
+    .brake_arm = cgroup_v1_brake_arm,
+    .brake_engaged = cgroup_v1_brake_engaged,
+    .brake_release = cgroup_v1_brake_release,
     .features = features,
 };

@@ -10,8 +10,7 @@
     1000000 /* quotas below 1 ms are refused, so less than 10 millicores needs a longer period */
 #define WEIGHT_DEFAULT 100
 #define BFQ_WEIGHT_MAX 1000
-#define USAGE_LAG (512LL << 10)    /* 64 pages on two CPUs */
-#define BRAKE_STEP_MIN (4LL << 20) /* room for one tick of a 40 MiB/s ramp */
+#define USAGE_LAG (512LL << 10) /* 64 pages on two CPUs */
 
 static void take_memory_stat(struct str text, struct cgroup_sample *out)
 {
@@ -86,19 +85,11 @@ static int put_memory(const struct cgroup *cgroup, const char *file, int64_t byt
     return cgroup_put(cgroup, CGROUP_UNIFIED, file, "%lld", (long long)bytes);
 }
 
-static int64_t brake_level(const struct cgroup_host *host, int64_t max)
-{
-    if (max <= 0 || max == CGROUP_UNLIMITED)
-        return CGROUP_UNLIMITED;
-    int64_t step = host->brake_step_bytes > 0 ? host->brake_step_bytes : FS_MAX(max / 16, BRAKE_STEP_MIN);
-    return max - FS_MIN(step, max / 2);
-}
-
 static int raise_memory(struct cgroup *cgroup, int64_t bytes, int64_t high_before)
 {
     int result = put_memory(cgroup, "memory.max", bytes);
     if (result == 0 && high_before != CGROUP_UNLIMITED)
-        result = put_memory(cgroup, "memory.high", brake_level(cgroup->host, bytes));
+        result = put_memory(cgroup, "memory.high", cgroup_brake_level(cgroup->host, bytes));
     return result;
 }
 
@@ -106,7 +97,7 @@ static int raise_memory(struct cgroup *cgroup, int64_t bytes, int64_t high_befor
  * only when use is then below the new limit does memory.max follow. */
 static int lower_memory(struct cgroup *cgroup, int64_t bytes, int64_t high_before)
 {
-    int64_t level = brake_level(cgroup->host, bytes), usage;
+    int64_t level = cgroup_brake_level(cgroup->host, bytes), usage;
     int result = put_memory(cgroup, "memory.high", level);
     if (result < 0)
         return result;
@@ -238,7 +229,7 @@ static int brake_arm(struct cgroup *cgroup)
         cgroup->brake_fd = result;
         cgroup->brake_events = POLLPRI;
     }
-    return put_memory(cgroup, "memory.high", brake_level(cgroup->host, max));
+    return put_memory(cgroup, "memory.high", cgroup_brake_level(cgroup->host, max));
 }
 
 /* What cannot be reclaimed has come to memory.high; page cache there is pressed out without harm and does not

@@ -11,6 +11,7 @@ forestall_library(forestall_agent_kernel
     cgroup_sample.c
     cgroup_tree.c
     cgroup_v1.c
+    cgroup_v1_brake.c
     cgroup_v2.c
     check.c
     netcount.c

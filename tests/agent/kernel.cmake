@@ -32,6 +32,7 @@ add_executable(guest_cgroup_v2
   ${CMAKE_SOURCE_DIR}/agent/cgroup_sample.c
   ${CMAKE_SOURCE_DIR}/agent/cgroup_tree.c
   ${CMAKE_SOURCE_DIR}/agent/cgroup_v1.c
+  ${CMAKE_SOURCE_DIR}/agent/cgroup_v1_brake.c
   ${CMAKE_SOURCE_DIR}/agent/cgroup_v2.c
   ${CMAKE_SOURCE_DIR}/agent/check.c
   ${CMAKE_SOURCE_DIR}/agent/netcount.c

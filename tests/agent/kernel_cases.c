@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -131,6 +132,66 @@ static enum case_outcome brake__fast_ramp__held_until_raised(struct cgroup_host 
     return CASE_PASSED;
 }
 
+static char io_path[64];
+
+static bool make_file(int mib)
+{
+    static char piece[1 << 20];
+    int fd = open(io_path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+    bool ok = fd >= 0;
+    for (int i = 0; ok && i < mib; i++) {
+        memset(piece, i + 1, sizeof piece);
+        ok = write(fd, piece, sizeof piece) == (ssize_t)sizeof piece;
+    }
+    ok = ok && fsync(fd) == 0;
+    if (fd >= 0)
+        (void)close(fd);
+    return ok;
+}
+
+static int load_write_file(int mib)
+{
+    return make_file(mib) ? 0 : 3;
+}
+
+/* Memory that a system call needs is refused at the limit, not waited for; so the brake must hold before it.
+ */
+static enum case_outcome brake__growth_in_system_calls__held_and_no_error(struct cgroup_host *host)
+{
+    struct cgroup *cgroup = case_make(host, "reading", 40 * MIB);
+    REQUIRE(cgroup && cgroup_brake_arm(cgroup) == 0);
+    pid_t pid = kernel_case_start(cgroup, load_read_in, 100);
+    for (int64_t limit = 80 * MIB; limit <= 160 * MIB; limit += 80 * MIB) {
+        REQUIRE(case_wait_brake(cgroup, 1));
+        REQUIRE(waitpid(pid, NULL, WNOHANG) == 0 && case_oom_kills(cgroup) == 0);
+        REQUIRE(case_set_memory(cgroup, limit) == 0 && cgroup_brake_arm(cgroup) == 0);
+    }
+    REQUIRE(case_ended_well(kernel_case_wait(pid, DEADLINE_MS)));
+    REQUIRE(case_oom_kills(cgroup) == 0);
+    REQUIRE(cgroup_destroy(cgroup, 5000) == 0);
+    return CASE_PASSED;
+}
+
+static enum case_outcome brake__page_cache_only__not_engaged(struct cgroup_host *host)
+{
+    short events;
+    struct cgroup *cgroup = case_make(host, "cache", 16 * MIB);
+    REQUIRE(cgroup && cgroup_brake_arm(cgroup) == 0);
+    (void)snprintf(io_path, sizeof io_path, "forestall-test-%d.cache", (int)getpid());
+    pid_t pid = kernel_case_start(cgroup, load_write_file, 40);
+    int engaged = 0, status = 0;
+    int64_t deadline = clock_monotonic_ms() + DEADLINE_MS;
+    while (waitpid(pid, &status, WNOHANG) == 0 && engaged == 0 && clock_monotonic_ms() < deadline) {
+        struct pollfd entry = {.fd = cgroup_brake_fd(cgroup, &events), .events = events};
+        (void)poll(&entry, 1, 5);
+        engaged = cgroup_brake_engaged(cgroup);
+    }
+    (void)unlink(io_path);
+    REQUIRE(engaged == 0 && case_ended_well(status));
+    REQUIRE(case_oom_kills(cgroup) == 0 && cgroup_destroy(cgroup, 5000) == 0);
+    return CASE_PASSED;
+}
+
 static enum case_outcome brake__second_ramp_after_raise__held_again(struct cgroup_host *host)
 {
     struct cgroup *cgroup = case_make(host, "again", 30 * MIB);
@@ -209,8 +270,6 @@ static enum case_outcome apply__cpu_quota__throttled_then_free(struct cgroup_hos
     return CASE_PASSED;
 }
 
-static char io_path[64];
-
 static int read_directly(int mib)
 {
     int fd = open(io_path, O_RDONLY | O_DIRECT | O_CLOEXEC);
@@ -222,21 +281,6 @@ static int read_directly(int mib)
             return 4;
     }
     return 0;
-}
-
-static bool make_file(int mib)
-{
-    static char piece[1 << 20];
-    int fd = open(io_path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
-    bool ok = fd >= 0;
-    for (int i = 0; ok && i < mib; i++) {
-        memset(piece, i + 1, sizeof piece);
-        ok = write(fd, piece, sizeof piece) == (ssize_t)sizeof piece;
-    }
-    ok = ok && fsync(fd) == 0;
-    if (fd >= 0)
-        (void)close(fd);
-    return ok;
 }
 
 static enum case_outcome throttle_reads(struct cgroup_host *host)
@@ -365,6 +409,8 @@ const struct kernel_case kernel_cases[] = {
     CASE(apply__raise_while_growing__program_survives),
     CASE(apply__below_use__busy_and_unchanged),
     CASE(brake__fast_ramp__held_until_raised),
+    CASE(brake__growth_in_system_calls__held_and_no_error),
+    CASE(brake__page_cache_only__not_engaged),
     CASE(brake__second_ramp_after_raise__held_again),
     CASE(brake__released_to_kernel__oom_kill_is_the_truth),
     CASE(brake__adopted_while_engaged__seen_and_kept),

@@ -2,6 +2,7 @@
 #include "tests/agent/kernel_loads.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
@@ -88,6 +89,22 @@ int load_leak_fast(int mib)
 int load_leak_slowly(int mib)
 {
     return leak(mib, 20000);
+}
+
+int load_read_in(int mib)
+{
+    int fd = open("/dev/zero", O_RDONLY | O_CLOEXEC);
+    for (int i = 0; i < mib; i++) {
+        char *piece = mmap(NULL, MIB, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+        if (fd < 0 || piece == MAP_FAILED)
+            return 3;
+        for (size_t k = 0; k < MIB; k += 65536) {
+            if (read(fd, piece + k, 65536) != 65536)
+                return 4;
+        }
+        load_pause_us(10000);
+    }
+    return 0;
 }
 
 int load_hold(int mib)

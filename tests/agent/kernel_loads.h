@@ -17,6 +17,8 @@ void load_pause_us(long us);
 /* Touch so many MiB and end: at once, or 50 MiB/s. */
 int load_leak_fast(int mib);
 int load_leak_slowly(int mib);
+/* Grows by what read(2) fills, 100 MiB/s; 4 when a read fails, as it does at a limit without waiting. */
+int load_read_in(int mib);
 /* Touches so many MiB and stays. */
 int load_hold(int mib);
 int load_spin(int cpu_ms);
