@@ -37,6 +37,17 @@ static int write_file(int fd, const void *data, size_t size, unsigned mode, bool
     return result;
 }
 
+/* AT_FDCWD is a directory to openat(2) but no descriptor to fsync(2). */
+static int sync_directory(int directory_fd)
+{
+    int fd = openat(directory_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (fd < 0)
+        return -errno;
+    int result = fsync(fd) < 0 ? -errno : 0;
+    (void)close(fd); /* nothing was written through it */
+    return result;
+}
+
 int disk_replace(int directory_fd, const char *name, const void *data, size_t size, unsigned mode, bool sync)
 {
     char beside[NAME_SIZE];
@@ -52,8 +63,8 @@ int disk_replace(int directory_fd, const char *name, const void *data, size_t si
         result = -errno;
     if (result < 0)
         (void)unlinkat(directory_fd, beside, 0);
-    else if (sync && fsync(directory_fd) < 0)
-        result = -errno;
+    else if (sync)
+        result = sync_directory(directory_fd);
     return result;
 }
 
