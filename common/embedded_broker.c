@@ -18,6 +18,7 @@
 #include "common/stream.h"
 #include "common/topics.h"
 
+#define FIRST_JOIN_MS 100
 #define SAVE_EVERY_MS 1000
 #define FEED_TIMEOUT_MS 30000
 #define REST_TIMEOUT_MS 10000
@@ -51,6 +52,10 @@ static bool open_cluster(struct embedded_broker *broker, char *error, size_t err
         return fail(error, error_size, "cannot start", reason);
     }
     broker->cluster = rd_kafka_mock_cluster_new(broker->handle, 1);
+#if RD_KAFKA_VERSION >= 0x020800ff
+    if (broker->cluster) /* older ones make the first member of a group wait 3 s for others */
+        rd_kafka_mock_group_initial_rebalance_delay_ms(broker->cluster, FIRST_JOIN_MS);
+#endif
     return broker->cluster || fail(error, error_size, "cannot start", "no mock cluster");
 }
 

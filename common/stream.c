@@ -189,7 +189,7 @@ static bool wait_for_broker(struct stream *stream, char *error, size_t error_siz
 static bool fence_predecessors(struct stream *stream, const char *transactional_id, char *error,
                                size_t error_size)
 {
-    int64_t deadline_ms = clock_monotonic_ms() + 3 * STREAM_OPEN_TIMEOUT_MS;
+    int64_t deadline_ms = clock_monotonic_ms() + STREAM_FENCE_TIMEOUT_MS;
     for (;;) {
         rd_kafka_error_t *failure = rd_kafka_init_transactions(stream->producer, STREAM_OPEN_TIMEOUT_MS);
         if (!failure)

@@ -20,6 +20,8 @@
  * - -EPIPE anywhere means: fenced by a successor or a fatal error of the idempotent producer. The process
  * must end and be started again (its log position is in Kafka); nothing else works on this stream any more.
  *
+ * The process must ignore SIGPIPE (service_open() does).
+ *
  * Names of topics are without the prefix everywhere in this interface.
  * Differences from the first sketch of this interface: stream_callbacks.assigned may move the start
  * (start_offset), revoked says whether the partitions are lost already, stream_batch is owned by the stream,
@@ -132,7 +134,8 @@ void stream_close(struct stream *stream);
 /* Readable (poll/epoll/libuv) when stream_poll() may have something to do. Level-triggered; stream_poll()
  * clears it. */
 int stream_fd(const struct stream *stream);
-/* Waits until one of the streams has something or the time is over; NULL entries are skipped. 1 or 0. */
+/* Waits until one of the streams (at most 8) has something or the time is over; NULL entries are skipped. 1
+ * or 0. */
 int stream_wait(struct stream *const *streams, size_t count, int timeout_ms);
 /* Snapshot of the counters; valid until the next call on this stream. */
 const struct stream_counters *stream_counters(struct stream *stream);
@@ -207,7 +210,8 @@ typedef enum stream_outcome stream_handler_fn(void *context, const struct stream
 /* One stream_poll() whose messages go to handler: DONE stores the offset; RETRY stops this partition, which
  * starts again at this message after a back-off (20 ms doubling to 2 s) while the others go on; QUARANTINE
  * writes the bytes to `quarantine` (service = client_id, reason = stream_set_reason()) and stores; FATAL
- * returns -EIO. Number of messages done or quarantined, -EIO, -EPIPE. Not for transactional streams. */
+ * returns -EIO. Number of messages done or quarantined, -EIO, -EPIPE. Not for transactional streams. A
+ * partition that the caller paused while it waits for a retry is resumed by it. */
 FS_MUST_CHECK int stream_dispatch(struct stream *stream, stream_handler_fn *handler, void *context,
                                   int timeout_ms);
 /* Called by a handler before it returns STREAM_QUARANTINE: the reason header. */
@@ -227,7 +231,8 @@ FS_MUST_CHECK int stream_begin(struct stream *stream);
 /* Commits what was produced since stream_begin() and the positions (offset = last consumed + 1) as one unit;
  * blocks 10-30 ms, in trouble up to the transaction time-out. positions may be empty. 0: committed. -EAGAIN:
  * aborted, and the consumer is back at the last committed positions: drop what was built in memory since
- * stream_begin() and go on polling. -EPIPE: fenced or fatal, or the outcome is unknown: restart. */
+ * stream_begin(), release the batch without using the rest of it (all of it comes again) and go on polling.
+ * -EPIPE: fenced or fatal, or the outcome is unknown: restart. */
 FS_MUST_CHECK int stream_commit_transaction(struct stream *stream, const struct stream_position *positions,
                                             size_t count);
 /* Drops what was produced since stream_begin() and rewinds the consumer likewise (partitions still assigned).

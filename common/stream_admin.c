@@ -202,7 +202,7 @@ static int collect_missing(struct stream *stream, const struct stream_topic *top
 int stream_topics_ensure(struct stream *stream, const struct stream_topic *topics, size_t count, char *error,
                          size_t error_size)
 {
-    rd_kafka_NewTopic_t **missing = calloc(count + 1, sizeof *missing);
+    rd_kafka_NewTopic_t **missing = calloc(count + 1, sizeof(rd_kafka_NewTopic_t *));
     if (!missing) {
         snprintf(error, error_size, "out of memory");
         return -ENOMEM;

@@ -11,9 +11,9 @@ struct property {
     bool optional; /* librdkafka 2.0 may not know it */
 };
 
-/* Sources of the numbers: docs/design, "Kafka from C": measured with librdkafka 2.0.2. */
+/* Where the numbers come from: docs/design/kafka-client.md. */
 static const struct property shared_properties[] = {
-    {"socket.nagle.disable", "true", false}, /* on by default: adds up to 40 ms */
+    {"socket.nagle.disable", "true", false}, /* its default lets small requests wait */
     {"socket.keepalive.enable", "true", false}, {"reconnect.backoff.ms", "50", false},
     {"reconnect.backoff.max.ms", "500", false}, /* default 10 s: noticed 16-19 s late instead of 3 s */
     {"log.connection.close", "false", false},

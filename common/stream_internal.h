@@ -9,6 +9,7 @@
 #define STREAM_BATCH_MAX 1000
 #define STREAM_TOPICS_MAX 64
 #define STREAM_OPEN_TIMEOUT_MS 10000
+#define STREAM_FENCE_TIMEOUT_MS 30000 /* a predecessor's open transaction ends after 10 s */
 #define STREAM_CLOSE_TIMEOUT_MS 10000
 #define STREAM_REQUEST_TIMEOUT_MS 5000
 

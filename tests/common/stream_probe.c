@@ -131,7 +131,8 @@ static int print_value(void *context, const struct stream_message *message)
 
 static int run_restore(struct stream *stream, char **argv)
 {
-    int result = stream_restore(stream, argv[3], atoi(argv[4]), print_value, NULL, 20000);
+    int result =
+        stream_restore(stream, argv[3], (int32_t)strtol(argv[4], NULL, 10), print_value, NULL, 20000);
     return result < 0 ? complain("restore", stream_counters(stream)->last_error, result) : 0;
 }
 
@@ -198,9 +199,9 @@ static int bench_round(struct stream *stream, const char *topic, size_t count, i
     }
     double seconds = (double)(clock_monotonic_us() - begin_us) / 1e6;
     qsort(latencies_us, count, sizeof *latencies_us, compare);
+    int64_t p50_us = latencies_us[count / 2], p99_us = latencies_us[count * 99 / 100];
     printf("{\"rate\": %" PRId64 ", \"messages_per_s\": %.0f, \"p50_ms\": %.2f, \"p99_ms\": %.2f}\n", rate,
-           (double)count / seconds, (double)latencies_us[count / 2] / 1e3,
-           (double)latencies_us[count * 99 / 100] / 1e3);
+           (double)count / seconds, (double)p50_us / 1e3, (double)p99_us / 1e3);
     return 0;
 }
 

@@ -17,6 +17,7 @@
 #include <librdkafka/rdkafka_mock.h>
 
 #include "common/clock.h"
+#include "common/config.h"
 #include "common/stream.h"
 #include "common/topics.h"
 
@@ -630,6 +631,72 @@ static void topics_ensure__there__nothing_to_do_and_missing__unsupported(void **
     stream_close(stream);
 }
 
+static void prefix__set__hidden_from_the_caller(void **state)
+{
+    (void)state;
+    char error[512];
+    struct stream_options options = {
+        .brokers = rd_kafka_mock_cluster_bootstraps(mock), .client_id = "test", .topic_prefix = "prod."};
+    assert_int_equal(rd_kafka_mock_topic_create(mock, "prod.codes", 2, 1), RD_KAFKA_RESP_ERR_NO_ERROR);
+    struct stream *stream = stream_open(&options, error, sizeof error);
+    assert_non_null(stream);
+    assert_int_equal(stream_partition_count(stream, TOPIC_CODES, 5000), 2);
+    produce_numbers(stream, TOPIC_CODES, 1, 0, 10);
+    int64_t sum = 0;
+    assert_int_equal(stream_restore(stream, TOPIC_CODES, 1, sum_numbers, &sum, DEADLINE_MS), 0);
+    assert_int_equal(sum, 45);
+    assign(stream, TOPIC_CODES, STREAM_FROM_BEGINNING);
+    struct stream_batch batch;
+    int64_t deadline_ms = clock_monotonic_ms() + DEADLINE_MS;
+    for (;;) {
+        assert_true(stream_poll(stream, &batch, 100) >= 0);
+        if (batch.count > 0 || clock_monotonic_ms() > deadline_ms)
+            break;
+        stream_batch_release(&batch);
+    }
+    assert_true(batch.count > 0);
+    assert_true(str_equal(batch.messages[0].topic, str_of(TOPIC_CODES)));
+    assert_int_equal(stream_pause(stream, TOPIC_CODES, 1), 0);
+    stream_batch_release(&batch);
+    stream_close(stream);
+}
+
+static struct stream *open_with_setting(const char *setting, char *error, size_t error_size)
+{
+    struct config *config = config_create("test", "");
+    char *argv[] = {"test", (char *)(uintptr_t)setting};
+    assert_int_equal(config_passthrough(config, "kafka"), 0);
+    if (config_load(config, 2, argv, error, error_size) != 0)
+        fail_msg("%s", error);
+    struct stream_options options = {
+        .brokers = rd_kafka_mock_cluster_bootstraps(mock), .client_id = "test", .config = config};
+    struct stream *stream = stream_open(&options, error, error_size);
+    config_destroy(
+        config); /* read at open; a consumer opened later reads it again, so services keep theirs */
+    return stream;
+}
+
+static void config__kafka_section__passed_through_checked_and_locked(void **state)
+{
+    (void)state;
+    char error[512] = "";
+    struct stream *stream = open_with_setting("--kafka.linger.ms=7", error, sizeof error);
+    if (!stream)
+        fail_msg("%s", error);
+    stream_close(stream);
+    stream = open_with_setting("--kafka.consumer.fetch.min.bytes=7", error, sizeof error);
+    assert_non_null(stream);
+    stream_close(stream);
+    const char *const refused[][2] = {{"--kafka.no.such.key=1", "no.such.key"},
+                                      {"--kafka.linger.ms=soon", "linger.ms"},
+                                      {"--kafka.acks=1", "guarantees"},
+                                      {"--kafka.producer.enable.idempotence=false", "guarantees"}};
+    for (size_t i = 0; i < FS_COUNT(refused); i++) {
+        assert_null(open_with_setting(refused[i][0], error, sizeof error));
+        assert_non_null(strstr(error, refused[i][1]));
+    }
+}
+
 static void wait__two_streams__either_wakes(void **state)
 {
     (void)state;
@@ -703,6 +770,8 @@ int main(void)
         TEST(restore__several_partitions__each_to_its_end),
         TEST(transaction__commit_and_abort__states_hold),
         TEST(topics_ensure__there__nothing_to_do_and_missing__unsupported),
+        TEST(prefix__set__hidden_from_the_caller),
+        TEST(config__kafka_section__passed_through_checked_and_locked),
         TEST(wait__two_streams__either_wakes),
         TEST(open__nobody_there__error_says_what_to_do),
     };
