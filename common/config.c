@@ -130,7 +130,7 @@ static int keep(struct config *config, const char *section, const char *key, con
         struct kept *kept = &config->kept[i];
         if (strcmp(kept->section, section) == 0 && strcmp(kept->key, key) == 0) {
             kept->value = arena_strdup(config->strings, str_of(value));
-            return kept->value ? 0 : -ENOMEM;
+            return kept->value ? 0 : fail(config, -ENOMEM, "%s: out of memory", config->source);
         }
     }
     if (config->kept_count == KEPT_MAX)
@@ -189,6 +189,8 @@ static int on_ini(void *context, const char *section, const char *key, const cha
 {
     struct config *config = context;
     int found;
+    if (config->error[0]) /* inih reads on after an error; the first one is told */
+        return 0;
     if (!section_known(config, section))
         return 1;
     int error = assign(config, section, key, value, &found);
@@ -219,6 +221,47 @@ static void environment_name(const struct config_option *option, char *out, size
         *out = (char)toupper((unsigned char)*out);
 }
 
+static bool environment_known(const struct config *config, struct str name)
+{
+    for (size_t t = 0; t < config->table_count; t++) {
+        for (size_t i = 0; i < config->tables[t].count; i++) {
+            char known[128];
+            environment_name(&config->tables[t].options[i], known, sizeof known);
+            if (str_equal(name, str_of(known)))
+                return true;
+        }
+    }
+    return false;
+}
+
+/* True for FORESTALL_<section of a table>_...: a variable that is meant for this program. */
+static bool environment_claimed(const struct config *config, struct str name)
+{
+    for (size_t t = 0; t < config->table_count; t++) {
+        for (size_t i = 0; i < config->tables[t].count; i++) {
+            struct config_option prefix = {.section = config->tables[t].options[i].section, .key = ""};
+            char text[128];
+            if (passthrough_section(config, prefix.section))
+                continue;
+            environment_name(&prefix, text, sizeof text);
+            if (name.size >= strlen(text) && memcmp(name.data, text, strlen(text)) == 0)
+                return true;
+        }
+    }
+    return false;
+}
+
+static int refuse_unknown_environment(struct config *config)
+{
+    for (char **entry = environ; *entry; entry++) {
+        const char *equals = strchr(*entry, '=');
+        struct str name = {*entry, equals ? (size_t)(equals - *entry) : 0};
+        if (environment_claimed(config, name) && !environment_known(config, name))
+            return fail(config, -EINVAL, "environment: unknown variable %.*s (see --help)", (int)name.size, name.data);
+    }
+    return 0;
+}
+
 static int load_environment(struct config *config)
 {
     config->source = "environment";
@@ -232,7 +275,7 @@ static int load_environment(struct config *config)
                 return error;
         }
     }
-    return 0;
+    return refuse_unknown_environment(config);
 }
 
 /* FORESTALL_KAFKA_SECURITY_PROTOCOL=ssl is security.protocol=ssl of [kafka]. */

@@ -1,0 +1,139 @@
+/* Order of the sources, and an error for each thing that can be wrong, naming key, value and reason. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "common/config.h"
+
+struct options {
+    const char *name;
+    int64_t count, memory, wait_ms;
+    bool loud;
+    double share;
+};
+
+#define FIELD(field) offsetof(struct options, field)
+static const struct config_option table[] = {
+    {"unit", "name", CONFIG_STRING, FIELD(name), "plain", 0, 0, "a name"},
+    {"unit", "count", CONFIG_INT, FIELD(count), "3", 1, 10, "a count"},
+    {"unit", "memory", CONFIG_BYTES, FIELD(memory), "64M", 0, 0, "memory"},
+    {"unit", "wait", CONFIG_DURATION_MS, FIELD(wait_ms), "10s", 0, 0, "a wait"},
+    {"unit", "loud", CONFIG_BOOL, FIELD(loud), "no", 0, 0, "a switch"},
+    {"unit", "share", CONFIG_DOUBLE, FIELD(share), "0.5", 0, 1, "a share"},
+};
+
+struct run {
+    struct config *config;
+    struct options options;
+    char error[256];
+};
+
+static int load(struct run *run, const char *file, const char *argument)
+{
+    char path[] = "/tmp/forestall-config-XXXXXX", option[64];
+    char *argv[] = {"unit", option, (char *)(uintptr_t)argument, NULL};
+    int fd = mkstemp(path);
+    assert_true(fd >= 0);
+    assert_int_equal(write(fd, file, strlen(file)), (ssize_t)strlen(file));
+    close(fd);
+    (void)snprintf(option, sizeof option, "--config=%s", path);
+    *run = (struct run){.config = config_create("unit", "a test")};
+    assert_non_null(run->config);
+    assert_int_equal(config_add(run->config, table, FS_COUNT(table), &run->options), 0);
+    assert_int_equal(config_passthrough(run->config, "kafka"), 0);
+    int result = config_load(run->config, argument ? 3 : 2, argv, run->error, sizeof run->error);
+    unlink(path);
+    return result;
+}
+
+static void expect_error(const char *file, const char *argument, int error, const char *part)
+{
+    struct run run;
+    assert_int_equal(load(&run, file, argument), error);
+    if (!strstr(run.error, part))
+        fail_msg("\"%s\" does not contain \"%s\"", run.error, part);
+    config_destroy(run.config);
+}
+
+static void config_load__nothing_said__defaults(void **state)
+{
+    struct run run;
+    (void)state;
+    assert_int_equal(load(&run, "", NULL), 0);
+    assert_string_equal(run.options.name, "plain");
+    assert_int_equal(run.options.count, 3);
+    assert_int_equal(run.options.memory, 64 << 20);
+    assert_int_equal(run.options.wait_ms, 10000);
+    assert_false(run.options.loud);
+    assert_true(run.options.share == 0.5);
+    config_destroy(run.config);
+}
+
+static void config_load__all_sources__strongest_wins(void **state)
+{
+    struct run run;
+    (void)state;
+    setenv("FORESTALL_UNIT_COUNT", "5", 1);
+    setenv("FORESTALL_UNIT_NAME", "env", 1);
+    assert_int_equal(load(&run, "[unit]\ncount=4\nname=file\nloud=yes\n[other]\nx=1\n", "--unit.count=6"), 0);
+    unsetenv("FORESTALL_UNIT_COUNT");
+    unsetenv("FORESTALL_UNIT_NAME");
+    assert_int_equal(run.options.count, 6);
+    assert_string_equal(run.options.name, "env");
+    assert_true(run.options.loud);
+    config_destroy(run.config);
+}
+
+static void config_load__wrong_value__named_in_error(void **state)
+{
+    (void)state;
+    expect_error("[unit]\ncount=11\n", NULL, -EINVAL, "unit.count=11 is out of range: from 1 to 10");
+    expect_error("[unit]\nmemory=5X\n", NULL, -EINVAL, "unit.memory=5X is not bytes");
+    expect_error("", "--unit.wait=5y", -EINVAL, "unit.wait=5y is not a duration");
+    expect_error("", "--unit.count=0", -ERANGE, "out of range");
+    expect_error("", "--unit.loud=maybe", -EINVAL, "is not yes or no");
+    expect_error("[unit]\ncount=11\nmemory=5X\n", NULL, -EINVAL, "unit.count=11"); /* the first error is told */
+}
+
+static void config_load__unknown_key__refused(void **state)
+{
+    (void)state;
+    expect_error("[unit]\ncuont=1\n", NULL, -EINVAL, "unknown key cuont in [unit]");
+    expect_error("", "--unit.cuont=1", -EINVAL, "unknown option --unit.cuont");
+    setenv("FORESTALL_UNIT_CUONT", "1", 1);
+    expect_error("", NULL, -EINVAL, "FORESTALL_UNIT_CUONT");
+    unsetenv("FORESTALL_UNIT_CUONT");
+}
+
+static void config_load__passthrough__kept(void **state)
+{
+    struct run run;
+    size_t cursor = 0;
+    const char *key, *value;
+    (void)state;
+    assert_int_equal(load(&run, "[kafka]\nsecurity.protocol=ssl\n", NULL), 0);
+    assert_true(config_passthrough_next(run.config, "kafka", &cursor, &key, &value));
+    assert_string_equal(key, "security.protocol");
+    assert_string_equal(value, "ssl");
+    assert_false(config_passthrough_next(run.config, "kafka", &cursor, &key, &value));
+    config_destroy(run.config);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(config_load__nothing_said__defaults),
+        cmocka_unit_test(config_load__all_sources__strongest_wins),
+        cmocka_unit_test(config_load__wrong_value__named_in_error),
+        cmocka_unit_test(config_load__unknown_key__refused),
+        cmocka_unit_test(config_load__passthrough__kept),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
