@@ -130,7 +130,7 @@ static void render_histogram(const struct metrics *metrics, const struct metric 
     for (size_t i = 0; i <= metric->bound_count; i++) {
         total += atomic_load_explicit(&metric->buckets[i], memory_order_relaxed);
         if (i < metric->bound_count)
-            buffer_printf(out, "%s%s_bucket{le=\"%g\"} %llu\n", metrics->prefix, metric->name, metric->bounds[i],
+            buffer_printf(out, "%s%s_bucket{le=\"%.15g\"} %llu\n", metrics->prefix, metric->name, metric->bounds[i],
                           (unsigned long long)total);
         else
             buffer_printf(out, "%s%s_bucket{le=\"+Inf\"} %llu\n", metrics->prefix, metric->name,
@@ -138,6 +138,18 @@ static void render_histogram(const struct metrics *metrics, const struct metric 
     }
     buffer_printf(out, "%s%s_sum %.17g\n%s%s_count %llu\n", metrics->prefix, metric->name, metric_value(metric),
                   metrics->prefix, metric->name, (unsigned long long)total);
+}
+
+/* The text format asks for three escapes in a label's value. */
+static void render_label(const struct metric *metric, struct buffer *out)
+{
+    buffer_printf(out, "{%s=\"", metric->label);
+    for (const char *c = metric->label_value; *c; c++) {
+        if (*c == '\\' || *c == '"' || *c == '\n')
+            buffer_append(out, "\\", 1);
+        buffer_append(out, *c == '\n' ? "n" : c, 1);
+    }
+    buffer_append(out, "\"}", 2);
 }
 
 void metrics_render(const struct metrics *metrics, struct buffer *out)
@@ -151,12 +163,13 @@ void metrics_render(const struct metrics *metrics, struct buffer *out)
             buffer_printf(out, "# HELP %s%s %s\n# TYPE %s%s %s\n", metrics->prefix, metric->name, metric->help,
                           metrics->prefix, metric->name, kinds[metric->kind]);
         last = metric->name;
-        if (metric->kind == METRIC_HISTOGRAM)
+        if (metric->kind == METRIC_HISTOGRAM) {
             render_histogram(metrics, metric, out);
-        else if (metric->label)
-            buffer_printf(out, "%s%s{%s=\"%s\"} %.17g\n", metrics->prefix, metric->name, metric->label,
-                          metric->label_value, metric_value(metric));
-        else
-            buffer_printf(out, "%s%s %.17g\n", metrics->prefix, metric->name, metric_value(metric));
+        } else {
+            buffer_printf(out, "%s%s", metrics->prefix, metric->name);
+            if (metric->label)
+                render_label(metric, out);
+            buffer_printf(out, " %.17g\n", metric_value(metric));
+        }
     }
 }
