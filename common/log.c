@@ -50,6 +50,7 @@ void log_event(enum log_level level, const char *event, const char *format, ...)
     size_t used = append_time(line, sizeof line);
     used += (size_t)snprintf(line + used, sizeof line - used, " level=%s service=%s event=%s ", level_names[level],
                              log_service, event);
+    used = FS_MIN(used, sizeof line - 1); /* snprintf tells what it would have written */
     va_list arguments;
     va_start(arguments, format);
     int added = vsnprintf(line + used, sizeof line - used, format, arguments);
