@@ -1,4 +1,5 @@
-/* See features.h. Two halves: take the sample into the averages, then write the features from averages and gauges. */
+/* See features.h. Two halves: take the sample into the averages, then write the features from averages and
+ * gauges. */
 #include "model/features.h"
 
 #include <assert.h>
@@ -7,28 +8,28 @@
 #include "model/profile.h"
 
 #define MIB 1048576.0
-#define AHEAD_S 10.0          /* the horizon the projections look ahead: the design's default */
-#define EXHAUSTION_MAX_S 1e3  /* further away counts as never */
-#define LEAST_STEP_S 1e-4     /* samples closer than this (a clock's hiccup) count as so far apart */
-#define LONGEST_START_S 1e6   /* a start time further back is not believed */
-#define GAUGE_MAX 1e15        /* 1 PB, 1 P/s: nothing real is above */
+#define AHEAD_S 10.0         /* the horizon the projections look ahead: the design's default */
+#define EXHAUSTION_MAX_S 1e3 /* further away counts as never */
+#define LEAST_STEP_S 1e-4    /* samples closer than this (a clock's hiccup) count as so far apart */
+#define LONGEST_START_S 1e6  /* a start time further back is not believed */
+#define GAUGE_MAX 1e15       /* 1 PB, 1 P/s: nothing real is above */
 
 enum constant { FAST, SECOND, SLOW };
 static const double constants_s[] = {0.3, 1, 5};
 
 /* Which time constant each rate has. */
 static const uint8_t rate_constants[FEATURE_RATE_COUNT] = {
-    [FEATURE_RATE_MEMORY_FAST] = FAST,      [FEATURE_RATE_MEMORY_SECOND] = SECOND,
-    [FEATURE_RATE_MEMORY_SLOW] = SLOW,      [FEATURE_RATE_MEMORY_GROWING] = SLOW,
-    [FEATURE_RATE_CPU] = SECOND,            [FEATURE_RATE_CPU_SOME] = SECOND,
-    [FEATURE_RATE_MEMORY_SOME] = SECOND,    [FEATURE_RATE_MEMORY_FULL] = SECOND,
-    [FEATURE_RATE_IO_SOME] = SECOND,        [FEATURE_RATE_IO_FULL] = SECOND,
-    [FEATURE_RATE_IO_STALL] = SECOND,       [FEATURE_RATE_IO_STALL_SLOW] = SLOW,
-    [FEATURE_RATE_IO_READ] = SECOND,        [FEATURE_RATE_IO_WRITE] = SECOND,
-    [FEATURE_RATE_NET] = SECOND,            [FEATURE_RATE_FAULTS] = SECOND,
-    [FEATURE_RATE_MAJOR_FAULTS] = SECOND,   [FEATURE_RATE_THROTTLED] = SECOND,
-    [FEATURE_RATE_THROTTLED_SLOW] = SLOW,   [FEATURE_RATE_PERIODS] = SECOND,
-    [FEATURE_RATE_PERIODS_SLOW] = SLOW,     [FEATURE_RATE_BRAKE] = SECOND,
+    [FEATURE_RATE_MEMORY_FAST] = FAST,    [FEATURE_RATE_MEMORY_SECOND] = SECOND,
+    [FEATURE_RATE_MEMORY_SLOW] = SLOW,    [FEATURE_RATE_MEMORY_GROWING] = SLOW,
+    [FEATURE_RATE_CPU] = SECOND,          [FEATURE_RATE_CPU_SOME] = SECOND,
+    [FEATURE_RATE_MEMORY_SOME] = SECOND,  [FEATURE_RATE_MEMORY_FULL] = SECOND,
+    [FEATURE_RATE_IO_SOME] = SECOND,      [FEATURE_RATE_IO_FULL] = SECOND,
+    [FEATURE_RATE_IO_STALL] = SECOND,     [FEATURE_RATE_IO_STALL_SLOW] = SLOW,
+    [FEATURE_RATE_IO_READ] = SECOND,      [FEATURE_RATE_IO_WRITE] = SECOND,
+    [FEATURE_RATE_NET] = SECOND,          [FEATURE_RATE_FAULTS] = SECOND,
+    [FEATURE_RATE_MAJOR_FAULTS] = SECOND, [FEATURE_RATE_THROTTLED] = SECOND,
+    [FEATURE_RATE_THROTTLED_SLOW] = SLOW, [FEATURE_RATE_PERIODS] = SECOND,
+    [FEATURE_RATE_PERIODS_SLOW] = SLOW,   [FEATURE_RATE_BRAKE] = SECOND,
     [FEATURE_RATE_PROGRESS] = SLOW,
 };
 
@@ -96,7 +97,8 @@ static bool custom_progress(const struct msg_counters *counters, double *out)
     return false;
 }
 
-static void average(struct feature_state *state, enum feature_rate rate, const double keep[3], double per_second)
+static void average(struct feature_state *state, enum feature_rate rate, const double keep[3],
+                    double per_second)
 {
     double k = keep[rate_constants[rate]];
     state->rates[rate] =
@@ -111,7 +113,8 @@ static void count(struct feature_state *state, enum feature_rate rate, const dou
     average(state, rate, keep, left(gauge(now), base) / step_s);
 }
 
-static void count_counters(struct feature_state *s, const struct msg_counters *c, const double keep[3], double step_s)
+static void count_counters(struct feature_state *s, const struct msg_counters *c, const double keep[3],
+                           double step_s)
 {
     count(s, FEATURE_RATE_CPU, keep, step_s, s->cpu_usage_us, c->cpu_usage_us);
     count(s, FEATURE_RATE_CPU_SOME, keep, step_s, s->cpu_some_us, c->cpu_some_us);
@@ -133,8 +136,8 @@ static void count_counters(struct feature_state *s, const struct msg_counters *c
     count(s, FEATURE_RATE_BRAKE, keep, step_s, s->brake_us, c->brake_us);
 }
 
-static void count_memory(struct feature_state *state, const struct msg_counters *counters, const double keep[3],
-                         double step_s)
+static void count_memory(struct feature_state *state, const struct msg_counters *counters,
+                         const double keep[3], double step_s)
 {
     double growth = (gauge(counters->memory_bytes) - gauge(state->memory_bytes)) / step_s;
     average(state, FEATURE_RATE_MEMORY_FAST, keep, growth);
@@ -221,7 +224,8 @@ static void write_memory_limit(const struct feature_state *state, double memory,
     out[FEATURE_MEMORY_EXHAUSTION_FAST] = (float)exhaustion(limit - memory, fast);
     out[FEATURE_MEMORY_EXHAUSTION_SECOND] = (float)exhaustion(limit - memory, second);
     out[FEATURE_MEMORY_EXHAUSTION_SLOW] = (float)exhaustion(limit - memory, slow);
-    out[FEATURE_MEMORY_PROJECTED] = (float)clamp(log1p(clamp((memory + AHEAD_S * second) / limit, 0, 1e6)), 0, 5);
+    out[FEATURE_MEMORY_PROJECTED] =
+        (float)clamp(log1p(clamp((memory + AHEAD_S * second) / limit, 0, 1e6)), 0, 5);
     out[FEATURE_MEMORY_PEAK_TO_LIMIT] = (float)ratio(peak, limit);
     out[FEATURE_USAGE_TO_LIMIT] = (float)ratio(usage, limit);
 }
@@ -245,7 +249,8 @@ static void write_memory(const struct feature_state *state, const struct feature
     out[FEATURE_MAJOR_FAULT_RATE_LOG] = (float)(slog(rate_or_none(state, FEATURE_RATE_MAJOR_FAULTS)) / 7);
 }
 
-static double period_share(const struct feature_state *state, enum feature_rate throttled, enum feature_rate periods)
+static double period_share(const struct feature_state *state, enum feature_rate throttled,
+                           enum feature_rate periods)
 {
     double all = rate_or_none(state, periods);
     return all > 0 ? share(rate_or_none(state, throttled) / all) : 0;
@@ -269,7 +274,8 @@ static void write_cpu(const struct feature_state *state, const struct feature_in
 static void write_io(const struct feature_state *state, const struct feature_input *input, float *out)
 {
     const struct msg_limits *limits = input->limits;
-    double reads = rate_or_none(state, FEATURE_RATE_IO_READ), writes = rate_or_none(state, FEATURE_RATE_IO_WRITE);
+    double reads = rate_or_none(state, FEATURE_RATE_IO_READ),
+           writes = rate_or_none(state, FEATURE_RATE_IO_WRITE);
     double sent = rate_or_none(state, FEATURE_RATE_NET);
     out[FEATURE_IO_PRESSURE_SOME] = (float)share(features_rate(state, FEATURE_RATE_IO_SOME) * 1e-6);
     out[FEATURE_IO_PRESSURE_FULL] = (float)share(features_rate(state, FEATURE_RATE_IO_FULL) * 1e-6);
@@ -284,8 +290,8 @@ static void write_io(const struct feature_state *state, const struct feature_inp
     out[FEATURE_NET_RATE_LOG] = (float)(slog(sent / MIB) / 7);
 }
 
-static void write_progress(const struct feature_state *state, const struct feature_input *input, double elapsed_s,
-                           float *out)
+static void write_progress(const struct feature_state *state, const struct feature_input *input,
+                           double elapsed_s, float *out)
 {
     double progress, timeout_s = gauge(input->timeout_ms) / 1000;
     if (!custom_progress(input->counters, &progress))
@@ -321,15 +327,16 @@ static void write_life(const struct feature_state *state, const struct feature_i
     out[FEATURE_RETRY] = input->attempt > 1;
 }
 
-static void write_profile(const struct feature_state *state, const struct feature_input *input, double elapsed_s,
-                          float *out)
+static void write_profile(const struct feature_state *state, const struct feature_input *input,
+                          double elapsed_s, float *out)
 {
     const struct profile_summary *profile = input->profile;
     const struct msg_counters *counters = input->counters;
     double limit = gauge(input->limits->memory_bytes), memory = gauge(counters->memory_bytes);
     double time_left_s = input->timeout_ms > 0 ? left(gauge(input->timeout_ms) / 1000, elapsed_s) : 0;
     double cpu_left_s = left(profile->cpu_time_p50_s, gauge(counters->cpu_usage_us) * 1e-6);
-    double io_left = left(profile->io_total_p50, gauge(counters->io_read_bytes) + gauge(counters->io_write_bytes));
+    double io_left =
+        left(profile->io_total_p50, gauge(counters->io_read_bytes) + gauge(counters->io_write_bytes));
     double net_left = left(profile->net_total_p50, gauge(counters->net_tx_bytes));
     double cores = rate_or_none(state, FEATURE_RATE_CPU) * 1e-6;
     double io = rate_or_none(state, FEATURE_RATE_IO_READ) + rate_or_none(state, FEATURE_RATE_IO_WRITE);

@@ -1,12 +1,13 @@
 /* From raw samples of one execution to the model's inputs; inference and training run this very code.
  *
- * The order below is a contract between a model and its features: a change of any meaning raises FEATURES_VERSION, which a
- * model file carries and its reader compares. Each feature is bounded (most lie in -1..2) and finite whatever the sample says:
- * absurd values are clamped, counters that fall begin anew, lost ticks cost resolution only because counters are
- * cumulative. The first sample has rates too: counters began at zero when the attempt started.
- * Rates are exponential averages with time constants of 0.3, 1 and 5 s, corrected for their start, so a state is a few hundred
- * bytes instead of a window. Names of the scales: "share" 0..1 of the time; "ratio" value / limit; "log ratio" ln(a/b) / 4
- * within -1..1; "slog" sign(x) ln(1 + |x|). */
+ * The order below is a contract between a model and its features: a change of any meaning raises
+ * FEATURES_VERSION, which a model file carries and its reader compares. Each feature is bounded (most lie in
+ * -1..2) and finite whatever the sample says: absurd values are clamped, counters that fall begin anew, lost
+ * ticks cost resolution only because counters are cumulative. The first sample has rates too: counters began
+ * at zero when the attempt started. Rates are exponential averages with time constants of 0.3, 1 and 5 s,
+ * corrected for their start, so a state is a few hundred bytes instead of a window. Names of the scales:
+ * "share" 0..1 of the time; "ratio" value / limit; "log ratio" ln(a/b) / 4 within -1..1; "slog" sign(x) ln(1
+ * + |x|). */
 #ifndef FORESTALL_MODEL_FEATURES_H
 #define FORESTALL_MODEL_FEATURES_H
 
@@ -25,7 +26,8 @@ enum feature_index {
     FEATURE_MEMORY_RATE_SECOND,       /* 1 s */
     FEATURE_MEMORY_RATE_SLOW,         /* 5 s */
     FEATURE_MEMORY_ACCELERATION,      /* fast less slow, same scale */
-    FEATURE_MEMORY_EXHAUSTION_FAST,   /* 1 - ln(1 + s) / ln(1 + 1000): 1 = now, 0.65 = 10 s, 0 = never; by the 0.3 s rate */
+    FEATURE_MEMORY_EXHAUSTION_FAST,   /* 1 - ln(1 + s) / ln(1 + 1000): 1 = now, 0.65 = 10 s, 0 = never; by the
+                                         0.3 s rate */
     FEATURE_MEMORY_EXHAUSTION_SECOND, /* 1 s */
     FEATURE_MEMORY_EXHAUSTION_SLOW,   /* 5 s */
     FEATURE_MEMORY_PROJECTED,         /* ln(1 + (memory + 10 s of growth) / limit) */
@@ -41,47 +43,48 @@ enum feature_index {
     FEATURE_CPU_PRESSURE_SOME,
     FEATURE_IO_PRESSURE_SOME,
     FEATURE_IO_PRESSURE_FULL,
-    FEATURE_CPU_LIMITED,              /* 1: there is a CPU quota */
-    FEATURE_CPU_CORES_LOG,            /* ln(1 + cores used) */
-    FEATURE_CPU_TO_LIMIT,             /* ratio, at most 2 */
-    FEATURE_CPU_PER_TASK,             /* cores per task, at most 2 */
-    FEATURE_THROTTLED_SHARE,          /* share of quota periods throttled, 1 s */
-    FEATURE_THROTTLED_SHARE_SLOW,     /* 5 s */
-    FEATURE_TASKS_LOG,                /* ln(1 + tasks) / 4 */
+    FEATURE_CPU_LIMITED,          /* 1: there is a CPU quota */
+    FEATURE_CPU_CORES_LOG,        /* ln(1 + cores used) */
+    FEATURE_CPU_TO_LIMIT,         /* ratio, at most 2 */
+    FEATURE_CPU_PER_TASK,         /* cores per task, at most 2 */
+    FEATURE_THROTTLED_SHARE,      /* share of quota periods throttled, 1 s */
+    FEATURE_THROTTLED_SHARE_SLOW, /* 5 s */
+    FEATURE_TASKS_LOG,            /* ln(1 + tasks) / 4 */
     FEATURE_IO_LIMITED,
-    FEATURE_IO_STALL_SHARE,           /* share, 1 s */
-    FEATURE_IO_STALL_SHARE_SLOW,      /* 5 s */
-    FEATURE_IO_READ_TO_LIMIT,         /* ratio, at most 2, 1 s */
+    FEATURE_IO_STALL_SHARE,      /* share, 1 s */
+    FEATURE_IO_STALL_SHARE_SLOW, /* 5 s */
+    FEATURE_IO_READ_TO_LIMIT,    /* ratio, at most 2, 1 s */
     FEATURE_IO_WRITE_TO_LIMIT,
-    FEATURE_IO_RATE_LOG,              /* slog of MiB/s / 7 */
+    FEATURE_IO_RATE_LOG, /* slog of MiB/s / 7 */
     FEATURE_NET_LIMITED,
-    FEATURE_NET_TO_LIMIT,             /* ratio, at most 2, 1 s */
+    FEATURE_NET_TO_LIMIT, /* ratio, at most 2, 1 s */
     FEATURE_NET_RATE_LOG,
-    FEATURE_FAULT_RATE_LOG,           /* slog of 1,000/s / 7 */
-    FEATURE_MAJOR_FAULT_RATE_LOG,     /* slog of 1/s / 7 */
-    FEATURE_ELAPSED_LOG,              /* ln(1 + s) / 7 */
+    FEATURE_FAULT_RATE_LOG,       /* slog of 1,000/s / 7 */
+    FEATURE_MAJOR_FAULT_RATE_LOG, /* slog of 1/s / 7 */
+    FEATURE_ELAPSED_LOG,          /* ln(1 + s) / 7 */
     FEATURE_HAS_TIMEOUT,
-    FEATURE_ELAPSED_TO_TIMEOUT,       /* ratio, at most 2; 0 without a timeout (so are all that name a deadline) */
-    FEATURE_TIME_LEFT_LOG,            /* ln(1 + s left) / 7 */
-    FEATURE_HAS_PROGRESS,             /* 1: the program reports a gauge `progress`, 0..1 */
+    FEATURE_ELAPSED_TO_TIMEOUT, /* ratio, at most 2; 0 without a timeout (so are all that name a deadline) */
+    FEATURE_TIME_LEFT_LOG,      /* ln(1 + s left) / 7 */
+    FEATURE_HAS_PROGRESS,       /* 1: the program reports a gauge `progress`, 0..1 */
     FEATURE_PROGRESS,
-    FEATURE_PROGRESS_FINISH,          /* log ratio of the finish extrapolated from it to the deadline; > 0 = too late */
+    FEATURE_PROGRESS_FINISH, /* log ratio of the finish extrapolated from it to the deadline; > 0 = too late
+                              */
     FEATURE_BRAKE_ENGAGED,
-    FEATURE_BRAKE_SHARE,              /* share, 1 s */
-    FEATURE_OOM_KILLS,                /* 1: there was one */
-    FEATURE_RETRY,                    /* 1: attempt > 1 */
-    FEATURE_HAS_PROFILE,              /* 1: finished records of this code are known; else all below are 0 */
-    FEATURE_PROFILE_RUNS_LOG,         /* ln(1 + runs) / 5 */
-    FEATURE_PROFILE_P50_TO_LIMIT,     /* log ratio of the memory peak's p50 to the limit */
+    FEATURE_BRAKE_SHARE,          /* share, 1 s */
+    FEATURE_OOM_KILLS,            /* 1: there was one */
+    FEATURE_RETRY,                /* 1: attempt > 1 */
+    FEATURE_HAS_PROFILE,          /* 1: finished records of this code are known; else all below are 0 */
+    FEATURE_PROFILE_RUNS_LOG,     /* ln(1 + runs) / 5 */
+    FEATURE_PROFILE_P50_TO_LIMIT, /* log ratio of the memory peak's p50 to the limit */
     FEATURE_PROFILE_P95_TO_LIMIT,
     FEATURE_PROFILE_MAX_TO_LIMIT,
-    FEATURE_MEMORY_TO_PROFILE_P50,    /* log ratio of memory now to that quantile */
+    FEATURE_MEMORY_TO_PROFILE_P50, /* log ratio of memory now to that quantile */
     FEATURE_MEMORY_TO_PROFILE_MAX,
-    FEATURE_PROFILE_TIME_LEFT,        /* ln(1 + expected seconds left) / 7 */
-    FEATURE_PROFILE_ELAPSED,          /* elapsed / p50 duration, at most 2 */
-    FEATURE_PROFILE_CPU_NEED,         /* log ratio of the CPU seconds still to come to what rate and deadline allow */
-    FEATURE_PROFILE_IO_NEED,          /* the same of block bytes */
-    FEATURE_PROFILE_NET_NEED,         /* the same of bytes sent */
+    FEATURE_PROFILE_TIME_LEFT, /* ln(1 + expected seconds left) / 7 */
+    FEATURE_PROFILE_ELAPSED,   /* elapsed / p50 duration, at most 2 */
+    FEATURE_PROFILE_CPU_NEED, /* log ratio of the CPU seconds still to come to what rate and deadline allow */
+    FEATURE_PROFILE_IO_NEED,  /* the same of block bytes */
+    FEATURE_PROFILE_NET_NEED, /* the same of bytes sent */
     FEATURE_COUNT
 };
 
@@ -138,8 +141,8 @@ struct feature_input {
     const struct profile_summary *profile; /* NULL = nothing known of the code */
 };
 
-/* Takes one sample in and writes the features. A sample no newer than the last one changes nothing in the state's rates,
- * but its gauges and limits are used. Never fails. */
+/* Takes one sample in and writes the features. A sample no newer than the last one changes nothing in the
+ * state's rates, but its gauges and limits are used. Never fails. */
 void features_step(struct feature_state *state, const struct feature_input *input, float out[FEATURE_COUNT]);
 /* Stable snake_case name; never NULL for index < FEATURE_COUNT. */
 const char *feature_name(enum feature_index index);

@@ -24,7 +24,8 @@ uint32_t histogram_bucket_of(const struct histogram *histogram, double value)
 {
     if (!(value >= histogram->first))
         return 0;
-    double bucket = floor(log(value * (histogram->growth - 1) / histogram->first + 1) / log(histogram->growth));
+    double bucket =
+        floor(log(value * (histogram->growth - 1) / histogram->first + 1) / log(histogram->growth));
     return bucket < histogram->buckets ? (uint32_t)bucket : histogram->buckets - 1;
 }
 
@@ -123,7 +124,8 @@ int histogram_load(struct histogram *histogram, const struct msg_histogram *mess
     }
     memset(histogram->weights, 0, sizeof histogram->weights);
     if (message->weights.count > 0)
-        memcpy(histogram->weights, message->weights.items, message->weights.count * sizeof *histogram->weights);
+        memcpy(histogram->weights, message->weights.items,
+               message->weights.count * sizeof *histogram->weights);
     histogram->half_life_s = message->half_life_s;
     histogram->reference_us = message->reference_us;
     histogram->total = total; /* not the message's: it is the sum by definition */

@@ -1,6 +1,7 @@
-/* One source, compiled per instruction set under the name LSTM_KERNEL; the compiler vectorises the loop over hidden units.
- * exp: x = n ln 2 + r with |r| <= ln 2 / 2, e^r by its Taylor polynomial of degree 6 (largest relative error 2e-7, measured by
- * tests/model/test_network.c), 2^n by the exponent bits. Clamped to where single precision has normal numbers. */
+/* One source, compiled per instruction set under the name LSTM_KERNEL; the compiler vectorises the loop over
+ * hidden units. exp: x = n ln 2 + r with |r| <= ln 2 / 2, e^r by its Taylor polynomial of degree 6 (largest
+ * relative error 2e-7, measured by tests/model/test_network.c), 2^n by the exponent bits. Clamped to where
+ * single precision has normal numbers. */
 #include "model/lstm_kernel.h"
 
 #include <math.h>
@@ -20,7 +21,9 @@ static inline real fast_exp(real x)
     int32_t whole = (int32_t)(n + (n < 0 ? -0.5f : 0.5f));
     float r = x - (float)whole * 0.693359375f;
     r = r - (float)whole * -2.12194440e-4f;
-    float p = 1.0f + r * (1.0f + r * (0.5f + r * (1.6666667e-1f + r * (4.1666668e-2f + r * (8.3333333e-3f + r * 1.3888889e-3f)))));
+    float p =
+        1.0f + r * (1.0f + r * (0.5f + r * (1.6666667e-1f +
+                                            r * (4.1666668e-2f + r * (8.3333333e-3f + r * 1.3888889e-3f)))));
     int32_t bits = (whole + 127) << 23;
     float power;
     memcpy(&power, &bits, sizeof power);
@@ -38,12 +41,14 @@ static inline real hyperbolic_tangent(real x)
     return (real)2 * sigmoid((real)2 * x) - (real)1;
 }
 
-void LSTM_KERNEL(size_t rows, size_t hidden, real *restrict gates, real *restrict c, real *restrict tanh_c, real *restrict h)
+void LSTM_KERNEL(size_t rows, size_t hidden, real *restrict gates, real *restrict c, real *restrict tanh_c,
+                 real *restrict h)
 {
     for (size_t row = 0; row < rows; row++) {
         real *restrict input = gates + row * 4 * hidden, *restrict forget = input + hidden;
         real *restrict candidate = forget + hidden, *restrict output = candidate + hidden;
-        real *restrict cell = c + row * hidden, *restrict squashed = tanh_c + row * hidden, *restrict out = h + row * hidden;
+        real *restrict cell = c + row * hidden, *restrict squashed = tanh_c + row * hidden,
+                       *restrict out = h + row * hidden;
         for (size_t i = 0; i < hidden; i++) {
             real in = sigmoid(input[i]), keep = sigmoid(forget[i]);
             real new = hyperbolic_tangent(candidate[i]), show = sigmoid(output[i]);

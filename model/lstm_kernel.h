@@ -1,6 +1,6 @@
-/* The element-wise half of an LSTM step: all gates of a chunk in one pass. Chosen once per process by what the CPU can do.
- * Gate order in memory: input, forget, candidate, output. Source of the equations: Hochreiter & Schmidhuber 1997 with the forget
- * gate of Gers et al. 2000. */
+/* The element-wise half of an LSTM step: all gates of a chunk in one pass. Chosen once per process by what
+ * the CPU can do. Gate order in memory: input, forget, candidate, output. Source of the equations: Hochreiter
+ * & Schmidhuber 1997 with the forget gate of Gers et al. 2000. */
 #ifndef FORESTALL_MODEL_LSTM_KERNEL_H
 #define FORESTALL_MODEL_LSTM_KERNEL_H
 
@@ -8,8 +8,8 @@
 
 /* gates [rows][4 * hidden]: pre-activations in, activations out. c [rows][hidden]: old cell in, new cell out.
  * tanh_c, h [rows][hidden]: out. */
-typedef void lstm_kernel_fn(size_t rows, size_t hidden, real *restrict gates, real *restrict c, real *restrict tanh_c,
-                            real *restrict h);
+typedef void lstm_kernel_fn(size_t rows, size_t hidden, real *restrict gates, real *restrict c,
+                            real *restrict tanh_c, real *restrict h);
 
 lstm_kernel_fn lstm_kernel_generic, lstm_kernel_avx2, lstm_kernel_avx512;
 

@@ -7,7 +7,8 @@ lstm_kernel_fn *lstm_kernel_select(const char **name)
     if (!name)
         name = &unused;
 #if defined(__x86_64__) && !defined(FORESTALL_MODEL_DOUBLE)
-    if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl")) {
+    if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512dq") &&
+        __builtin_cpu_supports("avx512vl")) {
         *name = "avx512";
         return lstm_kernel_avx512;
     }

@@ -68,6 +68,7 @@ struct network *network_create(const struct network_shape *shape, uint64_t seed)
     struct network *network = calloc(1, sizeof *network);
     if (!network)
         return NULL;
+    openblas_set_num_threads(1); /* services scale by processes; it also makes training repeatable */
     network->shape = *shape;
     network->weight_count = lay_out(network, NULL);
     network->weights = calloc(network->weight_count, sizeof *network->weights);
@@ -102,10 +103,10 @@ size_t network_state_size(const struct network_shape *shape)
 struct network_scratch {
     lstm_kernel_fn *kernel;
     size_t widest;
-    real *joined; /* [CHUNK_ROWS][widest input + hidden] */
-    real *gates;  /* [CHUNK_ROWS][4 * hidden] */
+    real *joined;                   /* [CHUNK_ROWS][widest input + hidden] */
+    real *gates;                    /* [CHUNK_ROWS][4 * hidden] */
     real *cell, *squashed, *hidden; /* [CHUNK_ROWS][hidden] */
-    real *raw;    /* [CHUNK_ROWS][NETWORK_OUTPUTS] */
+    real *raw;                      /* [CHUNK_ROWS][NETWORK_OUTPUTS] */
 };
 
 struct network_scratch *network_scratch_create(const struct network_shape *shape)
@@ -121,7 +122,8 @@ struct network_scratch *network_scratch_create(const struct network_shape *shape
     scratch->squashed = calloc(CHUNK_ROWS * shape->hidden, sizeof(real));
     scratch->hidden = calloc(CHUNK_ROWS * shape->hidden, sizeof(real));
     scratch->raw = calloc((size_t)CHUNK_ROWS * NETWORK_OUTPUTS, sizeof(real));
-    if (scratch->joined && scratch->gates && scratch->cell && scratch->squashed && scratch->hidden && scratch->raw)
+    if (scratch->joined && scratch->gates && scratch->cell && scratch->squashed && scratch->hidden &&
+        scratch->raw)
         return scratch;
     network_scratch_destroy(scratch);
     return NULL;
@@ -145,9 +147,10 @@ static void copy(real *to, const real *from, size_t count)
     memcpy(to, from, count * sizeof *to);
 }
 
-/* Joins [input, old h] of a chunk and gathers the cells; the input of layer 0 are scaled features, of others the h below. */
-static void gather(const struct network *network, struct network_scratch *scratch, size_t l, const float *features,
-                   real *const *states, size_t rows)
+/* Joins [input, old h] of a chunk and gathers the cells; the input of layer 0 are scaled features, of others
+ * the h below. */
+static void gather(const struct network *network, struct network_scratch *scratch, size_t l,
+                   const float *features, real *const *states, size_t rows)
 {
     size_t hidden = network->shape.hidden, inputs = network->layers[l].inputs, width = inputs + hidden;
     for (size_t row = 0; row < rows; row++) {
@@ -165,7 +168,8 @@ static void gather(const struct network *network, struct network_scratch *scratc
     }
 }
 
-static void scatter(const struct network *network, struct network_scratch *scratch, size_t l, real *const *states, size_t rows)
+static void scatter(const struct network *network, struct network_scratch *scratch, size_t l,
+                    real *const *states, size_t rows)
 {
     size_t hidden = network->shape.hidden;
     for (size_t row = 0; row < rows; row++) {
@@ -175,8 +179,8 @@ static void scatter(const struct network *network, struct network_scratch *scrat
     }
 }
 
-static void step_chunk(const struct network *network, struct network_scratch *scratch, const float *features, real *const *states,
-                       struct network_output *out, size_t rows)
+static void step_chunk(const struct network *network, struct network_scratch *scratch, const float *features,
+                       real *const *states, struct network_output *out, size_t rows)
 {
     size_t hidden = network->shape.hidden;
     for (size_t l = 0; l < network->shape.layers; l++) {
@@ -185,24 +189,26 @@ static void step_chunk(const struct network *network, struct network_scratch *sc
         gather(network, scratch, l, features, states, rows);
         for (size_t row = 0; row < rows; row++)
             copy(scratch->gates + row * 4 * hidden, layer->bias, 4 * hidden);
-        real_gemm(CblasRowMajor, CblasNoTrans, CblasNoTrans, (int)rows, gate_count, width, 1, scratch->joined, width,
-                  layer->weight, gate_count, 1, scratch->gates, gate_count);
+        real_gemm(CblasRowMajor, CblasNoTrans, CblasNoTrans, (int)rows, gate_count, width, 1, scratch->joined,
+                  width, layer->weight, gate_count, 1, scratch->gates, gate_count);
         scratch->kernel(rows, hidden, scratch->gates, scratch->cell, scratch->squashed, scratch->hidden);
         scatter(network, scratch, l, states, rows);
     }
     for (size_t row = 0; row < rows; row++)
         copy(scratch->raw + row * NETWORK_OUTPUTS, network->head_bias, NETWORK_OUTPUTS);
-    real_gemm(CblasRowMajor, CblasNoTrans, CblasNoTrans, (int)rows, NETWORK_OUTPUTS, (int)hidden, 1, scratch->hidden, (int)hidden,
-              network->head_weight, NETWORK_OUTPUTS, 1, scratch->raw, NETWORK_OUTPUTS);
+    real_gemm(CblasRowMajor, CblasNoTrans, CblasNoTrans, (int)rows, NETWORK_OUTPUTS, (int)hidden, 1,
+              scratch->hidden, (int)hidden, network->head_weight, NETWORK_OUTPUTS, 1, scratch->raw,
+              NETWORK_OUTPUTS);
     for (size_t row = 0; row < rows; row++)
         network_decode(network, scratch->raw + row * NETWORK_OUTPUTS, &out[row]);
 }
 
-void network_step(const struct network *network, struct network_scratch *scratch, const float *features, real *const *states,
-                  struct network_output *out, size_t n)
+void network_step(const struct network *network, struct network_scratch *scratch, const float *features,
+                  real *const *states, struct network_output *out, size_t n)
 {
     for (size_t at = 0; at < n; at += CHUNK_ROWS)
-        step_chunk(network, scratch, features + at * network->shape.inputs, states + at, out + at, FS_MIN((size_t)CHUNK_ROWS, n - at));
+        step_chunk(network, scratch, features + at * network->shape.inputs, states + at, out + at,
+                   FS_MIN((size_t)CHUNK_ROWS, n - at));
 }
 
 static double logistic(double x)
@@ -215,11 +221,13 @@ static double softplus(double x)
     return x > 30 ? x : log1p(exp(x));
 }
 
-void network_decode(const struct network *network, const real raw[NETWORK_OUTPUTS], struct network_output *out)
+void network_decode(const struct network *network, const real raw[NETWORK_OUTPUTS],
+                    struct network_output *out)
 {
     for (size_t i = 0; i < NETWORK_CAUSES; i++) {
         out->logits[i] = (float)raw[i];
-        out->probabilities[i] = (float)logistic((double)network->slope[i] * (double)raw[i] + (double)network->intercept[i]);
+        out->probabilities[i] =
+            (float)logistic((double)network->slope[i] * (double)raw[i] + (double)network->intercept[i]);
     }
     for (size_t r = 0; r < NETWORK_RESOURCES; r++) {
         const real *quantiles = raw + NETWORK_CAUSES + r * NETWORK_QUANTILES;
@@ -231,7 +239,8 @@ void network_decode(const struct network *network, const real raw[NETWORK_OUTPUT
 }
 
 /* One layer by the book: i, f, o = sigmoid, g = tanh; c' = f c + i g; h' = o tanh c'. */
-static void layer_reference(const struct network_layer *layer, size_t hidden, const double *input, real *state, double *next)
+static void layer_reference(const struct network_layer *layer, size_t hidden, const double *input,
+                            real *state, double *next)
 {
     real *h = state, *c = state + hidden;
     double cell[NETWORK_HIDDEN_MAX];
@@ -254,7 +263,8 @@ static void layer_reference(const struct network_layer *layer, size_t hidden, co
     }
 }
 
-void network_step_reference(const struct network *network, const float *features, real *state, struct network_output *out)
+void network_step_reference(const struct network *network, const float *features, real *state,
+                            struct network_output *out)
 {
     size_t hidden = network->shape.hidden;
     double input[NETWORK_HIDDEN_MAX], next[NETWORK_HIDDEN_MAX];

@@ -1,9 +1,10 @@
 /* The backbone: a stack of LSTM layers over features, with two heads on the top hidden state:
- *   causes     probability that the attempt fails from this cause within the horizon (logit, calibrated, sigmoid);
- *   demand     quantiles p50, p90, p99 of ln(peak demand within the horizon / demand now) per resource, made to rise:
- *              q50 = r0, q90 = q50 + softplus(r1), q99 = q90 + softplus(r2).
- * Stateful: one step per new sample; the state of an execution is state_size numbers that the caller keeps, zero at its start.
- * One block holds all weights; weight matrices are [inputs + hidden][4 * hidden] over the concatenation of input and old h. */
+ *   causes     probability that the attempt fails from this cause within the horizon (logit, calibrated,
+ * sigmoid); demand     quantiles p50, p90, p99 of ln(peak demand within the horizon / demand now) per
+ * resource, made to rise: q50 = r0, q90 = q50 + softplus(r1), q99 = q90 + softplus(r2). Stateful: one step
+ * per new sample; the state of an execution is state_size numbers that the caller keeps, zero at its start.
+ * One block holds all weights; weight matrices are [inputs + hidden][4 * hidden] over the concatenation of
+ * input and old h. */
 #ifndef FORESTALL_MODEL_NETWORK_H
 #define FORESTALL_MODEL_NETWORK_H
 
@@ -49,13 +50,13 @@ struct network {
 };
 
 struct network_output {
-    float logits[NETWORK_CAUSES];        /* of the backbone, before calibration */
-    float probabilities[NETWORK_CAUSES]; /* calibrated */
+    float logits[NETWORK_CAUSES];                       /* of the backbone, before calibration */
+    float probabilities[NETWORK_CAUSES];                /* calibrated */
     float demand[NETWORK_RESOURCES][NETWORK_QUANTILES]; /* ln ratios to the demand now */
 };
 
 /* Weights drawn from the seed (uniform +-1/sqrt(fan in), forget bias 1), identity scaling and calibration.
- * NULL: bad shape or out of memory. */
+ * Sets OpenBLAS to one thread, for the whole process. NULL: bad shape or out of memory. */
 struct network *network_create(const struct network_shape *shape, uint64_t seed);
 void network_destroy(struct network *network);
 /* Numbers in the state of one execution: [layers][h, c][hidden]. */
@@ -66,20 +67,24 @@ struct network_scratch;
 struct network_scratch *network_scratch_create(const struct network_shape *shape);
 void network_scratch_destroy(struct network_scratch *scratch);
 
-/* One step for n executions: features [n][inputs] (raw), states[i] points at the state of execution i (updated, all
- * different), out [n]. No allocation; n is worked in chunks. */
-void network_step(const struct network *network, struct network_scratch *scratch, const float *features, real *const *states,
-                  struct network_output *out, size_t n);
+/* One step for n executions: features [n][inputs] (raw), states[i] points at the state of execution i
+ * (updated, all different), out [n]. No allocation; n is worked in chunks. */
+void network_step(const struct network *network, struct network_scratch *scratch, const float *features,
+                  real *const *states, struct network_output *out, size_t n);
 /* The same by plain loops and libm, for one execution: the oracle. */
-void network_step_reference(const struct network *network, const float *features, real *state, struct network_output *out);
+void network_step_reference(const struct network *network, const float *features, real *state,
+                            struct network_output *out);
 
 /* Raw head outputs to logits, probabilities and rising quantiles. */
-void network_decode(const struct network *network, const real raw[NETWORK_OUTPUTS], struct network_output *out);
+void network_decode(const struct network *network, const real raw[NETWORK_OUTPUTS],
+                    struct network_output *out);
 
-/* safetensors bytes with everything above in it (see network_file.c). save fills network->version. 0, -ENOMEM. */
+/* safetensors bytes with everything above in it (see network_file.c). save fills network->version. 0,
+ * -ENOMEM. */
 struct buffer;
 FS_MUST_CHECK int network_save(struct network *network, const char *const *feature_names, struct buffer *out);
-/* 0; -EBADMSG with error saying what is wrong (damaged, other shape, features of another version); -ENOMEM. */
+/* 0; -EBADMSG with error saying what is wrong (damaged, other shape, features of another version); -ENOMEM.
+ */
 FS_MUST_CHECK int network_load(struct str bytes, struct network **out, char *error, size_t error_size);
 
 #endif

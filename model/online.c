@@ -5,21 +5,22 @@
 #include <math.h>
 #include <stdio.h>
 
-#define STEP 0.1f           /* AdaGrad's base step: the first step of a weight is at most this */
-#define PULL 0.002f         /* L2 pull towards no correction, per example */
-#define WEIGHT_MAX 8.0f     /* logits move by at most this per input: a probability can always come back */
-#define SLOPE_MIN 0.2f      /* a correction never turns the backbone's order round */
+#define STEP 0.1f       /* AdaGrad's base step: the first step of a weight is at most this */
+#define PULL 0.002f     /* L2 pull towards no correction, per example */
+#define WEIGHT_MAX 8.0f /* logits move by at most this per input: a probability can always come back */
+#define SLOPE_MIN 0.2f  /* a correction never turns the backbone's order round */
 #define SLOPE_MAX 5.0f
 #define LOGIT_MAX 20.0f
-#define INVERSE_MAX 20.0f   /* most weight of a record that was included with a small probability */
+#define INVERSE_MAX 20.0f /* most weight of a record that was included with a small probability */
 #define PARAMETERS (ONLINE_INPUTS + 2)
 #define HEADER 3 /* format, records, examples */
 
 const enum feature_index online_inputs[ONLINE_INPUTS] = {
-    FEATURE_MEMORY_TO_LIMIT,     FEATURE_MEMORY_EXHAUSTION_SECOND, FEATURE_MEMORY_PEAK_TO_LIMIT,
-    FEATURE_PROFILE_MAX_TO_LIMIT, FEATURE_MEMORY_TO_PROFILE_MAX,   FEATURE_THROTTLED_SHARE_SLOW,
-    FEATURE_IO_STALL_SHARE_SLOW, FEATURE_NET_TO_LIMIT,             FEATURE_ELAPSED_TO_TIMEOUT,
-    FEATURE_PROFILE_CPU_NEED,
+    FEATURE_MEMORY_TO_LIMIT,       FEATURE_MEMORY_EXHAUSTION_SECOND,
+    FEATURE_MEMORY_PEAK_TO_LIMIT,  FEATURE_PROFILE_MAX_TO_LIMIT,
+    FEATURE_MEMORY_TO_PROFILE_MAX, FEATURE_THROTTLED_SHARE_SLOW,
+    FEATURE_IO_STALL_SHARE_SLOW,   FEATURE_NET_TO_LIMIT,
+    FEATURE_ELAPSED_TO_TIMEOUT,    FEATURE_PROFILE_CPU_NEED,
 };
 
 static float bound(float value, float least, float most)
@@ -37,7 +38,8 @@ void online_reset(struct online_head *head, const char *version)
         head->causes[i].slope = 1;
 }
 
-static float corrected_before_calibration(const struct online_cause *cause, const float *features, float logit)
+static float corrected_before_calibration(const struct online_cause *cause, const float *features,
+                                          float logit)
 {
     float sum = bound(logit, -LOGIT_MAX, LOGIT_MAX);
     for (size_t i = 0; i < ONLINE_INPUTS; i++)
@@ -59,8 +61,8 @@ static void learn(struct online_cause *cause, const float *features, float logit
     float output = bound(cause->slope * inner + cause->intercept, -LOGIT_MAX, LOGIT_MAX);
     float error = (1 / (1 + expf(-output)) - (label > 0 ? 1.0f : 0.0f)) * weight;
     for (size_t i = 0; i < ONLINE_INPUTS; i++)
-        step(&cause->weights[i], &cause->squares[i], error * cause->slope * bound(features[online_inputs[i]], -8, 8),
-             0, -WEIGHT_MAX, WEIGHT_MAX);
+        step(&cause->weights[i], &cause->squares[i],
+             error * cause->slope * bound(features[online_inputs[i]], -8, 8), 0, -WEIGHT_MAX, WEIGHT_MAX);
     step(&cause->slope, &cause->squares[ONLINE_INPUTS], error * inner, 1, SLOPE_MIN, SLOPE_MAX);
     step(&cause->intercept, &cause->squares[ONLINE_INPUTS + 1], error, 0, -WEIGHT_MAX, WEIGHT_MAX);
 }
@@ -73,19 +75,21 @@ static bool labelled(const struct online_example *example)
     return false;
 }
 
-void online_learn(struct online_head *head, const char *version, const struct online_example *examples, size_t count,
-                  float inclusion)
+void online_learn(struct online_head *head, const char *version, const struct online_example *examples,
+                  size_t count, float inclusion)
 {
     if (!str_equal(str_of(head->version), str_of(version)))
         online_reset(head, version);
     float inverse = inclusion > 0 && inclusion < 1 ? fminf(1 / inclusion, INVERSE_MAX) : 1;
-    float weight = count > ONLINE_RECORD_TICKS ? (float)ONLINE_RECORD_TICKS / (float)count * inverse : inverse;
+    float weight =
+        count > ONLINE_RECORD_TICKS ? (float)ONLINE_RECORD_TICKS / (float)count * inverse : inverse;
     int64_t seen = 0;
     for (size_t i = 0; i < count; i++) {
         seen += labelled(&examples[i]);
         for (size_t c = 0; c < ONLINE_CAUSES; c++)
             if (examples[i].labels[c] >= 0)
-                learn(&head->causes[c], examples[i].features, examples[i].logits[c], examples[i].labels[c], weight);
+                learn(&head->causes[c], examples[i].features, examples[i].logits[c], examples[i].labels[c],
+                      weight);
     }
     head->examples += seen;
     head->records += seen > 0;
@@ -124,7 +128,8 @@ int online_load(struct online_head *head, struct str version, const struct msg_f
     online_reset(head, "");
     if (version.size == 0)
         return 0;
-    if (version.size >= sizeof head->version || weights->count != HEADER + ONLINE_CAUSES * (ONLINE_INPUTS + PARAMETERS) ||
+    if (version.size >= sizeof head->version ||
+        weights->count != HEADER + ONLINE_CAUSES * (ONLINE_INPUTS + PARAMETERS) ||
         calibration->count != ONLINE_CAUSES * 2 || !finite_all(weights) || !finite_all(calibration) ||
         weights->items[0] != (float)ONLINE_FORMAT)
         return -EBADMSG;

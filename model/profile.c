@@ -6,12 +6,14 @@
 
 #define GROWTH 1.05 /* VPA's */
 
-/* Smallest bucket and largest value of each histogram. Memory starts at 1 MiB (VPA: 10 MB): executions may be small. */
+/* Smallest bucket and largest value of each histogram. Memory starts at 1 MiB (VPA: 10 MB): executions may be
+ * small. */
 static const struct {
     double first, max;
 } scales[PROFILE_QUANTITY_COUNT] = {
-    [PROFILE_MEMORY_PEAK] = {1048576, 1e12}, [PROFILE_CPU_PEAK] = {10, 1e6}, [PROFILE_CPU_TIME] = {0.05, 1e7},
-    [PROFILE_DURATION] = {0.05, 1e7},        [PROFILE_IO_PEAK] = {65536, 1e11}, [PROFILE_NET_PEAK] = {65536, 1e11},
+    [PROFILE_MEMORY_PEAK] = {1048576, 1e12}, [PROFILE_CPU_PEAK] = {10, 1e6},
+    [PROFILE_CPU_TIME] = {0.05, 1e7},        [PROFILE_DURATION] = {0.05, 1e7},
+    [PROFILE_IO_PEAK] = {65536, 1e11},       [PROFILE_NET_PEAK] = {65536, 1e11},
     [PROFILE_IO_TOTAL] = {1048576, 1e13},    [PROFILE_NET_TOTAL] = {1048576, 1e13},
 };
 
@@ -25,7 +27,8 @@ void profile_init(struct profile *profile, struct str code)
     online_reset(&profile->shadow, "");
 }
 
-static struct profile_position *find_position(const struct profile *profile, const char *topic, int32_t partition)
+static struct profile_position *find_position(const struct profile *profile, const char *topic,
+                                              int32_t partition)
 {
     for (uint32_t i = 0; i < profile->through_count; i++) {
         const struct profile_position *position = &profile->through[i];

@@ -1,10 +1,11 @@
-/* What is learned online about one code, in memory: counts, decaying histograms of demand and the online head; and how it
- * maps to the CodeProfile message. Pure: no clock, no I/O, no allocation but from the caller's arena.
+/* What is learned online about one code, in memory: counts, decaying histograms of demand and the online
+ * head; and how it maps to the CodeProfile message. Pure: no clock, no I/O, no allocation but from the
+ * caller's arena.
  *
- * A record counts once: the profile carries the offset of the last record of each partition in it, and what is at or below
- * is skipped. What a record says about demand:
- * - the memory peak counts for runs that finished, timed out or were OOM-killed; the peak of a killed run is a lower bound,
- *   so it counts PROFILE_OOM_BUMP times (VPA's rule without its 100 MiB);
+ * A record counts once: the profile carries the offset of the last record of each partition in it, and what
+ * is at or below is skipped. What a record says about demand:
+ * - the memory peak counts for runs that finished, timed out or were OOM-killed; the peak of a killed run is
+ * a lower bound, so it counts PROFILE_OOM_BUMP times (VPA's rule without its 100 MiB);
  * - CPU time, duration and totals count only for runs that finished: others stopped somewhere on the way;
  * - cancelled and lost attempts count as runs only. */
 #ifndef FORESTALL_MODEL_PROFILE_H
@@ -47,8 +48,8 @@ struct profile {
     uint32_t through_count;
 };
 
-/* What features and policies read of a profile; runs = 0: nothing is known and the rest is 0. A quantity nobody has seen
- * yet is 0 as well. */
+/* What features and policies read of a profile; runs = 0: nothing is known and the rest is 0. A quantity
+ * nobody has seen yet is 0 as well. */
 struct profile_summary {
     int64_t runs, finished;
     double memory_p50, memory_p95, memory_max; /* peak memory_bytes of a run */
@@ -61,19 +62,22 @@ struct profile_summary {
 
 /* An empty profile. code longer than 128 bytes is cut. */
 void profile_init(struct profile *profile, struct str code);
-/* Counts one record. 1 = counted (revision rises), 0 = was in it already. topic must be shorter than PROFILE_TOPIC_MAX;
- * offset < 0: no guard (records from files). The online head is not touched: see online_learn. */
+/* Counts one record. 1 = counted (revision rises), 0 = was in it already. topic must be shorter than
+ * PROFILE_TOPIC_MAX; offset < 0: no guard (records from files). The online head is not touched: see
+ * online_learn. */
 FS_MUST_CHECK int profile_count(struct profile *profile, const struct msg_execution_record *record,
                                 const struct profile_position *position, int64_t now_us);
 /* True when the record at this position is in the profile. */
 bool profile_contains(const struct profile *profile, const struct profile_position *position);
 void profile_summarise(const struct profile *profile, struct profile_summary *out);
 /* Straight from a message, for who keeps no profiles. */
-FS_MUST_CHECK int profile_summarise_message(const struct msg_code_profile *message, struct profile_summary *out);
+FS_MUST_CHECK int profile_summarise_message(const struct msg_code_profile *message,
+                                            struct profile_summary *out);
 
 /* -EBADMSG: not usable, the profile is unchanged. */
 FS_MUST_CHECK int profile_load(struct profile *profile, const struct msg_code_profile *message);
 /* Arrays come from the arena, strings borrow from the profile. -ENOMEM. */
-FS_MUST_CHECK int profile_store(const struct profile *profile, struct arena *arena, struct msg_code_profile *out);
+FS_MUST_CHECK int profile_store(const struct profile *profile, struct arena *arena,
+                                struct msg_code_profile *out);
 
 #endif

@@ -1,4 +1,5 @@
-/* A profile to and from the CodeProfile message. Data from outside is checked whole before anything is taken. */
+/* A profile to and from the CodeProfile message. Data from outside is checked whole before anything is taken.
+ */
 #include <errno.h>
 
 #include "model/profile.h"
@@ -63,7 +64,8 @@ int profile_load(struct profile *profile, const struct msg_code_profile *message
     int result = load_histograms(&loaded, message);
     if (result < 0 || (result = load_through(&loaded, message)) < 0)
         return result;
-    /* A head of another format is no fault of the profile: counts and histograms still hold, the head starts anew. */
+    /* A head of another format is no fault of the profile: counts and histograms still hold, the head starts
+     * anew. */
     online_load(&loaded.head, message->model_version, &message->head, &message->calibration);
     online_load(&loaded.shadow, message->shadow_version, &message->shadow_head, &message->shadow_calibration);
     *profile = loaded;

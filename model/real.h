@@ -1,5 +1,5 @@
-/* The number type of the network. Single precision; compiled a second time in double by the gradient check, so that the
- * very code that trains is held against finite differences. */
+/* The number type of the network. Single precision; compiled a second time in double by the gradient check,
+ * so that the very code that trains is held against finite differences. */
 #ifndef FORESTALL_MODEL_REAL_H
 #define FORESTALL_MODEL_REAL_H
 

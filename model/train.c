@@ -1,6 +1,6 @@
-/* See train.h. Memory of a window, all taken at the start, time first: joined inputs, gate activations, cells and their tanh
- * of every layer. The backward pass overwrites the activations with their gradients, so that each layer's weight gradient is one
- * matrix product over all steps of the window. */
+/* See train.h. Memory of a window, all taken at the start, time first: joined inputs, gate activations, cells
+ * and their tanh of every layer. The backward pass overwrites the activations with their gradients, so that
+ * each layer's weight gradient is one matrix product over all steps of the window. */
 #include "model/train.h"
 
 #include <math.h>
@@ -8,15 +8,20 @@
 
 #include "model/lstm_kernel.h"
 
-const struct trainer_options trainer_defaults = {
-    .lanes = 64, .window = 64, .learning_rate = 2e-3, .clip = 1.0, .demand_weight = 0.3, .weight_decay = 1e-5, .seed = 1};
+const struct trainer_options trainer_defaults = {.lanes = 64,
+                                                 .window = 64,
+                                                 .learning_rate = 2e-3,
+                                                 .clip = 1.0,
+                                                 .demand_weight = 0.3,
+                                                 .weight_decay = 1e-5,
+                                                 .seed = 1};
 
 struct layer_trace {
-    real *joined;   /* [window][lanes][inputs + hidden] */
-    real *gates;    /* [window][lanes][4 * hidden] */
-    real *cells;    /* [window + 1][lanes][hidden]; [0] is the carried one */
-    real *squashed; /* [window][lanes][hidden] */
-    real *hidden;   /* [window + 1][lanes][hidden]; [0] is the carried one */
+    real *joined;                  /* [window][lanes][inputs + hidden] */
+    real *gates;                   /* [window][lanes][4 * hidden] */
+    real *cells;                   /* [window + 1][lanes][hidden]; [0] is the carried one */
+    real *squashed;                /* [window][lanes][hidden] */
+    real *hidden;                  /* [window + 1][lanes][hidden]; [0] is the carried one */
     real *grad_hidden, *grad_cell; /* [lanes][hidden], from the step after */
 };
 
@@ -25,10 +30,10 @@ struct trainer {
     struct trainer_options options;
     lstm_kernel_fn *kernel;
     struct layer_trace traces[NETWORK_LAYERS_MAX];
-    real *grad_below;  /* [window][lanes][hidden]: gradient of a layer's output from above */
-    real *grad_joined; /* [lanes][widest] */
-    real *raw;         /* [window][lanes][NETWORK_OUTPUTS], then their gradients */
-    real *gradient, *moment, *square; /* [weight_count] */
+    real *grad_below;                   /* [window][lanes][hidden]: gradient of a layer's output from above */
+    real *grad_joined;                  /* [lanes][widest] */
+    real *raw;                          /* [window][lanes][NETWORK_OUTPUTS], then their gradients */
+    real *gradient, *moment, *square;   /* [weight_count] */
     const struct train_sequence **lane; /* [lanes]: sequence in each, NULL = idle */
     size_t *cursor;                     /* [lanes]: its next step */
     size_t *order;
@@ -55,7 +60,8 @@ static bool take_trace(struct layer_trace *trace, size_t window, size_t lanes, s
     trace->hidden = take(window + 1, lanes, hidden);
     trace->grad_hidden = take(1, lanes, hidden);
     trace->grad_cell = take(1, lanes, hidden);
-    return trace->joined && trace->gates && trace->cells && trace->squashed && trace->hidden && trace->grad_hidden && trace->grad_cell;
+    return trace->joined && trace->gates && trace->cells && trace->squashed && trace->hidden &&
+           trace->grad_hidden && trace->grad_cell;
 }
 
 struct trainer *trainer_create(struct network *network, const struct trainer_options *options)
@@ -79,8 +85,8 @@ struct trainer *trainer_create(struct network *network, const struct trainer_opt
     trainer->square = take(1, 1, network->weight_count);
     trainer->lane = calloc(lanes, sizeof *trainer->lane);
     trainer->cursor = calloc(lanes, sizeof *trainer->cursor);
-    if (ok && trainer->grad_below && trainer->grad_joined && trainer->raw && trainer->gradient && trainer->moment &&
-        trainer->square && trainer->lane && trainer->cursor)
+    if (ok && trainer->grad_below && trainer->grad_joined && trainer->raw && trainer->gradient &&
+        trainer->moment && trainer->square && trainer->lane && trainer->cursor)
         return trainer;
     trainer_destroy(trainer);
     return NULL;
@@ -129,7 +135,8 @@ static void join(struct trainer *trainer, size_t l, size_t t)
     for (size_t lane = 0; lane < lanes; lane++) {
         real *joined = trace->joined + (t * lanes + lane) * (inputs + hidden);
         if (l > 0) {
-            memcpy(joined, trainer->traces[l - 1].hidden + ((t + 1) * lanes + lane) * hidden, hidden * sizeof *joined);
+            memcpy(joined, trainer->traces[l - 1].hidden + ((t + 1) * lanes + lane) * hidden,
+                   hidden * sizeof *joined);
         } else {
             const float *row = lane_row(trainer, lane, t);
             for (size_t i = 0; i < inputs; i++)
@@ -149,10 +156,11 @@ static void forward_layer(struct trainer *trainer, size_t l, size_t t)
     join(trainer, l, t);
     for (size_t lane = 0; lane < lanes; lane++)
         memcpy(gate + lane * 4 * hidden, layer->bias, 4 * hidden * sizeof *gate);
-    real_gemm(CblasRowMajor, CblasNoTrans, CblasNoTrans, (int)lanes, gates, width, 1, trace->joined + t * lanes * (size_t)width, width,
-              layer->weight, gates, 1, gate, gates);
+    real_gemm(CblasRowMajor, CblasNoTrans, CblasNoTrans, (int)lanes, gates, width, 1,
+              trace->joined + t * lanes * (size_t)width, width, layer->weight, gates, 1, gate, gates);
     memcpy(trace->cells + (t + 1) * cells, trace->cells + t * cells, cells * sizeof *gate);
-    trainer->kernel(lanes, hidden, gate, trace->cells + (t + 1) * cells, trace->squashed + t * cells, trace->hidden + (t + 1) * cells);
+    trainer->kernel(lanes, hidden, gate, trace->cells + (t + 1) * cells, trace->squashed + t * cells,
+                    trace->hidden + (t + 1) * cells);
 }
 
 static void forward(struct trainer *trainer)
@@ -165,8 +173,8 @@ static void forward(struct trainer *trainer)
     const real *top = trainer->traces[network->shape.layers - 1].hidden + lanes * hidden;
     for (size_t row = 0; row < window * lanes; row++)
         memcpy(trainer->raw + row * NETWORK_OUTPUTS, network->head_bias, NETWORK_OUTPUTS * sizeof(real));
-    real_gemm(CblasRowMajor, CblasNoTrans, CblasNoTrans, (int)(window * lanes), NETWORK_OUTPUTS, (int)hidden, 1, top, (int)hidden,
-              network->head_weight, NETWORK_OUTPUTS, 1, trainer->raw, NETWORK_OUTPUTS);
+    real_gemm(CblasRowMajor, CblasNoTrans, CblasNoTrans, (int)(window * lanes), NETWORK_OUTPUTS, (int)hidden,
+              1, top, (int)hidden, network->head_weight, NETWORK_OUTPUTS, 1, trainer->raw, NETWORK_OUTPUTS);
 }
 
 static double logistic(double x)
@@ -191,7 +199,8 @@ static double cross_entropy(real *raw, const float *labels, const float *mask, d
     return loss;
 }
 
-/* Pinball of level q at error e = y - value: max(q e, (q - 1) e); its slope by value is -q above, 1 - q below. */
+/* Pinball of level q at error e = y - value: max(q e, (q - 1) e); its slope by value is -q above, 1 - q
+ * below. */
 static double pinball(real *raw, const float *demand, const float *mask, double weight)
 {
     double loss = 0;
@@ -227,8 +236,10 @@ static double loss_and_slope(struct trainer *trainer)
             }
             const struct train_sequence *s = trainer->lane[lane];
             size_t at = trainer->cursor[lane] + t;
-            loss += cross_entropy(raw, s->labels + at * NETWORK_CAUSES, s->label_mask + at * NETWORK_CAUSES, (double)s->weight);
-            loss += pinball(raw + NETWORK_CAUSES, s->demand + at * NETWORK_RESOURCES, s->demand_mask + at * NETWORK_RESOURCES,
+            loss += cross_entropy(raw, s->labels + at * NETWORK_CAUSES, s->label_mask + at * NETWORK_CAUSES,
+                                  (double)s->weight);
+            loss += pinball(raw + NETWORK_CAUSES, s->demand + at * NETWORK_RESOURCES,
+                            s->demand_mask + at * NETWORK_RESOURCES,
                             (double)s->weight * trainer->options.demand_weight);
             counted += 1;
         }
@@ -239,8 +250,8 @@ static double loss_and_slope(struct trainer *trainer)
     return loss;
 }
 
-/* Gradient through one step of one layer: output gradient (from above, in grad_below, and from the next step) to the
- * gates' pre-activations, which replace the activations. */
+/* Gradient through one step of one layer: output gradient (from above, in grad_below, and from the next step)
+ * to the gates' pre-activations, which replace the activations. */
 static void gates_backward(struct trainer *trainer, struct layer_trace *trace, size_t t)
 {
     size_t hidden = trainer->network->shape.hidden, lanes = trainer->options.lanes;
@@ -251,12 +262,13 @@ static void gates_backward(struct trainer *trainer, struct layer_trace *trace, s
         const real *above = trainer->grad_below + row * hidden;
         real *grad_hidden = trace->grad_hidden + lane * hidden, *grad_cell = trace->grad_cell + lane * hidden;
         for (size_t i = 0; i < hidden; i++) {
-            real in = gate[i], keep = gate[hidden + i], new = gate[2 * hidden + i], show = gate[3 * hidden + i];
+            real in = gate[i], keep = gate[hidden + i], new = gate[2 * hidden + i],
+                 show = gate[3 * hidden + i];
             real dh = above[i] + grad_hidden[i];
             real dc = grad_cell[i] + dh * show * (1 - squashed[i] * squashed[i]);
-            gate[i] = dc * new * in * (1 - in);
+            gate[i] = dc * new *in *(1 - in);
             gate[hidden + i] = dc * before[i] * keep * (1 - keep);
-            gate[2 * hidden + i] = dc * in * (1 - new * new);
+            gate[2 * hidden + i] = dc * in * (1 - new *new);
             gate[3 * hidden + i] = dh * squashed[i] * show * (1 - show);
             grad_cell[i] = dc * keep;
         }
@@ -267,7 +279,8 @@ static void gates_backward(struct trainer *trainer, struct layer_trace *trace, s
 static void backward_layer(struct trainer *trainer, size_t l)
 {
     const struct network_layer *layer = &trainer->network->layers[l];
-    size_t hidden = trainer->network->shape.hidden, lanes = trainer->options.lanes, window = trainer->options.window;
+    size_t hidden = trainer->network->shape.hidden, lanes = trainer->options.lanes,
+           window = trainer->options.window;
     struct layer_trace *trace = &trainer->traces[l];
     size_t width = layer->inputs + hidden;
     memset(trace->grad_hidden, 0, lanes * hidden * sizeof(real));
@@ -275,8 +288,8 @@ static void backward_layer(struct trainer *trainer, size_t l)
     for (size_t t = window; t-- > 0;) {
         gates_backward(trainer, trace, t);
         real_gemm(CblasRowMajor, CblasNoTrans, CblasTrans, (int)lanes, (int)width, (int)(4 * hidden), 1,
-                  trace->gates + t * lanes * 4 * hidden, (int)(4 * hidden), layer->weight, (int)(4 * hidden), 0,
-                  trainer->grad_joined, (int)width);
+                  trace->gates + t * lanes * 4 * hidden, (int)(4 * hidden), layer->weight, (int)(4 * hidden),
+                  0, trainer->grad_joined, (int)width);
         for (size_t lane = 0; lane < lanes; lane++) {
             const real *joined = trainer->grad_joined + lane * width;
             memcpy(trace->grad_hidden + lane * hidden, joined + layer->inputs, hidden * sizeof *joined);
@@ -286,8 +299,9 @@ static void backward_layer(struct trainer *trainer, size_t l)
     }
     real *grad_weight = trainer->gradient + (layer->weight - trainer->network->weights);
     real *grad_bias = trainer->gradient + (layer->bias - trainer->network->weights);
-    real_gemm(CblasRowMajor, CblasTrans, CblasNoTrans, (int)width, (int)(4 * hidden), (int)(window * lanes), 1, trace->joined,
-              (int)width, trace->gates, (int)(4 * hidden), 0, grad_weight, (int)(4 * hidden));
+    real_gemm(CblasRowMajor, CblasTrans, CblasNoTrans, (int)width, (int)(4 * hidden), (int)(window * lanes),
+              1, trace->joined, (int)width, trace->gates, (int)(4 * hidden), 0, grad_weight,
+              (int)(4 * hidden));
     memset(grad_bias, 0, 4 * hidden * sizeof *grad_bias);
     for (size_t row = 0; row < window * lanes; row++)
         real_axpy((int)(4 * hidden), 1, trace->gates + row * 4 * hidden, 1, grad_bias, 1);
@@ -300,13 +314,14 @@ static void backward(struct trainer *trainer)
     const real *top = trainer->traces[network->shape.layers - 1].hidden + lanes * hidden;
     real *grad_weight = trainer->gradient + (network->head_weight - network->weights);
     real *grad_bias = trainer->gradient + (network->head_bias - network->weights);
-    real_gemm(CblasRowMajor, CblasTrans, CblasNoTrans, (int)hidden, NETWORK_OUTPUTS, (int)(window * lanes), 1, top, (int)hidden,
-              trainer->raw, NETWORK_OUTPUTS, 0, grad_weight, NETWORK_OUTPUTS);
+    real_gemm(CblasRowMajor, CblasTrans, CblasNoTrans, (int)hidden, NETWORK_OUTPUTS, (int)(window * lanes), 1,
+              top, (int)hidden, trainer->raw, NETWORK_OUTPUTS, 0, grad_weight, NETWORK_OUTPUTS);
     memset(grad_bias, 0, NETWORK_OUTPUTS * sizeof *grad_bias);
     for (size_t row = 0; row < window * lanes; row++)
         real_axpy(NETWORK_OUTPUTS, 1, trainer->raw + row * NETWORK_OUTPUTS, 1, grad_bias, 1);
-    real_gemm(CblasRowMajor, CblasNoTrans, CblasTrans, (int)(window * lanes), (int)hidden, NETWORK_OUTPUTS, 1, trainer->raw,
-              NETWORK_OUTPUTS, network->head_weight, NETWORK_OUTPUTS, 0, trainer->grad_below, (int)hidden);
+    real_gemm(CblasRowMajor, CblasNoTrans, CblasTrans, (int)(window * lanes), (int)hidden, NETWORK_OUTPUTS, 1,
+              trainer->raw, NETWORK_OUTPUTS, network->head_weight, NETWORK_OUTPUTS, 0, trainer->grad_below,
+              (int)hidden);
     for (size_t l = network->shape.layers; l-- > 0;)
         backward_layer(trainer, l);
 }
@@ -324,26 +339,31 @@ static void clip(struct trainer *trainer)
         trainer->gradient[i] *= scale;
 }
 
-/* Adam with b1 = 0.9, b2 = 0.999, e = 1e-8 as in its paper; weight decay decoupled (Loshchilov & Hutter 2019). */
+/* Adam with b1 = 0.9, b2 = 0.999, e = 1e-8 as in its paper; weight decay decoupled (Loshchilov & Hutter
+ * 2019). */
 static void update(struct trainer *trainer)
 {
     const double b1 = 0.9, b2 = 0.999, epsilon = 1e-8;
     trainer->updates++;
-    double rate = trainer->options.learning_rate * sqrt(1 - pow(b2, (double)trainer->updates)) / (1 - pow(b1, (double)trainer->updates));
+    double rate = trainer->options.learning_rate * sqrt(1 - pow(b2, (double)trainer->updates)) /
+                  (1 - pow(b1, (double)trainer->updates));
     double decay = 1 - trainer->options.learning_rate * trainer->options.weight_decay;
     for (size_t i = 0; i < trainer->network->weight_count; i++) {
         double g = (double)trainer->gradient[i];
-        double m = b1 * (double)trainer->moment[i] + (1 - b1) * g, v = b2 * (double)trainer->square[i] + (1 - b2) * g * g;
+        double m = b1 * (double)trainer->moment[i] + (1 - b1) * g,
+               v = b2 * (double)trainer->square[i] + (1 - b2) * g * g;
         trainer->moment[i] = (real)m;
         trainer->square[i] = (real)v;
-        trainer->network->weights[i] = (real)((double)trainer->network->weights[i] * decay - rate * m / (sqrt(v) + epsilon));
+        trainer->network->weights[i] =
+            (real)((double)trainer->network->weights[i] * decay - rate * m / (sqrt(v) + epsilon));
     }
 }
 
 /* Carries the state at the window's end into its start; a lane with a new sequence begins at zero. */
 static void carry(struct trainer *trainer, size_t lane, bool fresh)
 {
-    size_t hidden = trainer->network->shape.hidden, lanes = trainer->options.lanes, window = trainer->options.window;
+    size_t hidden = trainer->network->shape.hidden, lanes = trainer->options.lanes,
+           window = trainer->options.window;
     for (size_t l = 0; l < trainer->network->shape.layers; l++) {
         struct layer_trace *trace = &trainer->traces[l];
         real *both[2] = {trace->hidden, trace->cells};
@@ -358,7 +378,8 @@ static void carry(struct trainer *trainer, size_t lane, bool fresh)
 }
 
 /* Moves every lane to its next window; false when nothing is left. */
-static bool advance(struct trainer *trainer, const struct train_sequence *sequences, size_t count, size_t *next)
+static bool advance(struct trainer *trainer, const struct train_sequence *sequences, size_t count,
+                    size_t *next)
 {
     bool any = false;
     for (size_t lane = 0; lane < trainer->options.lanes; lane++) {
@@ -440,7 +461,8 @@ double trainer_evaluate(struct trainer *trainer, const struct train_sequence *se
     return pass(trainer, sequences, count, false);
 }
 
-double trainer_gradient(struct trainer *trainer, const struct train_sequence *sequences, size_t count, const real **gradient)
+double trainer_gradient(struct trainer *trainer, const struct train_sequence *sequences, size_t count,
+                        const real **gradient)
 {
     size_t next = 0;
     *gradient = trainer->gradient;

@@ -1,7 +1,7 @@
 /* Truncated back-propagation through time with Adam.
- * Sources: Werbos 1990 (BPTT), Kingma & Ba 2015 (Adam), Pascanu et al. 2013 (gradient clipping), Koenker & Bassett 1978
- * (pinball loss). Many sequences are worked side by side; state is carried from window to window of a sequence.
- * Deterministic from the seed with one BLAS thread. */
+ * Sources: Werbos 1990 (BPTT), Kingma & Ba 2015 (Adam), Pascanu et al. 2013 (gradient clipping), Koenker &
+ * Bassett 1978 (pinball loss). Many sequences are worked side by side; state is carried from window to window
+ * of a sequence. Deterministic from the seed with one BLAS thread. */
 #ifndef FORESTALL_MODEL_TRAIN_H
 #define FORESTALL_MODEL_TRAIN_H
 
@@ -19,8 +19,8 @@ struct train_sequence {
 };
 
 struct trainer_options {
-    size_t lanes;         /* sequences side by side */
-    size_t window;        /* steps of one truncated window, T */
+    size_t lanes;  /* sequences side by side */
+    size_t window; /* steps of one truncated window, T */
     double learning_rate;
     double clip;          /* largest norm of the gradient; 0 = none */
     double demand_weight; /* of the pinball loss beside the cross entropy */
@@ -41,9 +41,10 @@ double trainer_epoch(struct trainer *trainer, const struct train_sequence *seque
 /* Mean loss without learning. */
 double trainer_evaluate(struct trainer *trainer, const struct train_sequence *sequences, size_t count);
 
-/* For the gradient check: loss and gradient (borrowed, weight_count numbers in the order of network->weights) of the
- * first window of the first sequences, one per lane. */
-double trainer_gradient(struct trainer *trainer, const struct train_sequence *sequences, size_t count, const real **gradient);
+/* For the gradient check: loss and gradient (borrowed, weight_count numbers in the order of network->weights)
+ * of the first window of the first sequences, one per lane. */
+double trainer_gradient(struct trainer *trainer, const struct train_sequence *sequences, size_t count,
+                        const real **gradient);
 
 /* Fills network->mean and ->scale from the features of the sequences (scale 1 / deviation, at most 10). */
 void train_fit_scaling(struct network *network, const struct train_sequence *sequences, size_t count);

@@ -1,0 +1,183 @@
+/* A network as a safetensors file. Tensors: lstm.<l>.weight [inputs + hidden, 4 hidden], lstm.<l>.bias,
+ * head.weight, head.bias, features.mean, features.scale, calibration.slope, calibration.intercept. Metadata:
+ * format, features_version, feature_names, horizon_ms, threshold. The version of a model is the SHA-256 of
+ * its bytes. */
+#include <errno.h>
+#include <math.h>
+#include <openssl/evp.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "common/buffer.h"
+#include "model/network.h"
+#include "model/safetensors.h"
+
+#define FORMAT "forestall-network-1"
+
+static int set_version(struct network *network, struct str bytes)
+{
+    uint8_t digest[EVP_MAX_MD_SIZE];
+    unsigned size = 0;
+    if (EVP_Digest(bytes.data, bytes.size, digest, &size, EVP_sha256(), NULL) != 1)
+        return -ENOMEM;
+    for (unsigned i = 0; i < size; i++)
+        (void)snprintf(network->version + 2 * i, 3, "%02x", digest[i]);
+    return 0;
+}
+
+/* The network's tensors in file order; names of layers live in `names`. Returns how many. */
+static size_t list_tensors(const struct network *network, char names[NETWORK_LAYERS_MAX][2][32],
+                           struct safetensors_tensor *out)
+{
+    size_t hidden = network->shape.hidden, count = 0;
+    for (size_t l = 0; l < network->shape.layers; l++) {
+        const struct network_layer *layer = &network->layers[l];
+        (void)snprintf(names[l][0], sizeof names[l][0], "lstm.%zu.weight", l);
+        (void)snprintf(names[l][1], sizeof names[l][1], "lstm.%zu.bias", l);
+        out[count++] =
+            (struct safetensors_tensor){names[l][0], 2, {layer->inputs + hidden, 4 * hidden}, layer->weight};
+        out[count++] = (struct safetensors_tensor){names[l][1], 1, {4 * hidden}, layer->bias};
+    }
+    out[count++] =
+        (struct safetensors_tensor){"head.weight", 2, {hidden, NETWORK_OUTPUTS}, network->head_weight};
+    out[count++] = (struct safetensors_tensor){"head.bias", 1, {NETWORK_OUTPUTS}, network->head_bias};
+    out[count++] = (struct safetensors_tensor){"features.mean", 1, {network->shape.inputs}, network->mean};
+    out[count++] = (struct safetensors_tensor){"features.scale", 1, {network->shape.inputs}, network->scale};
+    out[count++] = (struct safetensors_tensor){"calibration.slope", 1, {NETWORK_CAUSES}, network->slope};
+    out[count++] =
+        (struct safetensors_tensor){"calibration.intercept", 1, {NETWORK_CAUSES}, network->intercept};
+    return count;
+}
+
+int network_save(struct network *network, const char *const *feature_names, struct buffer *out)
+{
+    char names[NETWORK_LAYERS_MAX][2][32], features[16], horizon[16], threshold[32];
+    struct safetensors_tensor tensors[2 * NETWORK_LAYERS_MAX + 6];
+    struct buffer list;
+    size_t start = out->size, count = list_tensors(network, names, tensors);
+    buffer_init(&list, 0);
+    for (size_t i = 0; i < network->shape.inputs; i++)
+        buffer_printf(&list, "%s%s", i ? "," : "", feature_names[i]);
+    buffer_append(&list, "", 1);
+    (void)snprintf(features, sizeof features, "%d", network->features_version);
+    (void)snprintf(horizon, sizeof horizon, "%d", network->horizon_ms);
+    (void)snprintf(threshold, sizeof threshold, "%.9g", (double)network->threshold);
+    const struct safetensors_metadata metadata[] = {{"format", FORMAT},
+                                                    {"features_version", features},
+                                                    {"feature_names", (const char *)list.data},
+                                                    {"horizon_ms", horizon},
+                                                    {"threshold", threshold}};
+    int error = buffer_error(&list);
+    if (!error)
+        error = safetensors_encode(tensors, count, metadata, FS_COUNT(metadata), out);
+    buffer_fini(&list);
+    return error ? error
+                 : set_version(network, (struct str){(const char *)out->data + start, out->size - start});
+}
+
+static int number(const struct safetensors *file, const char *key, double least, double most, double *out)
+{
+    const char *text = safetensors_metadata(file, key);
+    char *end;
+    double value = text ? strtod(text, &end) : NAN;
+    if (!text || end == text || *end || !(value >= least && value <= most))
+        return -EBADMSG;
+    *out = value;
+    return 0;
+}
+
+static int read_shape(const struct safetensors *file, struct network_shape *out)
+{
+    size_t dimensions, shape[SAFETENSORS_DIMENSIONS_MAX], layers = 0;
+    char name[32];
+    if (safetensors_shape(file, "features.mean", &dimensions, shape) || dimensions != 1)
+        return -EBADMSG;
+    out->inputs = shape[0];
+    if (safetensors_shape(file, "head.weight", &dimensions, shape) || dimensions != 2 ||
+        shape[1] != NETWORK_OUTPUTS)
+        return -EBADMSG;
+    out->hidden = shape[0];
+    do
+        (void)snprintf(name, sizeof name, "lstm.%zu.weight", layers);
+    while (safetensors_shape(file, name, &dimensions, shape) == 0 && ++layers <= NETWORK_LAYERS_MAX);
+    out->layers = layers;
+    return 0;
+}
+
+static bool all_finite(const struct safetensors_tensor *tensor)
+{
+    size_t count = 1;
+    for (size_t i = 0; i < tensor->dimensions; i++)
+        count *= tensor->shape[i];
+    for (size_t i = 0; i < count; i++)
+        if (!isfinite(tensor->data[i]))
+            return false;
+    return true;
+}
+
+static int read_tensors(const struct safetensors *file, struct network *network, char *error,
+                        size_t error_size)
+{
+    char names[NETWORK_LAYERS_MAX][2][32];
+    struct safetensors_tensor tensors[2 * NETWORK_LAYERS_MAX + 6];
+    size_t count = list_tensors(network, names, tensors);
+    for (size_t i = 0; i < count; i++) {
+        float *into = (float *)(uintptr_t)tensors[i].data; /* the network is ours to fill */
+        if (safetensors_read(file, tensors[i].name, tensors[i].shape, tensors[i].dimensions, into) ||
+            !all_finite(&tensors[i])) {
+            (void)snprintf(error, error_size,
+                           "model: tensor %s is missing, has another shape or is not finite",
+                           tensors[i].name);
+            return -EBADMSG;
+        }
+    }
+    return 0;
+}
+
+static int read_network(const struct safetensors *file, struct network **out, char *error, size_t error_size)
+{
+    struct network_shape shape;
+    double features, horizon, threshold;
+    const char *format = safetensors_metadata(file, "format");
+    if (!format || strcmp(format, FORMAT) != 0 || number(file, "features_version", 0, 1e6, &features) ||
+        number(file, "horizon_ms", 100, 3600000, &horizon) || number(file, "threshold", 0, 1, &threshold) ||
+        read_shape(file, &shape)) {
+        (void)snprintf(error, error_size,
+                       "model: not a %s file: metadata or shapes are missing or out of range", FORMAT);
+        return -EBADMSG;
+    }
+    struct network *network = network_create(&shape, 0);
+    if (!network) {
+        (void)snprintf(error, error_size, "model: shape %zu x %zu x %zu is not supported", shape.inputs,
+                       shape.hidden, shape.layers);
+        return -EBADMSG;
+    }
+    network->features_version = (int32_t)features;
+    network->horizon_ms = (int32_t)horizon;
+    network->threshold = (float)threshold;
+    int result = read_tensors(file, network, error, error_size);
+    if (result)
+        network_destroy(network);
+    else
+        *out = network;
+    return result;
+}
+
+int network_load(struct str bytes, struct network **out, char *error, size_t error_size)
+{
+    struct safetensors *file;
+    struct network *network;
+    int result = safetensors_open(bytes, &file, error, error_size);
+    if (result)
+        return result;
+    result = read_network(file, &network, error, error_size);
+    safetensors_close(file);
+    if (result)
+        return result;
+    result = set_version(network, bytes);
+    if (result)
+        network_destroy(network);
+    else
+        *out = network;
+    return result;
+}
