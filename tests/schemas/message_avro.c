@@ -77,7 +77,7 @@ static int set_record(const struct msg_field *fields, size_t count, const uint8_
         const struct msg_field *field = &fields[i];
         bool has = field->has_offset == MSG_NOT_OPTIONAL || *(const bool *)(record + field->has_offset);
         bool list = field->kind == MSG_KIND_ARRAY || field->kind == MSG_KIND_MAP;
-        avro_value_t slot, branch;
+        avro_value_t slot, branch = {0};
         int error = avro_value_get_by_index(value, i, &slot, NULL);
         if (!error && field->has_offset != MSG_NOT_OPTIONAL) {
             error = avro_value_set_branch(&slot, has ? 1 : 0, &branch);
