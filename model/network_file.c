@@ -13,6 +13,7 @@
 #include "model/safetensors.h"
 
 #define FORMAT "forestall-network-1"
+#define NAME_SIZE 48
 
 static int set_version(struct network *network, struct str bytes)
 {
@@ -26,7 +27,7 @@ static int set_version(struct network *network, struct str bytes)
 }
 
 /* The network's tensors in file order; names of layers live in `names`. Returns how many. */
-static size_t list_tensors(const struct network *network, char names[NETWORK_LAYERS_MAX][2][32],
+static size_t list_tensors(const struct network *network, char names[NETWORK_LAYERS_MAX][2][NAME_SIZE],
                            struct safetensors_tensor *out)
 {
     size_t hidden = network->shape.hidden, count = 0;
@@ -51,7 +52,7 @@ static size_t list_tensors(const struct network *network, char names[NETWORK_LAY
 
 int network_save(struct network *network, const char *const *feature_names, struct buffer *out)
 {
-    char names[NETWORK_LAYERS_MAX][2][32], features[16], horizon[16], threshold[32];
+    char names[NETWORK_LAYERS_MAX][2][NAME_SIZE], features[16], horizon[16], threshold[32];
     struct safetensors_tensor tensors[2 * NETWORK_LAYERS_MAX + 6];
     struct buffer list;
     size_t start = out->size, count = list_tensors(network, names, tensors);
@@ -89,7 +90,7 @@ static int number(const struct safetensors *file, const char *key, double least,
 static int read_shape(const struct safetensors *file, struct network_shape *out)
 {
     size_t dimensions, shape[SAFETENSORS_DIMENSIONS_MAX], layers = 0;
-    char name[32];
+    char name[NAME_SIZE];
     if (safetensors_shape(file, "features.mean", &dimensions, shape) || dimensions != 1)
         return -EBADMSG;
     out->inputs = shape[0];
@@ -118,7 +119,7 @@ static bool all_finite(const struct safetensors_tensor *tensor)
 static int read_tensors(const struct safetensors *file, struct network *network, char *error,
                         size_t error_size)
 {
-    char names[NETWORK_LAYERS_MAX][2][32];
+    char names[NETWORK_LAYERS_MAX][2][NAME_SIZE];
     struct safetensors_tensor tensors[2 * NETWORK_LAYERS_MAX + 6];
     size_t count = list_tensors(network, names, tensors);
     for (size_t i = 0; i < count; i++) {

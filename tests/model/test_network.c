@@ -1,0 +1,383 @@
+/* The LSTM step: every gate kernel this CPU has against libm, the batched step against plain loops in double,
+ * files there and back, and no allocation on the way. */
+#include <math.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <cmocka.h>
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "common/buffer.h"
+#include "model/lstm_kernel.h"
+#include "model/network.h"
+
+#define SEED 20u
+
+void *__real_malloc(size_t size);
+void *__real_calloc(size_t count, size_t size);
+void *__real_realloc(void *memory, size_t size);
+void *__wrap_malloc(size_t size);
+void *__wrap_calloc(size_t count, size_t size);
+void *__wrap_realloc(void *memory, size_t size);
+
+static long allocations, allocations_left = -1; /* -1: none fails */
+
+static bool fails_now(void)
+{
+    allocations++;
+    return allocations_left >= 0 && allocations_left-- == 0;
+}
+
+void *__wrap_malloc(size_t size)
+{
+    return fails_now() ? NULL : __real_malloc(size);
+}
+
+void *__wrap_calloc(size_t count, size_t size)
+{
+    return fails_now() ? NULL : __real_calloc(count, size);
+}
+
+void *__wrap_realloc(void *memory, size_t size)
+{
+    return fails_now() ? NULL : __real_realloc(memory, size);
+}
+
+static float drawn(unsigned *seed, float width)
+{
+    *seed = *seed * 1664525u + 1013904223u;
+    return ((float)(*seed >> 8) / 8388608.0f - 1) * width;
+}
+
+/* --- kernels --- */
+
+struct kernel_error {
+    double gate, cell, hidden;
+};
+
+static double apart(real a, double b)
+{
+    return fabs((double)a - b);
+}
+
+static void kernel_step(lstm_kernel_fn *kernel, size_t hidden, float width, unsigned *seed,
+                        struct kernel_error *worst)
+{
+    enum { ROWS = 3, WIDEST = 130 };
+    static real gates[ROWS * 4 * WIDEST], cell[ROWS * WIDEST], squashed[ROWS * WIDEST], out[ROWS * WIDEST];
+    static real before[ROWS * 4 * WIDEST], cell_before[ROWS * WIDEST];
+    for (size_t i = 0; i < ROWS * 4 * hidden; i++)
+        before[i] = gates[i] = drawn(seed, width);
+    for (size_t i = 0; i < ROWS * hidden; i++)
+        cell_before[i] = cell[i] = drawn(seed, 3);
+    kernel(ROWS, hidden, gates, cell, squashed, out);
+    for (size_t i = 0; i < ROWS * hidden; i++) {
+        size_t at = i / hidden * 4 * hidden + i % hidden;
+        double in = 1 / (1 + exp(-(double)before[at])), keep = 1 / (1 + exp(-(double)before[at + hidden]));
+        double new = tanh((double)before[at + 2 * hidden]),
+               show = 1 / (1 + exp(-(double)before[at + 3 * hidden]));
+        double next = keep * (double)cell_before[i] + in * new;
+        worst->gate = fmax(worst->gate, fmax(apart(gates[at], in), apart(gates[at + hidden], keep)));
+        worst->gate =
+            fmax(worst->gate, fmax(apart(gates[at + 2 * hidden], new), apart(gates[at + 3 * hidden], show)));
+        worst->cell = fmax(worst->cell, fmax(apart(cell[i], next), apart(squashed[i], tanh(next))));
+        worst->hidden = fmax(worst->hidden, apart(out[i], show * tanh(next)));
+    }
+}
+
+static void check_kernel(lstm_kernel_fn *kernel, const char *name)
+{
+    static const float widths[] = {0.01f, 1, 10, 100, 1e6f};
+    struct kernel_error worst = {0};
+    unsigned seed = SEED;
+    for (size_t hidden = 1; hidden <= 130; hidden += hidden < 20 ? 1 : 11)
+        for (size_t w = 0; w < FS_COUNT(widths); w++)
+            kernel_step(kernel, hidden, widths[w], &seed, &worst);
+    print_message("%s: largest difference to libm: gates %.2e, cells %.2e, hidden %.2e\n", name, worst.gate,
+                  worst.cell, worst.hidden);
+    assert_true(worst.gate < 1e-6 && worst.cell < 2e-6 && worst.hidden < 2e-6);
+}
+
+static void kernel__every_instruction_set__is_libm(void **state)
+{
+    (void)state;
+    const char *chosen;
+    assert_non_null(lstm_kernel_select(&chosen));
+    print_message("chosen: %s\n", chosen);
+    check_kernel(lstm_kernel_generic, "generic");
+#ifdef __x86_64__
+    if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma"))
+        check_kernel(lstm_kernel_avx2, "avx2");
+    else
+        print_message("SKIPPED: this CPU has no AVX2\n");
+    if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512dq") &&
+        __builtin_cpu_supports("avx512vl"))
+        check_kernel(lstm_kernel_avx512, "avx512");
+    else
+        print_message("SKIPPED: this CPU has no AVX-512\n");
+#endif
+}
+
+/* --- the step --- */
+
+struct world {
+    struct network *network;
+    struct network_scratch *scratch;
+    size_t executions, state_size;
+    float *features;
+    real *block, **states, *reference;
+    struct network_output *out;
+};
+
+static void world_init(struct world *world, size_t inputs, size_t hidden, size_t layers, size_t executions)
+{
+    struct network_shape shape = {inputs, hidden, layers};
+    unsigned seed = SEED;
+    world->network = network_create(&shape, 7);
+    world->scratch = network_scratch_create(&shape);
+    assert_true(world->network && world->scratch);
+    world->executions = executions;
+    world->state_size = network_state_size(&shape);
+    world->features = calloc(executions * inputs, sizeof *world->features);
+    world->block = calloc(executions * world->state_size, sizeof *world->block);
+    world->reference = calloc(executions * world->state_size, sizeof *world->reference);
+    world->states = calloc(executions, sizeof *world->states);
+    world->out = calloc(executions, sizeof *world->out);
+    for (size_t i = 0; i < executions; i++)
+        world->states[i] = world->block + (i * 7919 % executions) * world->state_size; /* not in order */
+    for (size_t i = 0; i < inputs; i++) {
+        world->network->mean[i] = drawn(&seed, 1);
+        world->network->scale[i] = 1 + drawn(&seed, 0.5f);
+    }
+    for (size_t i = 0; i < NETWORK_OUTPUTS; i++)
+        world->network->head_bias[i] = (real)drawn(&seed, 1);
+}
+
+static void world_fini(struct world *world)
+{
+    network_destroy(world->network);
+    network_scratch_destroy(world->scratch);
+    free(world->features);
+    free(world->block);
+    free(world->reference);
+    free(world->states);
+    free(world->out);
+}
+
+static double output_apart(const struct network_output *a, const struct network_output *b)
+{
+    double worst = 0;
+    for (size_t i = 0; i < NETWORK_CAUSES; i++) {
+        worst = fmax(worst, apart(a->logits[i], (double)b->logits[i]));
+        worst = fmax(worst, apart(a->probabilities[i], (double)b->probabilities[i]));
+    }
+    for (size_t r = 0; r < NETWORK_RESOURCES; r++)
+        for (size_t q = 0; q < NETWORK_QUANTILES; q++)
+            worst = fmax(worst, apart(a->demand[r][q], (double)b->demand[r][q]));
+    return worst;
+}
+
+/* Largest difference to the reference over some steps in which everybody has other features. */
+static double run_both(struct world *world, size_t steps)
+{
+    unsigned seed = SEED;
+    double worst = 0;
+    size_t inputs = world->network->shape.inputs;
+    for (size_t t = 0; t < steps; t++) {
+        for (size_t i = 0; i < world->executions * inputs; i++)
+            world->features[i] = drawn(&seed, 2);
+        network_step(world->network, world->scratch, world->features, world->states, world->out,
+                     world->executions);
+        for (size_t i = 0; i < world->executions; i++) {
+            struct network_output expected;
+            real *state = world->reference + (size_t)(world->states[i] - world->block);
+            network_step_reference(world->network, world->features + i * inputs, state, &expected);
+            worst = fmax(worst, output_apart(&world->out[i], &expected));
+        }
+    }
+    return worst;
+}
+
+static void step__batched__is_the_reference(void **state)
+{
+    (void)state;
+    static const size_t cases[][4] = {{1, 1, 1, 1},     {65, 32, 1, 5},   {65, 64, 2, 127}, {65, 64, 2, 128},
+                                      {65, 33, 3, 129}, {70, 17, 4, 300}, {3, 128, 2, 2}};
+    for (size_t i = 0; i < FS_COUNT(cases); i++) {
+        struct world world;
+        world_init(&world, cases[i][0], cases[i][1], cases[i][2], cases[i][3]);
+        double worst = run_both(&world, 20);
+        print_message("inputs %zu hidden %zu layers %zu executions %zu: largest difference %.2e\n",
+                      cases[i][0], cases[i][1], cases[i][2], cases[i][3], worst);
+        assert_true(worst < 2e-5);
+        world_fini(&world);
+    }
+}
+
+static void step__alone_or_in_a_batch__gives_the_same(void **state)
+{
+    (void)state;
+    struct world together, alone;
+    world_init(&together, 65, 32, 1, 40);
+    world_init(&alone, 65, 32, 1, 40);
+    unsigned seed = SEED;
+    for (size_t t = 0; t < 10; t++) {
+        for (size_t i = 0; i < (size_t)40 * 65; i++)
+            together.features[i] = alone.features[i] = drawn(&seed, 2);
+        network_step(together.network, together.scratch, together.features, together.states, together.out,
+                     40);
+        for (size_t i = 0; i < 40; i++)
+            network_step(alone.network, alone.scratch, alone.features + i * 65, alone.states + i,
+                         alone.out + i, 1);
+    }
+    for (size_t i = 0; i < 40; i++)
+        assert_true(output_apart(&together.out[i], &alone.out[i]) < 1e-5);
+    world_fini(&together);
+    world_fini(&alone);
+}
+
+static void step__steady_state__allocates_nothing(void **state)
+{
+    (void)state;
+    struct world world;
+    world_init(&world, 65, 64, 2, 300);
+    network_step(world.network, world.scratch, world.features, world.states, world.out, 300);
+    long before = allocations;
+    for (int i = 0; i < 50; i++)
+        network_step(world.network, world.scratch, world.features, world.states, world.out, 300);
+    assert_int_equal(allocations, before);
+    world_fini(&world);
+}
+
+static void decode__any_head__quantiles_rise_and_probabilities_are_calibrated(void **state)
+{
+    (void)state;
+    struct network *network = network_create(&(struct network_shape){1, 1, 1}, 1);
+    unsigned seed = SEED;
+    network->slope[0] = 2;
+    network->intercept[0] = -1;
+    for (int round = 0; round < 1000; round++) {
+        real raw[NETWORK_OUTPUTS];
+        struct network_output out;
+        for (size_t i = 0; i < NETWORK_OUTPUTS; i++)
+            raw[i] = (real)drawn(&seed, 100);
+        network_decode(network, raw, &out);
+        assert_true(apart(out.probabilities[0], 1 / (1 + exp(1 - 2 * (double)raw[0]))) < 1e-6);
+        for (size_t r = 0; r < NETWORK_RESOURCES; r++)
+            for (size_t q = 1; q < NETWORK_QUANTILES; q++)
+                assert_true(out.demand[r][q] >= out.demand[r][q - 1]);
+    }
+    network_destroy(network);
+}
+
+/* --- files --- */
+
+static const char *const *numbered_names(size_t count)
+{
+    static char texts[NETWORK_INPUTS_MAX][32];
+    static const char *names[NETWORK_INPUTS_MAX];
+    for (size_t i = 0; i < count; i++) {
+        (void)snprintf(texts[i], sizeof texts[i], "feature_%zu", i);
+        names[i] = texts[i];
+    }
+    return names;
+}
+
+static void load__what_save_wrote__steps_the_same(void **state)
+{
+    (void)state;
+    struct world world;
+    struct buffer bytes;
+    struct network *loaded;
+    char error[256];
+    world_init(&world, 65, 32, 2, 10);
+    world.network->threshold = 0.123f;
+    world.network->slope[3] = 1.7f;
+    world.network->intercept[4] = -0.4f;
+    world.network->features_version = 9;
+    buffer_init(&bytes, 0);
+    assert_int_equal(network_save(world.network, numbered_names(65), &bytes), 0);
+    assert_int_equal(strlen(world.network->version), 64);
+    assert_int_equal(network_load(buffer_str(&bytes), &loaded, error, sizeof error), 0);
+    assert_string_equal(loaded->version, world.network->version);
+    assert_memory_equal(&loaded->shape, &world.network->shape, sizeof loaded->shape);
+    assert_memory_equal(loaded->weights, world.network->weights, loaded->weight_count * sizeof(real));
+    assert_memory_equal(loaded->mean, world.network->mean, sizeof loaded->mean);
+    assert_memory_equal(loaded->slope, world.network->slope, sizeof loaded->slope);
+    assert_memory_equal(loaded->intercept, world.network->intercept, sizeof loaded->intercept);
+    assert_true(loaded->threshold == 0.123f && loaded->features_version == 9 && loaded->horizon_ms == 10000);
+    network_destroy(loaded);
+    buffer_fini(&bytes);
+    world_fini(&world);
+}
+
+static void expect_refused(struct buffer *bytes, const char *why)
+{
+    struct network *loaded;
+    char error[256] = "";
+    int result = network_load(buffer_str(bytes), &loaded, error, sizeof error);
+    if (result != -EBADMSG || !error[0])
+        fail_msg("%s: result %d, error '%s'", why, result, error);
+    print_message("%s: %s\n", why, error);
+}
+
+static void load__damaged_file__says_what_is_wrong(void **state)
+{
+    (void)state;
+    struct network *network = network_create(&(struct network_shape){4, 8, 1}, 3);
+    struct buffer bytes;
+    buffer_init(&bytes, 0);
+    assert_int_equal(network_save(network, numbered_names(4), &bytes), 0);
+    size_t whole = bytes.size;
+    bytes.size = whole - 4;
+    expect_refused(&bytes, "cut short");
+    bytes.size = whole;
+    memset(bytes.data + whole - 4, 0xff, 4); /* a NaN */
+    expect_refused(&bytes, "not finite");
+    buffer_reset(&bytes);
+    network->threshold = 1.5f;
+    assert_int_equal(network_save(network, numbered_names(4), &bytes), 0);
+    expect_refused(&bytes, "threshold out of range");
+    network_destroy(network);
+    buffer_fini(&bytes);
+}
+
+static void create__each_allocation_failing__gives_null(void **state)
+{
+    (void)state;
+    static const struct network_shape shape = {8, 8, 2};
+    for (long nth = 0;; nth++) {
+        allocations_left = nth;
+        struct network *network = network_create(&shape, 1);
+        struct network_scratch *scratch = network_scratch_create(&shape);
+        bool done = allocations_left >= 0;
+        allocations_left = -1;
+        assert_true(!done || (network && scratch));
+        assert_true(done || !network || !scratch);
+        network_destroy(network);
+        network_scratch_destroy(scratch);
+        if (done)
+            break;
+    }
+    assert_null(network_create(&(struct network_shape){0, 8, 1}, 1));
+    assert_null(network_create(&(struct network_shape){8, 8, NETWORK_LAYERS_MAX + 1}, 1));
+    assert_null(network_create(&(struct network_shape){8, NETWORK_HIDDEN_MAX + 1, 1}, 1));
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(kernel__every_instruction_set__is_libm),
+        cmocka_unit_test(step__batched__is_the_reference),
+        cmocka_unit_test(step__alone_or_in_a_batch__gives_the_same),
+        cmocka_unit_test(step__steady_state__allocates_nothing),
+        cmocka_unit_test(decode__any_head__quantiles_rise_and_probabilities_are_calibrated),
+        cmocka_unit_test(load__what_save_wrote__steps_the_same),
+        cmocka_unit_test(load__damaged_file__says_what_is_wrong),
+        cmocka_unit_test(create__each_allocation_failing__gives_null),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,155 @@
+/* The trainer learns: a signal that only memory can carry, quantiles of a known distribution, windows that
+ * carry state, and the same numbers from the same seed. */
+#include <math.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <cmocka.h>
+
+#include <stdlib.h>
+
+#include "model/train.h"
+
+#define STEPS 60
+#define COUNT 128
+#define INPUTS 2
+
+struct data {
+    struct train_sequence sequences[COUNT];
+    float features[COUNT][STEPS * INPUTS];
+    float labels[COUNT][STEPS * NETWORK_CAUSES], label_mask[COUNT][STEPS * NETWORK_CAUSES];
+    float demand[COUNT][STEPS * NETWORK_RESOURCES], demand_mask[COUNT][STEPS * NETWORK_RESOURCES];
+};
+
+static double uniform(unsigned *seed)
+{
+    *seed = *seed * 1664525u + 1013904223u;
+    return (double)(*seed >> 8) / 16777216.0;
+}
+
+/* A pulse at step 3 (feature 0) decides the label of every later step, also beyond the window; feature 1 is
+ * noise. The demand of memory is exponential, ln ratio = -ln(u), everywhere; other resources are masked. */
+static struct data *make(unsigned seed)
+{
+    struct data *data = calloc(1, sizeof *data);
+    assert_non_null(data);
+    for (size_t s = 0; s < COUNT; s++) {
+        float pulse = (float)(s % 2);
+        for (size_t t = 0; t < STEPS; t++) {
+            data->features[s][t * INPUTS] = t == 3 ? pulse : 0;
+            data->features[s][t * INPUTS + 1] = (float)uniform(&seed);
+            data->labels[s][t * NETWORK_CAUSES] = t > 3 ? pulse : 0;
+            data->label_mask[s][t * NETWORK_CAUSES] = 1;
+            data->demand[s][t * NETWORK_RESOURCES] = (float)-log(1 - uniform(&seed));
+            data->demand_mask[s][t * NETWORK_RESOURCES] = 1;
+        }
+        data->sequences[s] = (struct train_sequence){STEPS,
+                                                     data->features[s],
+                                                     data->labels[s],
+                                                     data->label_mask[s],
+                                                     data->demand[s],
+                                                     data->demand_mask[s],
+                                                     1};
+    }
+    return data;
+}
+
+static struct network *trained(const struct data *data, int epochs, double *first, double *last)
+{
+    struct trainer_options options = trainer_defaults;
+    struct network *network = network_create(&(struct network_shape){INPUTS, 12, 1}, 5);
+    options.lanes = 16;
+    options.window = 20;
+    options.learning_rate = 0.01;
+    options.demand_weight = 1;
+    train_fit_scaling(network, data->sequences, COUNT);
+    struct trainer *trainer = trainer_create(network, &options);
+    assert_true(network && trainer);
+    *first = trainer_evaluate(trainer, data->sequences, COUNT);
+    for (int epoch = 0; epoch < epochs; epoch++) {
+        if (epoch == epochs * 3 / 4)
+            trainer_set_learning_rate(trainer, 0.002);
+        *last = trainer_epoch(trainer, data->sequences, COUNT);
+    }
+    trainer_destroy(trainer);
+    return network;
+}
+
+static void epoch__a_pulse_long_ago__is_remembered_across_windows(void **state)
+{
+    (void)state;
+    struct data *data = make(1);
+    double first, last;
+    struct network *network = trained(data, 40, &first, &last);
+    print_message("loss %.4f -> %.4f\n", first, last);
+    assert_true(last < first);
+    struct network_scratch *scratch = network_scratch_create(&network->shape);
+    for (size_t s = 0; s < 2; s++) {
+        real memory[24] = {0}, *states = memory;
+        struct network_output out = {0};
+        for (size_t t = 0; t < STEPS; t++)
+            network_step(network, scratch, data->features[s] + t * INPUTS, &states, &out, 1);
+        print_message("pulse %zu: probability %.4f\n", s, (double)out.probabilities[0]);
+        assert_true(s ? out.probabilities[0] > 0.9f : out.probabilities[0] < 0.1f);
+        /* quantiles of an exponential: ln 2, ln 10, ln 100 */
+        print_message("quantiles %.3f %.3f %.3f (0.693 2.303 4.605)\n", (double)out.demand[0][0],
+                      (double)out.demand[0][1], (double)out.demand[0][2]);
+        assert_true(fabs((double)out.demand[0][0] - 0.693) < 0.15 &&
+                    fabs((double)out.demand[0][1] - 2.303) < 0.35 &&
+                    fabs((double)out.demand[0][2] - 4.605) < 1.2);
+    }
+    network_scratch_destroy(scratch);
+    network_destroy(network);
+    free(data);
+}
+
+static void epoch__same_seed__same_weights(void **state)
+{
+    (void)state;
+    struct data *data = make(2);
+    double unused;
+    struct network *one = trained(data, 2, &unused, &unused), *two = trained(data, 2, &unused, &unused);
+    assert_memory_equal(one->weights, two->weights, one->weight_count * sizeof(real));
+    network_destroy(one);
+    network_destroy(two);
+    free(data);
+}
+
+static void evaluate__changes_nothing(void **state)
+{
+    (void)state;
+    struct data *data = make(3);
+    struct network *network = network_create(&(struct network_shape){INPUTS, 4, 1}, 5);
+    struct trainer *trainer = trainer_create(network, &trainer_defaults);
+    real before = network->weights[0];
+    double loss = trainer_evaluate(trainer, data->sequences, COUNT);
+    assert_true(isfinite(loss) && loss == trainer_evaluate(trainer, data->sequences, COUNT));
+    assert_true(before == network->weights[0]);
+    trainer_destroy(trainer);
+    network_destroy(network);
+    free(data);
+}
+
+static void fit_scaling__known_features__mean_and_deviation(void **state)
+{
+    (void)state;
+    float features[] = {1, 5, 3, 5, 5, 5};
+    struct train_sequence sequence = {.steps = 3, .features = features, .weight = 1};
+    struct network *network = network_create(&(struct network_shape){2, 1, 1}, 1);
+    train_fit_scaling(network, &sequence, 1);
+    assert_true(network->mean[0] == 3 && network->mean[1] == 5);
+    assert_true(fabs((double)network->scale[0] - 1 / sqrt(8.0 / 3)) < 1e-6);
+    assert_true(fabs((double)network->scale[1] - 10) < 1e-6); /* constant: bounded */
+    network_destroy(network);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(epoch__a_pulse_long_ago__is_remembered_across_windows),
+        cmocka_unit_test(epoch__same_seed__same_weights),
+        cmocka_unit_test(evaluate__changes_nothing),
+        cmocka_unit_test(fit_scaling__known_features__mean_and_deviation),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
