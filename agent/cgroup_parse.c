@@ -212,13 +212,28 @@ void cgroup_parse_blkio(struct str text, const struct cgroup_parse_majors *stack
     *writes = write_sum;
 }
 
-/* "name=123" */
-static bool parse_assignment(struct str word, const char *name, int64_t *value)
+/* What follows "name=". */
+static bool parse_assignment(struct str word, const char *name, struct str *value)
 {
     size_t size = strlen(name);
     if (!starts_with(word, name) || word.size <= size + 1 || word.data[size] != '=')
         return false;
-    return cgroup_parse_number(skip(word, size + 1), value) == 0;
+    *value = skip(word, size + 1);
+    return true;
+}
+
+/* "name=123": a count, never negative. */
+static bool parse_counter(struct str word, const char *name, int64_t *value)
+{
+    struct str text;
+    return parse_assignment(word, name, &text) && take_digits(&text, value);
+}
+
+/* "name=123", "name=max" */
+static bool parse_limit(struct str word, const char *name, int64_t *value)
+{
+    struct str text;
+    return parse_assignment(word, name, &text) && cgroup_parse_number(text, value) == 0;
 }
 
 void cgroup_parse_io_stat(struct str text, const struct cgroup_parse_majors *stacked,
@@ -233,13 +248,13 @@ void cgroup_parse_io_stat(struct str text, const struct cgroup_parse_majors *sta
             cgroup_parse_is_stacked(stacked, major))
             continue;
         while (take_word(&line, &word)) {
-            if (parse_assignment(word, "rbytes", &value))
+            if (parse_counter(word, "rbytes", &value))
                 add_saturated(&sum.read_bytes, value);
-            else if (parse_assignment(word, "wbytes", &value))
+            else if (parse_counter(word, "wbytes", &value))
                 add_saturated(&sum.write_bytes, value);
-            else if (parse_assignment(word, "rios", &value))
+            else if (parse_counter(word, "rios", &value))
                 add_saturated(&sum.read_ops, value);
-            else if (parse_assignment(word, "wios", &value))
+            else if (parse_counter(word, "wios", &value))
                 add_saturated(&sum.write_ops, value);
         }
     }
@@ -278,9 +293,9 @@ void cgroup_parse_io_max(struct str text, uint32_t major, uint32_t minor, int64_
     if (!find_device_line(text, major, minor, &rest))
         return;
     while (take_word(&rest, &word)) {
-        if (parse_assignment(word, "rbps", &value))
+        if (parse_limit(word, "rbps", &value))
             *read_bps = value == CGROUP_UNLIMITED ? 0 : value;
-        else if (parse_assignment(word, "wbps", &value))
+        else if (parse_limit(word, "wbps", &value))
             *write_bps = value == CGROUP_UNLIMITED ? 0 : value;
     }
 }

@@ -135,6 +135,18 @@ static void io_stat__several_devices__disks_summed(void **state)
     assert_int_equal(io.write_ops, 5);
 }
 
+static void io_stat__no_counts__ignored(void **state)
+{
+    (void)state;
+    struct cgroup_parse_majors majors = stacked_majors();
+    struct cgroup_parse_io io;
+    cgroup_parse_io_stat(str_of("254:0 rbytes=-5 wbytes=max rios=x wios=7\n"), &majors, &io);
+    assert_int_equal(io.read_bytes, 0);
+    assert_int_equal(io.write_bytes, 0);
+    assert_int_equal(io.read_ops, 0);
+    assert_int_equal(io.write_ops, 7);
+}
+
 static void limits__device_lines__own_device_only(void **state)
 {
     (void)state;
@@ -305,6 +317,7 @@ int main(void)
         cmocka_unit_test(stacked_majors__proc_devices__block_only),
         cmocka_unit_test(blkio__several_devices__disks_summed),
         cmocka_unit_test(io_stat__several_devices__disks_summed),
+        cmocka_unit_test(io_stat__no_counts__ignored),
         cmocka_unit_test(limits__device_lines__own_device_only),
         cmocka_unit_test(mountinfo__hybrid__each_hierarchy_found),
         cmocka_unit_test(mountinfo__container__part_and_read_only_seen),
