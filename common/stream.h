@@ -214,6 +214,14 @@ typedef enum stream_outcome stream_handler_fn(void *context, const struct stream
  * partition that the caller paused while it waits for a retry is resumed by it. */
 FS_MUST_CHECK int stream_dispatch(struct stream *stream, stream_handler_fn *handler, void *context,
                                   int timeout_ms);
+/* After the last message of a batch, while all of its messages are still valid; negative ends the dispatch
+ * with that value. */
+typedef int stream_batch_end_fn(void *context);
+/* The same for a caller whose effects become durable later than its handler returns: nothing is stored, the
+ * caller does so with stream_store_offset() for what was done or quarantined. end is called for each batch
+ * that had a message; it may seek. */
+FS_MUST_CHECK int stream_dispatch_batch(struct stream *stream, stream_handler_fn *handler,
+                                        stream_batch_end_fn *end, void *context, int timeout_ms);
 /* Called by a handler before it returns STREAM_QUARANTINE: the reason header. */
 void stream_set_reason(struct stream *stream, const char *format, ...) FS_PRINTF(2, 3);
 /* Copies the message to `quarantine` with headers service, reason, topic, partition, offset; too large for

@@ -74,18 +74,27 @@ static enum stream_outcome settle(struct stream *stream, const struct stream_mes
     return result == -EAGAIN ? STREAM_RETRY : STREAM_FATAL;
 }
 
+/* What is called for messages and, when it stores offsets itself, for their batch. */
+struct dispatch {
+    stream_handler_fn *handler;
+    stream_batch_end_fn *end; /* NULL: offsets are stored here */
+    void *context;
+};
+
 /* 1: done, 0: its partition waits, negative: end. */
-static int handle(struct stream *stream, const struct stream_message *message, stream_handler_fn *handler,
-                  void *context)
+static int handle(struct stream *stream, const struct stream_message *message,
+                  const struct dispatch *dispatch)
 {
     struct stream_slot *slot = stream_slot_find(stream, message->topic.data, message->partition);
     if (!slot || slot->retry_at_ms > 0)
         return 0; /* an earlier message of this partition was put back: this one comes again after it */
-    switch (settle(stream, message, handler(context, message))) {
+    switch (settle(stream, message, dispatch->handler(dispatch->context, message))) {
     case STREAM_DONE:
         slot = stream_slot_find(stream, message->topic.data, message->partition); /* handlers may rebalance */
         if (slot)
             slot->retry_backoff_ms = 0;
+        if (dispatch->end)
+            return 1;
         return stream_store_offset(stream, message) == -ESTALE ? 0
                                                                : 1; /* revoked: its new owner repeats it */
     case STREAM_RETRY:
@@ -95,7 +104,7 @@ static int handle(struct stream *stream, const struct stream_message *message, s
     }
 }
 
-int stream_dispatch(struct stream *stream, stream_handler_fn *handler, void *context, int timeout_ms)
+static int dispatch_once(struct stream *stream, const struct dispatch *dispatch, int timeout_ms)
 {
     int64_t now_ms = clock_monotonic_ms(), next_ms;
     int result = resume_due(stream, now_ms, &next_ms);
@@ -107,9 +116,24 @@ int stream_dispatch(struct stream *stream, stream_handler_fn *handler, void *con
     int done = 0;
     result = stream_poll(stream, &batch, timeout_ms);
     for (size_t i = 0; result >= 0 && i < batch.count; i++) {
-        result = handle(stream, &batch.messages[i], handler, context);
+        result = handle(stream, &batch.messages[i], dispatch);
         done += result > 0;
     }
+    if (result >= 0 && batch.count > 0 && dispatch->end)
+        result = dispatch->end(dispatch->context);
     stream_batch_release(&batch);
     return result < 0 ? result : done;
+}
+
+int stream_dispatch(struct stream *stream, stream_handler_fn *handler, void *context, int timeout_ms)
+{
+    struct dispatch dispatch = {.handler = handler, .context = context};
+    return dispatch_once(stream, &dispatch, timeout_ms);
+}
+
+int stream_dispatch_batch(struct stream *stream, stream_handler_fn *handler, stream_batch_end_fn *end,
+                          void *context, int timeout_ms)
+{
+    struct dispatch dispatch = {.handler = handler, .end = end, .context = context};
+    return dispatch_once(stream, &dispatch, timeout_ms);
 }

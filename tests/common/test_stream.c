@@ -737,6 +737,59 @@ static void open__nobody_there__error_says_what_to_do(void **state)
 }
 
 /* A test that failed must not leave the broker down for the next one. */
+struct late_store {
+    struct handler handler;
+    struct stream_message kept; /* the number 9: stored at the end of its batch */
+    int ends, seen;
+};
+
+static enum stream_outcome handle_late(void *context, const struct stream_message *message)
+{
+    struct late_store *late = context;
+    enum stream_outcome outcome = handle(&late->handler, message);
+    late->seen++;
+    if (outcome == STREAM_DONE && number_of(message) == 9)
+        late->kept = *message;
+    return outcome;
+}
+
+static int end_late(void *context)
+{
+    struct late_store *late = context;
+    assert_true(late->seen > 0);
+    late->ends++;
+    if (late->kept.value) {
+        assert_int_equal(number_of(&late->kept), 9); /* still valid */
+        assert_int_equal(stream_store_offset(late->handler.stream, &late->kept), 0);
+        late->kept.value = NULL;
+    }
+    return 0;
+}
+
+static void dispatch_batch__end_stores__committed_only_so_far(void **state)
+{
+    (void)state;
+    struct stream *stream = open_stream(NULL);
+    const char *topic = make_topic(1);
+    char group[48];
+    snprintf(group, sizeof group, "g-%s", topic);
+    struct late_store late = {
+        .handler = {.stream = stream, .retries_left = 2, .last = -1, .odd = STREAM_QUARANTINE}};
+    produce_numbers(stream, topic, 0, 0, 20);
+    subscribe(stream, group, topic, NULL, NULL);
+    int64_t deadline_ms = clock_monotonic_ms() + DEADLINE_MS;
+    while (late.handler.last < 19 && clock_monotonic_ms() < deadline_ms)
+        assert_true(stream_dispatch_batch(stream, handle_late, end_late, &late, 100) >= 0);
+    assert_int_equal(late.handler.done, 19);
+    assert_int_equal(late.handler.calls, 20 + 2);
+    assert_true(late.ends >= 2);
+    stream_close(stream);
+    stream = open_stream(NULL);
+    subscribe(stream, group, topic, NULL, NULL);
+    expect_numbers(stream, 10, 10);
+    stream_close(stream);
+}
+
 static int broker_up(void **state)
 {
     (void)state;
@@ -766,6 +819,7 @@ int main(void)
         TEST(subscribe__start_moved_back__reads_again),
         TEST(dispatch__each_outcome__as_promised),
         TEST(dispatch__fatal__ends),
+        TEST(dispatch_batch__end_stores__committed_only_so_far),
         TEST(quarantine__too_large__reduced_with_header),
         TEST(restore__several_partitions__each_to_its_end),
         TEST(transaction__commit_and_abort__states_hold),
