@@ -1,0 +1,66 @@
+/* See broker.h. */
+#include "queue/broker.h"
+
+#include <errno.h>
+#include <stdio.h>
+
+#include "common/topics.h"
+#include "schemas/topic_codec.h"
+
+static const char *const consumed[] = {TOPIC_EXECUTIONS_REQUESTED, TOPIC_EXECUTIONS_EVENTS, TOPIC_NODES,
+                                       TOPIC_VERDICTS};
+static const char *const family[] = {TOPIC_EXECUTIONS_REQUESTED, TOPIC_EXECUTIONS_EVENTS, TOPIC_NODES,
+                                     TOPIC_VERDICTS, TOPIC_EXECUTIONS_STATE};
+
+/* On a stream of its own: a transactional one cannot write outside a transaction. */
+static int prepare(const struct stream_options *options, int *partitions, char *error, size_t error_size)
+{
+    static const struct msg_type *const written[] = {&msg_execution_state_type, &msg_admission_type,
+                                                     &msg_execution_request_type};
+    struct stream_topic topics[TOPIC_COUNT];
+    struct stream *stream = stream_open(options, error, error_size);
+    if (!stream)
+        return -EHOSTDOWN;
+    topics_fill(topics, 0);
+    int result = stream_topics_ensure(stream, topics, TOPIC_COUNT, error, error_size);
+    if (result == 0)
+        result = stream_topics_check(stream, family, FS_COUNT(family), error, error_size);
+    if (result > 0) {
+        *partitions = result;
+        result = topic_codec_announce(stream, written, FS_COUNT(written));
+        if (result < 0)
+            (void)snprintf(error, error_size, "cannot announce schemas in topic %s%s: %s",
+                           options->topic_prefix, TOPIC_SCHEMAS, strerror(-result));
+    }
+    stream_close(stream);
+    return result;
+}
+
+int broker_open(const struct service *service, const struct queue_options *options, struct stream **stream,
+                int *partitions, char *error, size_t error_size)
+{
+    char id[256];
+    struct stream_options settings = {.brokers = service->options.brokers,
+                                      .topic_prefix = service->options.topic_prefix,
+                                      .client_id = service->name,
+                                      .config = service->config};
+    int result = prepare(&settings, partitions, error, error_size);
+    if (result < 0)
+        return result;
+    (void)snprintf(id, sizeof id, "%sforestall-queue-%s", service->options.topic_prefix, options->member);
+    settings.transactional_id = id;
+    struct stream *opened = stream_open(&settings, error, error_size);
+    if (!opened)
+        return -EHOSTDOWN;
+    *stream = opened;
+    return 0;
+}
+
+int broker_join(struct stream *stream, const struct service *service, const struct queue_options *options,
+                const struct stream_callbacks *callbacks, void *context, char *error, size_t error_size)
+{
+    char group[256];
+    (void)snprintf(group, sizeof group, "%sforestall-queue", service->options.topic_prefix);
+    return stream_subscribe(stream, group, options->member, consumed, FS_COUNT(consumed), callbacks, context,
+                            error, error_size);
+}
