@@ -228,9 +228,11 @@ void stream_set_reason(struct stream *stream, const char *format, ...) FS_PRINTF
  * the broker: its first 64 KiB and header truncated = original size. Same results as stream_produce(). */
 FS_MUST_CHECK int stream_quarantine(struct stream *stream, const struct stream_message *message,
                                     const char *service, const char *reason);
-/* For bytes that did not come from Kafka (ingest's frames): origin is free text (node, address). */
+/* For bytes that did not come from Kafka (ingest's frames): origin is free text (node, address). on_delivered
+ * (may be NULL) as in stream_produce(). */
 FS_MUST_CHECK int stream_quarantine_bytes(struct stream *stream, const void *value, size_t value_size,
-                                          const char *service, const char *origin, const char *reason);
+                                          const char *service, const char *origin, const char *reason,
+                                          stream_delivered_fn *on_delivered, void *context);
 
 /* --- transactions: begin, produce..., commit with the positions of what was consumed --- */
 

@@ -188,57 +188,85 @@ static rd_kafka_headers_t *quarantine_headers(const struct stream_message *messa
 }
 
 static int quarantine_once(struct stream *stream, rd_kafka_topic_t *topic, struct str key, struct str value,
-                           rd_kafka_headers_t *headers)
+                           rd_kafka_headers_t *headers, struct stream_delivery *delivery)
 {
     rd_kafka_resp_err_t code = rd_kafka_producev(
         stream->producer, RD_KAFKA_V_RKT(topic), RD_KAFKA_V_KEY((void *)(uintptr_t)key.data, key.size),
         RD_KAFKA_V_VALUE((void *)(uintptr_t)value.data, value.size), RD_KAFKA_V_MSGFLAGS(RD_KAFKA_MSG_F_COPY),
-        RD_KAFKA_V_HEADERS(headers), RD_KAFKA_V_END);
+        RD_KAFKA_V_HEADERS(headers), RD_KAFKA_V_OPAQUE(delivery), RD_KAFKA_V_END);
     if (code != RD_KAFKA_RESP_ERR_NO_ERROR)
         rd_kafka_headers_destroy(headers); /* taken over only on success */
     return stream_errno(code);
 }
 
-static int quarantine(struct stream *stream, const struct stream_message *message, struct str value,
-                      const char *service, const char *origin, const char *reason)
+/* What is written about the bytes, beside them. */
+struct quarantined {
+    const struct stream_message *message; /* NULL: they did not come from Kafka */
+    const char *service, *origin, *reason;
+};
+
+static int quarantine_reducing(struct stream *stream, rd_kafka_topic_t *topic, const struct quarantined *about,
+                               struct str value, struct stream_delivery *delivery)
+{
+    const struct stream_message *message = about->message;
+    struct str key = {NULL, 0};
+    if (message && message->key)
+        key = (struct str){message->key, message->key_size};
+    int result = quarantine_once(
+        stream, topic, key, value,
+        quarantine_headers(message, about->service, about->origin, about->reason, 0), delivery);
+    if (result == -EAGAIN) {
+        stream_serve_reports(stream);
+        result = quarantine_once(
+            stream, topic, key, value,
+            quarantine_headers(message, about->service, about->origin, about->reason, 0), delivery);
+    }
+    if (result == -EMSGSIZE) {
+        struct str head = {value.data, FS_MIN(value.size, QUARANTINE_REDUCED_BYTES)};
+        key.size = FS_MIN(key.size, QUARANTINE_REDUCED_BYTES);
+        result = quarantine_once(
+            stream, topic, key, head,
+            quarantine_headers(message, about->service, about->origin, about->reason, value.size), delivery);
+    }
+    return result;
+}
+
+static int quarantine(struct stream *stream, const struct quarantined *about, struct str value,
+                      stream_delivered_fn *on_delivered, void *context)
 {
     if (stream->failure)
         return stream->failure;
     if (stream->transactional && !stream->in_transaction)
         return stream->transaction_lost ? -ECANCELED : -EINVAL;
     rd_kafka_topic_t *topic = producer_topic(stream, TOPIC_QUARANTINE);
+    struct stream_delivery *delivery = NULL;
     if (!topic)
         return -ENOMEM;
-    struct str key = {NULL, 0};
-    if (message && message->key)
-        key = (struct str){message->key, message->key_size};
-    int result =
-        quarantine_once(stream, topic, key, value, quarantine_headers(message, service, origin, reason, 0));
-    if (result == -EAGAIN) {
-        stream_serve_reports(stream);
-        result = quarantine_once(stream, topic, key, value,
-                                 quarantine_headers(message, service, origin, reason, 0));
+    if (on_delivered) {
+        delivery = delivery_take(stream);
+        if (!delivery)
+            return -ENOMEM;
+        *delivery = (struct stream_delivery){.on_delivered = on_delivered, .context = context};
     }
-    if (result == -EMSGSIZE) {
-        struct str head = {value.data, FS_MIN(value.size, QUARANTINE_REDUCED_BYTES)};
-        key.size = FS_MIN(key.size, QUARANTINE_REDUCED_BYTES);
-        result = quarantine_once(stream, topic, key, head,
-                                 quarantine_headers(message, service, origin, reason, value.size));
-    }
+    int result = quarantine_reducing(stream, topic, about, value, delivery);
     if (result == 0)
         stream->counters.quarantined++;
+    else
+        delivery_give(stream, delivery);
     return produce_result(stream, result);
 }
 
 int stream_quarantine(struct stream *stream, const struct stream_message *message, const char *service,
                       const char *reason)
 {
-    return quarantine(stream, message, (struct str){message->value, message->value_size}, service, NULL,
-                      reason);
+    struct quarantined about = {.message = message, .service = service, .reason = reason};
+    return quarantine(stream, &about, (struct str){message->value, message->value_size}, NULL, NULL);
 }
 
 int stream_quarantine_bytes(struct stream *stream, const void *value, size_t value_size, const char *service,
-                            const char *origin, const char *reason)
+                            const char *origin, const char *reason, stream_delivered_fn *on_delivered,
+                            void *context)
 {
-    return quarantine(stream, NULL, (struct str){value, value_size}, service, origin, reason);
+    struct quarantined about = {.service = service, .origin = origin, .reason = reason};
+    return quarantine(stream, &about, (struct str){value, value_size}, on_delivered, context);
 }

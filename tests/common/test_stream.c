@@ -537,6 +537,13 @@ static void dispatch__fatal__ends(void **state)
     stream_close(stream);
 }
 
+static void note_delivery(void *context, int error)
+{
+    int *reported = context;
+    assert_int_equal(error, 0);
+    ++*reported;
+}
+
 static void quarantine__too_large__reduced_with_header(void **state)
 {
     (void)state;
@@ -544,7 +551,10 @@ static void quarantine__too_large__reduced_with_header(void **state)
     assign(stream, TOPIC_QUARANTINE, STREAM_FROM_END);
     size_t size = 2u << 20;
     char *value = calloc(1, size);
-    assert_int_equal(stream_quarantine_bytes(stream, value, size, "ingest", "node-7", "frame too long"), 0);
+    int reported = 0;
+    assert_int_equal(stream_quarantine_bytes(stream, value, size, "ingest", "node-7", "frame too long",
+                                             note_delivery, &reported),
+                     0);
     free(value);
     struct stream_batch batch;
     int64_t deadline_ms = clock_monotonic_ms() + DEADLINE_MS;
@@ -562,6 +572,7 @@ static void quarantine__too_large__reduced_with_header(void **state)
     assert_true(stream_message_header(&batch.messages[0], "origin", &header));
     stream_batch_release(&batch);
     stream_close(stream);
+    assert_int_equal(reported, 1);
 }
 
 static int sum_numbers(void *context, const struct stream_message *message)
