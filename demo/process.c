@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <sys/pidfd.h>
 #include <sys/prctl.h>
@@ -19,6 +20,7 @@ static void become(const char *const *argv, const char *output_path, pid_t paren
         dup2(out, 1) < 0 || dup2(out, 2) < 0)
         _exit(127);
     execvp(argv[0], (char *const *)(uintptr_t)argv);
+    (void)dprintf(2, "%s: %s\n", argv[0], strerror(errno));
     _exit(127);
 }
 
