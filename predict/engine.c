@@ -1,0 +1,420 @@
+/* See engine.h. */
+#include "predict/engine.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <math.h>
+#include <stdlib.h>
+
+#include "predict/fallback.h"
+#include "predict/lane.h"
+#include "predict/table.h"
+
+#define KEY_SIZE 20 /* execution and attempt */
+#define TICK_MS 100 /* of the agents' sampling: bounds a warm-up when every attempt is short */
+
+/* A running attempt. */
+struct attempt {
+    int32_t partition;
+    uint32_t shadow_ticks; /* steps under the network beside the champion */
+    uint64_t wave;         /* in which it is */
+    int64_t seen_ms;
+    struct feature_state features;
+    struct publish_memory told;
+};
+
+/* One sample of a wave. */
+struct row {
+    struct attempt *attempt;
+    const struct code *code; /* NULL: nothing known */
+    const struct msg_tick *tick;
+    const struct msg_sample *sample;
+    int64_t consumed_us;
+    bool muted;
+};
+
+struct engine {
+    struct engine_options options;
+    struct codes *codes;
+    struct table *attempts;
+    struct lane champion, shadow;
+    bool warming;            /* shadow is the next champion */
+    int64_t warming_ms;      /* since when */
+    uint32_t warmest;        /* most ticks an attempt has seen under shadow */
+    struct network *waiting; /* challenger that comes after the warm-up */
+    uint64_t wave;
+    size_t count;
+    struct row rows[ENGINE_WAVE];
+    uint32_t indexes[ENGINE_WAVE];
+    real *pointers[ENGINE_WAVE];
+    float features[ENGINE_WAVE][FEATURE_COUNT];
+    struct engine_counters counters;
+};
+
+struct engine *engine_create(const struct engine_options *options, struct codes *codes)
+{
+    assert(options->executions >= (size_t)4 * ENGINE_WAVE); /* the oldest one is never in the current wave */
+    struct engine *engine = calloc(1, sizeof *engine);
+    if (!engine)
+        return NULL;
+    engine->options = *options;
+    engine->codes = codes;
+    engine->wave = 1;
+    engine->attempts = table_create(options->executions, KEY_SIZE, sizeof(struct attempt));
+    if (engine->attempts)
+        return engine;
+    free(engine);
+    return NULL;
+}
+
+void engine_destroy(struct engine *engine)
+{
+    if (!engine)
+        return;
+    lane_close(&engine->champion);
+    lane_close(&engine->shadow);
+    network_destroy(engine->waiting);
+    table_destroy(engine->attempts);
+    free(engine);
+}
+
+/* --- networks --- */
+
+const struct network *engine_champion(const struct engine *engine)
+{
+    return engine->champion.network;
+}
+
+const struct network *engine_challenger(const struct engine *engine)
+{
+    return engine->warming ? NULL : engine->shadow.network;
+}
+
+bool engine_warming(const struct engine *engine)
+{
+    return engine->warming;
+}
+
+static void begin_shadow_ticks(struct engine *engine)
+{
+    engine->warmest = 0;
+    for (struct attempt *a = table_oldest(engine->attempts); a; a = table_newer(engine->attempts, a))
+        a->shadow_ticks = 0;
+}
+
+static int open_shadow(struct engine *engine, struct network *network)
+{
+    struct lane lane;
+    int result = lane_open(&lane, network, engine->options.executions, ENGINE_WAVE);
+    if (result < 0)
+        return result;
+    lane_close(&engine->shadow);
+    engine->shadow = lane;
+    begin_shadow_ticks(engine);
+    return 0;
+}
+
+/* A challenger that gave way to a champion's warm-up goes on, from zero. */
+static void resume_challenger(struct engine *engine)
+{
+    struct network *next = engine->waiting;
+    engine->waiting = NULL;
+    if (next)
+        fs_drop(open_shadow(engine, next)); /* out of memory: no challenger then, nothing else is lost */
+}
+
+static void take_over(struct engine *engine)
+{
+    lane_close(&engine->champion);
+    engine->champion = engine->shadow;
+    engine->shadow = (struct lane){0};
+    engine->warming = false;
+    engine->counters.swaps++;
+    resume_challenger(engine);
+}
+
+static int set_champion_now(struct engine *engine, struct network *network)
+{
+    struct lane lane = {0};
+    int result = network ? lane_open(&lane, network, engine->options.executions, ENGINE_WAVE) : 0;
+    if (result < 0)
+        return result;
+    lane_close(&engine->champion);
+    engine->champion = lane;
+    engine->counters.swaps++;
+    return 0;
+}
+
+/* A challenger gives its place to the next champion and comes back after it. */
+static void set_challenger_aside(struct engine *engine)
+{
+    if (!engine->shadow.network || engine->warming)
+        return;
+    network_destroy(engine->waiting);
+    engine->waiting = engine->shadow.network;
+    engine->shadow.network = NULL;
+    lane_close(&engine->shadow);
+}
+
+static bool same_version(const struct network *a, const struct network *b)
+{
+    return a && b && str_equal(str_of(a->version), str_of(b->version));
+}
+
+static bool warm(const struct engine *engine, int64_t now_ms)
+{
+    return engine->warmest >= engine->options.training_ticks || table_count(engine->attempts) == 0 ||
+           now_ms - engine->warming_ms >= 2 * engine->options.training_ticks * TICK_MS;
+}
+
+static int begin_warming(struct engine *engine, struct network *network, int64_t now_ms)
+{
+    if (same_version(
+            network,
+            engine->shadow.network)) { /* it has been scoring beside: its states are what is needed */
+        network_destroy(network);
+    } else {
+        set_challenger_aside(engine);
+        int result = open_shadow(engine, network);
+        if (result < 0)
+            return result;
+    }
+    engine->warming = true;
+    engine->warming_ms = now_ms;
+    if (warm(engine, now_ms))
+        take_over(engine);
+    return 0;
+}
+
+int engine_set_champion(struct engine *engine, struct network *network, int64_t now_ms)
+{
+    assert(engine->count == 0);
+    bool known = same_version(network, engine->champion.network);
+    if (engine->warming && same_version(network, engine->shadow.network)) {
+        network_destroy(network);
+        return 0;
+    }
+    if (engine->warming) { /* another one is wanted by now */
+        lane_close(&engine->shadow);
+        engine->warming = false;
+    }
+    int result = 0;
+    if (known)
+        network_destroy(network);
+    else if (network && engine->champion.network && table_count(engine->attempts) > 0)
+        return begin_warming(engine, network, now_ms);
+    else
+        result = set_champion_now(engine, network);
+    resume_challenger(engine);
+    return result;
+}
+
+int engine_set_challenger(struct engine *engine, struct network *network)
+{
+    assert(engine->count == 0);
+    if (engine->warming) {
+        network_destroy(engine->waiting);
+        engine->waiting = network;
+        return 0;
+    }
+    if (network)
+        return open_shadow(engine, network);
+    lane_close(&engine->shadow);
+    return 0;
+}
+
+/* --- samples --- */
+
+static struct attempt *find_attempt(struct engine *engine, const struct msg_sample *sample)
+{
+    uint8_t key[KEY_SIZE];
+    memcpy(key, sample->execution, sizeof sample->execution);
+    memcpy(key + sizeof sample->execution, &sample->attempt, sizeof sample->attempt);
+    struct attempt *attempt = table_find(engine->attempts, key, sizeof key);
+    if (attempt) {
+        table_touch(engine->attempts, attempt);
+        return attempt;
+    }
+    attempt = table_add(engine->attempts, key, sizeof key);
+    lane_clear_state(&engine->champion, table_index(engine->attempts, attempt));
+    lane_clear_state(&engine->shadow, table_index(engine->attempts, attempt));
+    engine->counters.attempts++;
+    return attempt;
+}
+
+void engine_add(struct engine *engine, const struct engine_tick *tick, const struct msg_sample *sample)
+{
+    struct attempt *attempt = find_attempt(engine, sample);
+    if (attempt->wave == engine->wave || engine->count == ENGINE_WAVE)
+        engine_flush(engine);
+    const struct code *code = codes_find(engine->codes, sample->code);
+    struct feature_input input = {.time_us = tick->tick->time_us,
+                                  .started_us = sample->started_us,
+                                  .timeout_ms = sample->timeout_ms,
+                                  .attempt = sample->attempt,
+                                  .limits = &sample->limits,
+                                  .counters = &sample->counters,
+                                  .profile = code ? &code->summary : NULL};
+    attempt->partition = tick->partition;
+    attempt->seen_ms = tick->now_ms;
+    attempt->wave = engine->wave;
+    features_step(&attempt->features, &input, engine->features[engine->count]);
+    engine->indexes[engine->count] = (uint32_t)table_index(engine->attempts, attempt);
+    engine->rows[engine->count++] = (struct row){.attempt = attempt,
+                                                 .code = code,
+                                                 .tick = tick->tick,
+                                                 .sample = sample,
+                                                 .consumed_us = tick->consumed_us,
+                                                 .muted = tick->muted};
+}
+
+/* The head of this code that was fitted to the champion: its own, or the shadow's of before the swap. */
+static const struct online_head *head_of(const struct engine *engine, const struct code *code)
+{
+    const char *version = engine->champion.network->version;
+    if (!code)
+        return NULL;
+    if (online_ready(&code->profile.head, version))
+        return &code->profile.head;
+    return online_ready(&code->profile.shadow, version) ? &code->profile.shadow : NULL;
+}
+
+static void forecast_row(const struct engine *engine, size_t row, const struct online_head *head,
+                         const struct usage *usage, float logits[NETWORK_CAUSES], struct forecast *out)
+{
+    const struct network *network = engine->champion.network;
+    const struct network_output *output = &engine->champion.out[row];
+    forecast_calibrate(network, output->logits, logits);
+    if (head)
+        online_apply(head, network->version, engine->features[row], logits, logits);
+    forecast_from(network, logits, output->demand, usage, out);
+}
+
+static void count_shadow(struct engine *engine, struct attempt *attempt)
+{
+    if (!engine->shadow.network)
+        return;
+    attempt->shadow_ticks++;
+    engine->warmest = FS_MAX(engine->warmest, attempt->shadow_ticks);
+}
+
+static void compare_shadow(struct engine *engine, size_t row, const struct forecast *forecast)
+{
+    float none = 1;
+    if (!engine->shadow.network)
+        return;
+    for (size_t i = 0; i < NETWORK_CAUSES; i++)
+        none *= 1 - engine->shadow.out[row].probabilities[i];
+    engine->counters.shadow_ticks++;
+    engine->counters.shadow_distance += fabs((double)(1 - none) - (double)forecast->probability);
+}
+
+static size_t explain_row(struct engine *engine, size_t row, const struct online_head *head,
+                          const float *logits, const struct forecast *forecast,
+                          struct msg_contribution terms[EXPLAIN_TERMS])
+{
+    const struct lane *lane = &engine->champion;
+    size_t cause = (size_t)(forecast->cause - MSG_CAUSE_MEMORY);
+    struct explain_input input = {.network = lane->network,
+                                  .scratch = lane->scratch,
+                                  .state = lane->before + row * lane->state_size,
+                                  .features = engine->features[row],
+                                  .head = head,
+                                  .cause = cause,
+                                  .logit = logits[cause]};
+    return explain(lane->explainer, &input, terms);
+}
+
+static void tell_row(struct engine *engine, size_t row)
+{
+    const struct row *at = &engine->rows[row];
+    const struct network *network = engine->champion.network;
+    const struct online_head *head = network ? head_of(engine, at->code) : NULL;
+    struct msg_contribution terms[EXPLAIN_TERMS];
+    struct publish_view view;
+    struct forecast forecast;
+    struct usage usage;
+    struct msg_risk risk;
+    float logits[NETWORK_CAUSES];
+
+    count_shadow(engine, at->attempt);
+    if (at->muted) {
+        engine->counters.muted++;
+        return;
+    }
+    usage_read(&at->attempt->features, &at->sample->counters, &usage);
+    if (network)
+        forecast_row(engine, row, head, &usage, logits, &forecast);
+    else
+        fallback_forecast(&at->attempt->features, engine->features[row], &at->sample->limits, &usage,
+                          at->code ? &at->code->summary : NULL, &forecast, terms);
+    compare_shadow(engine, row, &forecast);
+    forecast_risk(at->tick, at->sample, &usage, &forecast, network ? network->version : FALLBACK_VERSION,
+                  &risk);
+    forecast_view(&risk, &view);
+    if (!publish_due(&engine->options.rules, &at->attempt->told, &view, &risk.kind))
+        return;
+    risk.consumed_us = at->consumed_us;
+    risk.profile_revision = at->code ? at->code->profile.revision : 0;
+    risk.explanation.items = terms;
+    risk.explanation.count =
+        network ? explain_row(engine, row, head, logits, &forecast, terms) : (size_t)FALLBACK_TERMS;
+    engine->counters.risks[risk.kind]++;
+    engine->options.tell(engine->options.context, &risk);
+    publish_told(&at->attempt->told, &view);
+}
+
+void engine_flush(struct engine *engine)
+{
+    size_t count = engine->count;
+    if (count == 0)
+        return;
+    lane_step(&engine->champion, engine->features[0], engine->indexes, engine->pointers, count);
+    lane_step(&engine->shadow, engine->features[0], engine->indexes, engine->pointers, count);
+    engine->counters.samples += count;
+    engine->counters.waves++;
+    for (size_t row = 0; row < count; row++)
+        tell_row(engine, row);
+    engine->count = 0;
+    engine->wave++;
+}
+
+/* --- housekeeping --- */
+
+void engine_tend(struct engine *engine, int64_t now_ms, int64_t idle_ms)
+{
+    assert(engine->count == 0);
+    struct attempt *oldest;
+    while ((oldest = table_oldest(engine->attempts)) && now_ms - oldest->seen_ms >= idle_ms) {
+        table_remove(engine->attempts, oldest);
+        engine->counters.idle++;
+    }
+    if (engine->warming && warm(engine, now_ms))
+        take_over(engine);
+}
+
+void engine_forget(struct engine *engine, int32_t partition)
+{
+    assert(engine->count == 0);
+    struct attempt *next;
+    for (struct attempt *attempt = table_oldest(engine->attempts); attempt; attempt = next) {
+        next = table_newer(engine->attempts, attempt);
+        if (attempt->partition == partition)
+            table_remove(engine->attempts, attempt);
+    }
+}
+
+size_t engine_running(const struct engine *engine)
+{
+    return table_count(engine->attempts);
+}
+
+uint64_t engine_evicted(const struct engine *engine)
+{
+    return table_evicted(engine->attempts);
+}
+
+const struct engine_counters *engine_counters(const struct engine *engine)
+{
+    return &engine->counters;
+}

@@ -1,0 +1,100 @@
+/* One finished execution: counted, learned, its code's profile published. See predict.h. */
+#include <errno.h>
+
+#include "common/clock.h"
+#include "predict/predict.h"
+
+#define REREAD_TIMEOUT_MS 30000
+
+/* Takes in one code only, of a partition that holds many. */
+struct reread {
+    struct predict *predict;
+    struct str name;
+};
+
+static int take_one(void *context, const struct stream_message *message)
+{
+    const struct reread *reread = context;
+    if (!str_equal((struct str){message->key, message->key_size}, reread->name))
+        return 0;
+    return predict_restore_code(reread->predict, message);
+}
+
+/* NULL: the loop ends. A code that is not here may have been dropped when the table was full; its profile
+ * must go on from what the topic has, or its revisions would be ignored by everybody. */
+static struct code *own(struct predict *predict, struct str name, int32_t partition)
+{
+    struct code *code = codes_find(predict->codes, name);
+    if (code)
+        return code;
+    if (codes_evicted(predict->codes) > 0) {
+        struct reread reread = {predict, name};
+        metric_add(predict->metrics.codes_reread, 1);
+        int result =
+            stream_restore(predict->stream, TOPIC_CODES, partition, take_one, &reread, REREAD_TIMEOUT_MS);
+        if (result < 0) {
+            predict_fail(predict, result, "reading a dropped profile again");
+            return NULL;
+        }
+    }
+    code = codes_own(predict->codes, name);
+    if (!code)
+        predict_fail(predict, -EINVAL, "keeping a profile");
+    return code;
+}
+
+static void publish(struct predict *predict, const struct code *code)
+{
+    struct msg_code_profile message;
+    int result = profile_store(&code->profile, predict->records, &message);
+    if (result < 0) {
+        predict_fail(predict, result, "storing a profile");
+        return;
+    }
+    predict_emit(predict, TOPIC_CODES, message.code, &msg_code_profile_type, &message);
+}
+
+void predict_finish(struct predict *predict, const struct finished *finished)
+{
+    const struct msg_execution_record *record = &finished->record;
+    struct profile_position position = {TOPIC_EXECUTIONS_FINISHED, finished->partition, finished->offset};
+    struct code *code = predict->failure == 0 ? own(predict, record->code, finished->partition) : NULL;
+    if (!code)
+        return;
+    if (profile_contains(&code->profile, &position)) {
+        metric_add(predict->metrics.records_repeated, 1);
+        return;
+    }
+    int ticks = learn(predict->learner, code, record, engine_champion(predict->engine),
+                      engine_challenger(predict->engine));
+    if (ticks < 0) {
+        predict_fail(predict, ticks, "learning from a record");
+        return;
+    }
+    fs_drop(
+        profile_count(&code->profile, record, &position, clock_realtime_us())); /* not in it: asked above */
+    code_changed(code);
+    metric_add(predict->metrics.records, 1);
+    metric_add(predict->metrics.learned, ticks);
+    publish(predict, code);
+}
+
+void predict_sweep(struct predict *predict)
+{
+    int64_t oldest_us = clock_realtime_us() - predict->options->code_idle_ms * 1000;
+    struct code *next;
+    for (struct code *code = codes_first(predict->codes); code; code = next) {
+        struct str name = str_of(code->profile.code);
+        next = codes_next(predict->codes, code);
+        if (code->profile.updated_us > oldest_us)
+            continue;
+        int32_t partition = stream_partition_of(name.data, name.size, predict->finished_count);
+        if (!predict->finished_owned[partition])
+            continue;
+        int result = stream_produce(predict->stream, TOPIC_CODES, name.data, name.size, NULL, 0, NULL, NULL);
+        if (result < 0)
+            return; /* queue full or broker away: the next sweep goes on */
+        metric_add(predict->metrics.codes_deleted, 1);
+        codes_drop(predict->codes, name);
+    }
+}

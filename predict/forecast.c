@@ -1,0 +1,132 @@
+/* See forecast.h. */
+#include "predict/forecast.h"
+
+#include <math.h>
+
+#define USAGE_MAX 1e15 /* 1 PB, 1 PB/s: nothing real is above (as in model/features.c) */
+#define MILLICORES_MAX 1e9
+
+static double bounded(double value, double most)
+{
+    return value > 0 ? fmin(value, most) : 0; /* NaN: 0 */
+}
+
+void usage_read(const struct feature_state *state, const struct msg_counters *counters, struct usage *out)
+{
+    double periods = features_rate(state, FEATURE_RATE_PERIODS);
+    demand_now(state, counters, out->now);
+    for (size_t r = 0; r < DEMAND_RESOURCE_COUNT; r++)
+        out->now[r] = bounded(out->now[r], r == DEMAND_CPU ? MILLICORES_MAX : USAGE_MAX);
+    out->throttled = periods > 0 ? bounded(features_rate(state, FEATURE_RATE_THROTTLED) / periods, 1) : 0;
+    out->io_stall = bounded(features_rate(state, FEATURE_RATE_IO_STALL) * 1e-6, 1);
+}
+
+float forecast_logistic(float logit)
+{
+    return 1 / (1 + expf(-logit));
+}
+
+void forecast_calibrate(const struct network *network, const float logits[NETWORK_CAUSES],
+                        float out[NETWORK_CAUSES])
+{
+    for (size_t i = 0; i < NETWORK_CAUSES; i++)
+        out[i] = network->slope[i] * logits[i] + network->intercept[i];
+}
+
+/* Never below now: a head may say so, but what is used has been needed. */
+static struct msg_demand_quantiles quantiles(enum demand_resource resource, double now,
+                                             const float ratios[NETWORK_QUANTILES])
+{
+    struct msg_demand_quantiles out;
+    out.p50 = fmax(now, demand_peak(resource, now, (double)ratios[0]));
+    out.p90 = fmax(out.p50, demand_peak(resource, now, (double)ratios[1]));
+    out.p99 = fmax(out.p90, demand_peak(resource, now, (double)ratios[2]));
+    return out;
+}
+
+void forecast_from(const struct network *network, const float logits[NETWORK_CAUSES],
+                   const float ratios[NETWORK_RESOURCES][NETWORK_QUANTILES], const struct usage *usage,
+                   struct forecast *out)
+{
+    for (size_t i = 0; i < NETWORK_CAUSES; i++)
+        out->probabilities[i] = forecast_logistic(logits[i]);
+    for (size_t r = 0; r < DEMAND_RESOURCE_COUNT; r++)
+        out->demand[r] = quantiles((enum demand_resource)r, usage->now[r], ratios[r]);
+    out->threshold = network->threshold;
+    out->horizon_ms = network->horizon_ms;
+    forecast_conclude(out);
+}
+
+void forecast_conclude(struct forecast *forecast)
+{
+    float none = 1;
+    size_t most = 0;
+    for (size_t i = 0; i < NETWORK_CAUSES; i++) {
+        none *= 1 - forecast->probabilities[i];
+        if (forecast->probabilities[i] > forecast->probabilities[most])
+            most = i;
+    }
+    forecast->probability = 1 - none;
+    forecast->cause = (enum msg_cause)(MSG_CAUSE_MEMORY + most);
+    forecast->above = forecast->probability >= forecast->threshold;
+}
+
+static int32_t permille(double share)
+{
+    return (int32_t)lround(share * 1000);
+}
+
+void forecast_risk(const struct msg_tick *tick, const struct msg_sample *sample, const struct usage *usage,
+                   const struct forecast *forecast, const char *model_version, struct msg_risk *out)
+{
+    const struct msg_counters *counters = &sample->counters;
+    const float *p = forecast->probabilities;
+    *out = (struct msg_risk){
+        .attempt = sample->attempt,
+        .code = sample->code,
+        .node = tick->node,
+        .pool = tick->pool,
+        .epoch = tick->epoch,
+        .sequence = tick->sequence,
+        .sampled_us = tick->time_us,
+        .horizon_ms = forecast->horizon_ms,
+        .probability = forecast->probability,
+        .probabilities = {p[0], p[1], p[2], p[3], p[4]},
+        .cause = forecast->cause,
+        .threshold = forecast->threshold,
+        .above = forecast->above,
+        .memory = forecast->demand[0],
+        .cpu = forecast->demand[1],
+        .io = forecast->demand[2],
+        .net = forecast->demand[3],
+        .limits = sample->limits,
+        .memory_bytes = FS_MAX(counters->memory_bytes, 0),
+        .memory_peak_bytes = FS_MAX(counters->memory_peak_bytes, FS_MAX(counters->memory_bytes, 0)),
+        .cpu_millicores = (int32_t)lround(usage->now[1]),
+        .throttled_permille = permille(usage->throttled),
+        .io_bps = llround(usage->now[2]),
+        .io_stall_permille = permille(usage->io_stall),
+        .net_bps = llround(usage->now[3]),
+        .tasks = counters->tasks,
+        .started_us = sample->started_us,
+        .timeout_ms = sample->timeout_ms,
+        .brake_engaged = counters->brake_engaged,
+        .oom_kills = counters->oom_kills,
+        .arm = sample->arm,
+        .model_version = str_of(model_version),
+    };
+    memcpy(out->execution, sample->execution, sizeof out->execution);
+    memcpy(out->incarnation, tick->incarnation, sizeof out->incarnation);
+}
+
+void forecast_view(const struct msg_risk *risk, struct publish_view *out)
+{
+    *out = (struct publish_view){.time_us = risk->sampled_us,
+                                 .above = risk->above,
+                                 .brake_engaged = risk->brake_engaged,
+                                 .cause = risk->cause,
+                                 .oom_kills = risk->oom_kills,
+                                 .limits = risk->limits,
+                                 .memory_bytes = (double)risk->memory_bytes,
+                                 .demand = {risk->memory.p99, risk->cpu.p99, risk->io.p99, risk->net.p99}};
+}

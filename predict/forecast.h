@@ -1,0 +1,46 @@
+/* From the model's answer about one sample to what a risk says: probabilities, cause, demand in the limits'
+ * units. Pure. */
+#ifndef FORESTALL_PREDICT_FORECAST_H
+#define FORESTALL_PREDICT_FORECAST_H
+
+#include "model/demand.h"
+#include "model/network.h"
+#include "predict/publish.h"
+
+/* What is used now; never negative, never absurd. */
+struct usage {
+    double now[DEMAND_RESOURCE_COUNT]; /* as model/demand.h measures them */
+    double throttled, io_stall;        /* shares of the last second */
+};
+
+struct forecast {
+    float probabilities[NETWORK_CAUSES];
+    float probability; /* of any cause */
+    float threshold;
+    bool above;
+    enum msg_cause cause; /* the most probable */
+    int32_t horizon_ms;
+    struct msg_demand_quantiles demand[NETWORK_RESOURCES];
+};
+
+void usage_read(const struct feature_state *state, const struct msg_counters *counters, struct usage *out);
+
+/* Logits as the network calibrates them: what the online head corrects, and what is a probability without
+ * one. */
+void forecast_calibrate(const struct network *network, const float logits[NETWORK_CAUSES],
+                        float out[NETWORK_CAUSES]);
+/* logits: calibrated and corrected; ratios: the demand heads' (model/demand.h). */
+void forecast_from(const struct network *network, const float logits[NETWORK_CAUSES],
+                   const float ratios[NETWORK_RESOURCES][NETWORK_QUANTILES], const struct usage *usage,
+                   struct forecast *out);
+/* Fills probability, cause and above from the probabilities and the threshold. */
+void forecast_conclude(struct forecast *forecast);
+float forecast_logistic(float logit);
+
+/* The risk of one sample but for kind, consumed_us, published_us, profile and explanation. Strings borrow
+ * from tick and sample, model_version is borrowed. */
+void forecast_risk(const struct msg_tick *tick, const struct msg_sample *sample, const struct usage *usage,
+                   const struct forecast *forecast, const char *model_version, struct msg_risk *out);
+void forecast_view(const struct msg_risk *risk, struct publish_view *out);
+
+#endif

@@ -1,0 +1,216 @@
+/* What comes in through the group: ticks into the engine, records for the end of the batch. See predict.h. */
+#include <errno.h>
+
+#include "common/clock.h"
+#include "predict/predict.h"
+
+#define TICKS_SOFT_BYTES ((size_t)16 << 20) /* decoded ticks that wait for one step */
+
+static enum stream_outcome note(struct predict *predict, const char *topic,
+                                const struct stream_message *message, enum stream_outcome outcome)
+{
+    int result = ledger_note(predict->ledger, topic, message->partition, message->offset);
+    if (result == 0)
+        return outcome;
+    predict_fail(predict, result, "noting an offset");
+    return STREAM_FATAL;
+}
+
+static enum stream_outcome quarantine(struct predict *predict, const char *topic,
+                                      const struct stream_message *message)
+{
+    metric_add(predict->metrics.quarantined, 1);
+    if (!log_limited(&predict->limiter, predict->now_ms))
+        log_warn("quarantined", "topic=%s partition=%d offset=%lld", topic, (int)message->partition,
+                 (long long)message->offset);
+    return note(predict, topic, message, STREAM_QUARANTINE);
+}
+
+/* --- telemetry --- */
+
+static void release_ticks(struct predict *predict)
+{
+    engine_flush(predict->engine);
+    arena_reset(predict->ticks);
+}
+
+/* Ticks that share the batch's arena are stepped first when the arena runs out; what does not fit alone is
+ * refused. */
+static enum stream_outcome decode_tick(struct predict *predict, const struct stream_message *message,
+                                       struct msg_tick *tick)
+{
+    if (arena_used(predict->ticks) > TICKS_SOFT_BYTES)
+        release_ticks(predict);
+    for (int attempt = 0; attempt < 2; attempt++) {
+        enum stream_outcome outcome = topic_codec_decode(predict->codec, &msg_tick_type, message,
+                                                         predict->ticks, tick, predict->now_ms);
+        if (outcome != STREAM_FATAL)
+            return outcome;
+        release_ticks(predict);
+    }
+    stream_set_reason(predict->stream, "a tick of %zu bytes does not fit into memory", message->value_size);
+    return STREAM_QUARANTINE;
+}
+
+static bool tick_valid(struct stream *stream, const struct msg_tick *tick)
+{
+    if (tick->node.size == 0 || tick->node.size > PREDICT_NODE_MAX) {
+        stream_set_reason(stream, "a node's name of %zu bytes", tick->node.size);
+        return false;
+    }
+    for (size_t i = 0; i < tick->samples.count; i++) {
+        const struct msg_sample *sample = &tick->samples.items[i];
+        if (sample->code.size == 0 || sample->code.size >= PROFILE_CODE_MAX || sample->attempt < 1) {
+            stream_set_reason(stream, "sample %zu: a code of %zu bytes, attempt %d", i, sample->code.size,
+                              (int)sample->attempt);
+            return false;
+        }
+    }
+    return true;
+}
+
+/* False for a repeat. *new_node: its first tick here. */
+static bool take_order(struct predict *predict, const struct msg_tick *tick, int32_t partition,
+                       bool *new_node)
+{
+    struct node *node = table_find(predict->nodes, tick->node.data, tick->node.size);
+    *new_node = !node;
+    if (!node)
+        node = table_add(predict->nodes, tick->node.data, tick->node.size);
+    if (!order_take(&node->order, tick)) {
+        metric_add(predict->metrics.repeats, 1);
+        return false;
+    }
+    node->partition = partition;
+    node->seen_ms = predict->now_ms;
+    table_touch(predict->nodes, node);
+    return true;
+}
+
+static void take_tick(struct predict *predict, const struct msg_tick *tick,
+                      const struct stream_message *message, enum feed_action action)
+{
+    struct telemetry *telemetry = &predict->telemetry[message->partition];
+    struct engine_tick context = {.tick = tick,
+                                  .partition = message->partition,
+                                  .consumed_us = predict->consumed_us,
+                                  .now_ms = predict->now_ms,
+                                  .muted = action == FEED_BUILD};
+    bool new_node;
+    bool taken = take_order(predict, tick, message->partition, &new_node);
+    feed_handled(&telemetry->feed, message->offset, new_node);
+    metric_add(predict->metrics.ticks, 1);
+    for (size_t i = 0; taken && i < tick->samples.count; i++)
+        engine_add(predict->engine, &context, &tick->samples.items[i]);
+}
+
+static enum stream_outcome take_telemetry(struct predict *predict, const struct stream_message *message)
+{
+    struct telemetry *telemetry = &predict->telemetry[message->partition];
+    struct msg_tick tick;
+    if (telemetry->rewinding)
+        return STREAM_DONE; /* comes again; not noted */
+    int64_t age_ms = predict->consumed_us / 1000 - message->timestamp_ms;
+    enum feed_action action =
+        feed_take(&telemetry->feed, &predict->rules, message->offset, age_ms,
+                  telemetry->feed.phase != FEED_LIVE && stream_caught_up(predict->stream));
+    if (action == FEED_REWIND) {
+        telemetry->rewinding = true;
+        return STREAM_DONE;
+    }
+    enum stream_outcome outcome = decode_tick(predict, message, &tick);
+    if (outcome == STREAM_DONE && !tick_valid(predict->stream, &tick))
+        outcome = STREAM_QUARANTINE;
+    if (outcome == STREAM_QUARANTINE && action == FEED_BUILD)
+        outcome = STREAM_DONE; /* it went there when it came first */
+    else if (outcome == STREAM_QUARANTINE)
+        outcome = quarantine(predict, TOPIC_TELEMETRY, message);
+    else if (outcome == STREAM_DONE)
+        take_tick(predict, &tick, message, action);
+    return outcome == STREAM_DONE ? note(predict, TOPIC_TELEMETRY, message, STREAM_DONE) : outcome;
+}
+
+/* --- finished executions --- */
+
+static enum stream_outcome take_finished(struct predict *predict, const struct stream_message *message)
+{
+    if (predict->finished_waiting == PREDICT_RECORDS)
+        return STREAM_RETRY;
+    struct finished *finished = &predict->finished[predict->finished_waiting];
+    enum stream_outcome outcome = topic_codec_decode(predict->codec, &msg_execution_record_type, message,
+                                                     predict->records, &finished->record, predict->now_ms);
+    if (outcome == STREAM_FATAL && predict->finished_waiting > 0)
+        return STREAM_RETRY; /* the others fill the memory */
+    if (outcome == STREAM_FATAL) {
+        stream_set_reason(predict->stream, "a record of %zu bytes does not fit into memory",
+                          message->value_size);
+        outcome = STREAM_QUARANTINE;
+    }
+    if (outcome == STREAM_DONE &&
+        (finished->record.code.size == 0 || finished->record.code.size >= PROFILE_CODE_MAX)) {
+        stream_set_reason(predict->stream, "a code of %zu bytes", finished->record.code.size);
+        outcome = STREAM_QUARANTINE;
+    }
+    if (outcome == STREAM_QUARANTINE)
+        return quarantine(predict, TOPIC_EXECUTIONS_FINISHED, message);
+    if (outcome != STREAM_DONE)
+        return outcome;
+    finished->partition = message->partition;
+    finished->offset = message->offset;
+    predict->finished_waiting++;
+    return note(predict, TOPIC_EXECUTIONS_FINISHED, message, STREAM_DONE);
+}
+
+enum stream_outcome predict_take(void *context, const struct stream_message *message)
+{
+    struct predict *predict = context;
+    if (predict->failure != 0)
+        return STREAM_FATAL;
+    if (str_equal(message->topic, str_of(TOPIC_TELEMETRY)))
+        return take_telemetry(predict, message);
+    return take_finished(predict, message);
+}
+
+/* --- the end of a batch --- */
+
+void predict_forget(struct predict *predict, int32_t partition)
+{
+    struct node *next;
+    engine_forget(predict->engine, partition);
+    for (struct node *node = table_oldest(predict->nodes); node; node = next) {
+        next = table_newer(predict->nodes, node);
+        if (node->partition == partition)
+            table_remove(predict->nodes, node);
+    }
+}
+
+static void rewind_partitions(struct predict *predict)
+{
+    for (int32_t p = 0; p < predict->telemetry_count; p++) {
+        struct telemetry *telemetry = &predict->telemetry[p];
+        if (!telemetry->rewinding)
+            continue;
+        telemetry->rewinding = false;
+        predict_forget(predict, p);
+        metric_add(predict->metrics.rewound, 1);
+        int result = stream_seek(predict->stream, TOPIC_TELEMETRY, p, telemetry->feed.start);
+        if (result < 0 && result != -ESTALE)
+            predict_fail(predict, result, "going back in telemetry");
+    }
+}
+
+int predict_end_batch(void *context)
+{
+    struct predict *predict = context;
+    int64_t before_us = clock_monotonic_us();
+    release_ticks(predict);
+    metric_observe(predict->metrics.step_seconds, (double)(clock_monotonic_us() - before_us) * 1e-6);
+    for (size_t i = 0; i < predict->finished_waiting; i++)
+        predict_finish(predict, &predict->finished[i]);
+    predict->finished_waiting = 0;
+    arena_reset(predict->records);
+    rewind_partitions(predict);
+    ledger_close_batch(predict->ledger);
+    predict_settle(predict);
+    return predict->failure;
+}
