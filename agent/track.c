@@ -63,7 +63,8 @@ static int map_file(int fd, bool create, struct track **out)
 int track_map(int directory_fd, const char *name, bool create, struct track **out)
 {
     int flags = O_RDWR | O_CLOEXEC | O_NOFOLLOW | (create ? O_CREAT | O_EXCL : 0);
-    if (create && unlinkat(directory_fd, name, 0) < 0 && errno != ENOENT) /* never cut a file that somebody has mapped */
+    if (create && unlinkat(directory_fd, name, 0) < 0 &&
+        errno != ENOENT) /* never cut a file that somebody has mapped */
         return -errno;
     int fd = openat(directory_fd, name, flags, 0600);
     if (fd < 0)

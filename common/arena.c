@@ -1,5 +1,6 @@
-/* See arena.h. Blocks form a list; after a reset they are filled again from the first. A request larger than a block
- * gets a block of its own size, which is kept as well: a steady load stops calling malloc after its first batches. */
+/* See arena.h. Blocks form a list; after a reset they are filled again from the first. A request larger than
+ * a block gets a block of its own size, which is kept as well: a steady load stops calling malloc after its
+ * first batches. */
 #include "common/arena.h"
 
 #include <stdlib.h>

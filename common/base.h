@@ -1,4 +1,5 @@
-/* What every file may use: result checking, array sizes, size arithmetic that cannot overflow, borrowed strings. */
+/* What every file may use: result checking, array sizes, size arithmetic that cannot overflow, borrowed
+ * strings. */
 #ifndef FORESTALL_COMMON_BASE_H
 #define FORESTALL_COMMON_BASE_H
 
@@ -7,7 +8,8 @@
 #include <stdint.h>
 #include <string.h>
 
-/* Marks a function whose result must be looked at; drop one on purpose with fs_drop(call) and a reason (gcc warns at a bare (void)). */
+/* Marks a function whose result must be looked at; drop one on purpose with fs_drop(call) and a reason (gcc
+ * warns at a bare (void)). */
 #define FS_MUST_CHECK __attribute__((warn_unused_result))
 static inline void fs_drop(int64_t result)
 {

@@ -71,7 +71,8 @@ void buffer_append_str(struct buffer *buffer, struct str text)
 
 void buffer_append_u32be(struct buffer *buffer, uint32_t value)
 {
-    uint8_t bytes[4] = {(uint8_t)(value >> 24), (uint8_t)(value >> 16), (uint8_t)(value >> 8), (uint8_t)value};
+    uint8_t bytes[4] = {(uint8_t)(value >> 24), (uint8_t)(value >> 16), (uint8_t)(value >> 8),
+                        (uint8_t)value};
     buffer_append(buffer, bytes, sizeof bytes);
 }
 

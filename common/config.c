@@ -1,5 +1,5 @@
-/* See config.h. Sources are applied in order of strength; each value is checked when it is met, so that an error names the
- * source it came from. The INI syntax is inih's. */
+/* See config.h. Sources are applied in order of strength; each value is checked when it is met, so that an
+ * error names the source it came from. The INI syntax is inih's. */
 #include "common/config.h"
 
 #include <ctype.h>
@@ -84,8 +84,8 @@ int config_passthrough(struct config *config, const char *section)
     return 0;
 }
 
-bool config_passthrough_next(const struct config *config, const char *section, size_t *cursor, const char **key,
-                             const char **value)
+bool config_passthrough_next(const struct config *config, const char *section, size_t *cursor,
+                             const char **key, const char **value)
 {
     while (*cursor < config->kept_count) {
         const struct kept *kept = &config->kept[(*cursor)++];
@@ -104,23 +104,25 @@ static int fail(struct config *config, int error, const char *format, ...)
 {
     va_list arguments;
     va_start(arguments, format);
-    (void)vsnprintf(config->error, config->error_size, format, arguments); /* a cut message still names the key */
+    (void)vsnprintf(config->error, config->error_size, format,
+                    arguments); /* a cut message still names the key */
     va_end(arguments);
     return error;
 }
 
-static int store(struct config *config, const struct table *table, const struct config_option *option, const char *value)
+static int store(struct config *config, const struct table *table, const struct config_option *option,
+                 const char *value)
 {
     const char *copy = arena_strdup(config->strings, str_of(value));
     if (!copy)
         return fail(config, -ENOMEM, "%s: out of memory", config->source);
     int error = config_value_store(option, copy, table->target);
     if (error == -ERANGE)
-        return fail(config, error, "%s: %s.%s=%s is out of range: from %g to %g", config->source, option->section,
-                    option->key, value, option->min, option->max);
+        return fail(config, error, "%s: %s.%s=%s is out of range: from %g to %g", config->source,
+                    option->section, option->key, value, option->min, option->max);
     if (error)
-        return fail(config, error, "%s: %s.%s=%s is not %s", config->source, option->section, option->key, value,
-                    config_type_form(option->type));
+        return fail(config, error, "%s: %s.%s=%s is not %s", config->source, option->section, option->key,
+                    value, config_type_form(option->type));
     return 0;
 }
 
@@ -135,7 +137,8 @@ static int keep(struct config *config, const char *section, const char *key, con
     }
     if (config->kept_count == KEPT_MAX)
         return fail(config, -ENOSPC, "%s: more than %d keys in [%s]", config->source, KEPT_MAX, section);
-    struct kept kept = {section, arena_strdup(config->strings, str_of(key)), arena_strdup(config->strings, str_of(value))};
+    struct kept kept = {section, arena_strdup(config->strings, str_of(key)),
+                        arena_strdup(config->strings, str_of(value))};
     if (!kept.key || !kept.value)
         return fail(config, -ENOMEM, "%s: out of memory", config->source);
     config->kept[config->kept_count++] = kept;
@@ -170,7 +173,8 @@ static int assign(struct config *config, const char *section, const char *key, c
             if ((section && strcmp(option->section, section) != 0) || strcmp(option->key, key) != 0)
                 continue;
             if ((*found)++ > 0)
-                return fail(config, -EINVAL, "%s: --%s is in more than one section: write --SECTION.%s", config->source, key, key);
+                return fail(config, -EINVAL, "%s: --%s is in more than one section: write --SECTION.%s",
+                            config->source, key, key);
             int error = store(config, table, option, value);
             if (error)
                 return error;
@@ -184,7 +188,8 @@ static int assign(struct config *config, const char *section, const char *key, c
     return 0;
 }
 
-/* One file serves all services: sections of other services are passed over, unknown keys of known ones are not. */
+/* One file serves all services: sections of other services are passed over, unknown keys of known ones are
+ * not. */
 static int on_ini(void *context, const char *section, const char *key, const char *value)
 {
     struct config *config = context;
@@ -210,7 +215,8 @@ static int load_file(struct config *config, const char *path)
     if (config->error[0])
         return -EINVAL;
     if (result == -1)
-        return fail(config, errno ? -errno : -ENOENT, "%s: cannot be read: %s", path, strerror(errno ? errno : ENOENT));
+        return fail(config, errno ? -errno : -ENOENT, "%s: cannot be read: %s", path,
+                    strerror(errno ? errno : ENOENT));
     return fail(config, -EINVAL, "%s:%d: not a line of the form key = value", path, result);
 }
 
@@ -257,7 +263,8 @@ static int refuse_unknown_environment(struct config *config)
         const char *equals = strchr(*entry, '=');
         struct str name = {*entry, equals ? (size_t)(equals - *entry) : 0};
         if (environment_claimed(config, name) && !environment_known(config, name))
-            return fail(config, -EINVAL, "environment: unknown variable %.*s (see --help)", (int)name.size, name.data);
+            return fail(config, -EINVAL, "environment: unknown variable %.*s (see --help)", (int)name.size,
+                        name.data);
     }
     return 0;
 }
@@ -291,7 +298,8 @@ static int load_passthrough_environment(struct config *config)
             if (!equals || strncmp(*entry, prefix, (size_t)size) != 0)
                 continue;
             char key[128];
-            if (!str_copy(key, sizeof key, (struct str){*entry + size, (size_t)(equals - *entry) - (size_t)size}))
+            if (!str_copy(key, sizeof key,
+                          (struct str){*entry + size, (size_t)(equals - *entry) - (size_t)size}))
                 continue;
             for (char *c = key; *c; c++)
                 *c = *c == '_' ? '.' : (char)tolower((unsigned char)*c);
@@ -305,12 +313,13 @@ static int load_passthrough_environment(struct config *config)
 
 static void print_help(const struct config *config)
 {
-    printf("%s: %s\n\nUsage: %s [--config FILE] [--SECTION.KEY=VALUE ...]\n\n", config->program, config->description,
-           config->program);
+    printf("%s: %s\n\nUsage: %s [--config FILE] [--SECTION.KEY=VALUE ...]\n\n", config->program,
+           config->description, config->program);
     for (size_t t = 0; t < config->table_count; t++)
         for (size_t i = 0; i < config->tables[t].count; i++) {
             const struct config_option *o = &config->tables[t].options[i];
-            printf("  --%s.%s (%s)\n        %s\n", o->section, o->key, o->fallback ? o->fallback : "", o->help);
+            printf("  --%s.%s (%s)\n        %s\n", o->section, o->key, o->fallback ? o->fallback : "",
+                   o->help);
         }
     printf("\n  --config FILE, --help, --version, --print-config, --reference\n"
            "Every option also as environment variable FORESTALL_SECTION_KEY.\n");
@@ -318,7 +327,8 @@ static void print_help(const struct config *config)
 
 static void print_reference(const struct config *config)
 {
-    printf("# %s\n\n%s\n\n| option | default | form | meaning |\n|---|---|---|---|\n", config->program, config->description);
+    printf("# %s\n\n%s\n\n| option | default | form | meaning |\n|---|---|---|---|\n", config->program,
+           config->description);
     for (size_t t = 0; t < config->table_count; t++)
         for (size_t i = 0; i < config->tables[t].count; i++) {
             const struct config_option *o = &config->tables[t].options[i];
@@ -381,15 +391,17 @@ static int load_argument(struct config *config, char *name, const char *value)
     }
     int error = assign(config, section, key, value, &found);
     if (!error && found == 0)
-        error = fail(config, -EINVAL, "command line: unknown option --%s%s%s (see --help)", section ? section : "",
-                     section ? "." : "", key);
+        error = fail(config, -EINVAL, "command line: unknown option --%s%s%s (see --help)",
+                     section ? section : "", section ? "." : "", key);
     return error;
 }
 
 enum { PRINT_NOTHING, PRINT_CONFIG };
 
-/* Walks the arguments; with apply false only looks for what acts before anything is read (--config, --help ...). */
-static int walk_arguments(struct config *config, int argc, char **argv, bool apply, const char **file, int *print)
+/* Walks the arguments; with apply false only looks for what acts before anything is read (--config, --help
+ * ...). */
+static int walk_arguments(struct config *config, int argc, char **argv, bool apply, const char **file,
+                          int *print)
 {
     config->source = "command line";
     int i = 1;

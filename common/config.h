@@ -1,5 +1,7 @@
-/* Configuration from const tables: defaults < INI file < environment < command line. One table drives parsing, --help,
- * --reference (Markdown) and --print-config. Unknown keys are errors; so are values out of range or in the wrong unit. */
+/* Configuration from const tables: defaults < INI file < environment < command line. One table drives
+ * parsing, --help,
+ * --reference (Markdown) and --print-config. Unknown keys are errors; so are values out of range or in the
+ * wrong unit. */
 #ifndef FORESTALL_COMMON_CONFIG_H
 #define FORESTALL_COMMON_CONFIG_H
 
@@ -29,21 +31,24 @@ struct config;
 struct config *config_create(const char *program, const char *description);
 void config_destroy(struct config *config);
 /* options and target are borrowed until config_destroy. Several tables may be added. */
-FS_MUST_CHECK int config_add(struct config *config, const struct config_option *options, size_t count, void *target);
+FS_MUST_CHECK int config_add(struct config *config, const struct config_option *options, size_t count,
+                             void *target);
 /* A section whose keys are all taken as they are, e.g. [kafka] for librdkafka. */
 FS_MUST_CHECK int config_passthrough(struct config *config, const char *section);
 /* Walks the kept keys of such a section from *cursor = 0. */
-bool config_passthrough_next(const struct config *config, const char *section, size_t *cursor, const char **key,
-                             const char **value);
+bool config_passthrough_next(const struct config *config, const char *section, size_t *cursor,
+                             const char **key, const char **value);
 
-/* Reads everything. File: --config FILE or FORESTALL_CONFIG. Environment: FORESTALL_SECTION_KEY. Arguments: --section.key=value
- * or --section.key value; --key when only one section has it. 0 = go on, 1 = --help, --version, --print-config or --reference was answered,
- * negative errno = error says key, value and reason. What is not an option ends the options (also after --). */
+/* Reads everything. File: --config FILE or FORESTALL_CONFIG. Environment: FORESTALL_SECTION_KEY. Arguments:
+ * --section.key=value or --section.key value; --key when only one section has it. 0 = go on, 1 = --help,
+ * --version, --print-config or --reference was answered, negative errno = error says key, value and reason.
+ * What is not an option ends the options (also after --). */
 FS_MUST_CHECK int config_load(struct config *config, int argc, char **argv, char *error, size_t error_size);
 /* The arguments behind the options; count may be 0. */
 char *const *config_arguments(const struct config *config, int *count);
 
-/* Parses one value as config_load does: -EINVAL or -ERANGE. Used for arguments of the command line tool as well. */
+/* Parses one value as config_load does: -EINVAL or -ERANGE. Used for arguments of the command line tool as
+ * well. */
 FS_MUST_CHECK int config_parse_bytes(const char *text, int64_t *out);
 FS_MUST_CHECK int config_parse_duration_ms(const char *text, int64_t *out);
 

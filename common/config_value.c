@@ -12,9 +12,10 @@ struct unit {
     double factor;
 };
 
-static const struct unit byte_units[] = {{"", 1},          {"K", 1024},         {"M", 1048576},
+static const struct unit byte_units[] = {{"", 1},           {"K", 1024},          {"M", 1048576},
                                          {"G", 1073741824}, {"T", 1099511627776}, {NULL, 0}};
-static const struct unit duration_units[] = {{"", 1}, {"ms", 1}, {"s", 1000}, {"m", 60000}, {"h", 3600000}, {"d", 86400000}, {NULL, 0}};
+static const struct unit duration_units[] = {{"", 1},        {"ms", 1},       {"s", 1000}, {"m", 60000},
+                                             {"h", 3600000}, {"d", 86400000}, {NULL, 0}};
 static const struct unit no_units[] = {{"", 1}, {NULL, 0}};
 
 /* A trailing "B" or "iB" after a byte unit is accepted: 64MiB, 64MB and 64M are the same here. */
@@ -103,8 +104,12 @@ static int in_range(const struct config_option *option, double value)
 
 const char *config_type_form(enum config_type type)
 {
-    static const char *const forms[] = {"text", "a whole number", "bytes such as 4096, 64M or 1G",
-                                        "a duration such as 100ms, 10s or 15m", "yes or no", "a number"};
+    static const char *const forms[] = {"text",
+                                        "a whole number",
+                                        "bytes such as 4096, 64M or 1G",
+                                        "a duration such as 100ms, 10s or 15m",
+                                        "yes or no",
+                                        "a number"};
     return forms[type];
 }
 

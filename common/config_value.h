@@ -4,7 +4,8 @@
 
 #include "common/config.h"
 
-/* Parses text as the option asks and writes the field. 0, -EINVAL (not of its form) or -ERANGE. Strings are borrowed. */
+/* Parses text as the option asks and writes the field. 0, -EINVAL (not of its form) or -ERANGE. Strings are
+ * borrowed. */
 FS_MUST_CHECK int config_value_store(const struct config_option *option, const char *text, void *target);
 /* How a value of the type is written, for messages. */
 const char *config_type_form(enum config_type type);

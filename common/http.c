@@ -18,10 +18,11 @@ struct http_server {
     _Atomic(const char *) reason;
 };
 
-static enum MHD_Result respond(struct MHD_Connection *connection, unsigned status, const char *type, const void *body,
-                               size_t size)
+static enum MHD_Result respond(struct MHD_Connection *connection, unsigned status, const char *type,
+                               const void *body, size_t size)
 {
-    struct MHD_Response *response = MHD_create_response_from_buffer(size, (void *)(uintptr_t)body, MHD_RESPMEM_MUST_COPY);
+    struct MHD_Response *response =
+        MHD_create_response_from_buffer(size, (void *)(uintptr_t)body, MHD_RESPMEM_MUST_COPY);
     if (!response)
         return MHD_NO;
     (void)MHD_add_response_header(response, "Content-Type", type); /* without it the body is still right */
@@ -49,8 +50,9 @@ static enum MHD_Result respond_metrics(struct http_server *server, struct MHD_Co
     return result;
 }
 
-static enum MHD_Result answer(void *context, struct MHD_Connection *connection, const char *url, const char *method,
-                              const char *version, const char *upload, size_t *upload_size, void **state)
+static enum MHD_Result answer(void *context, struct MHD_Connection *connection, const char *url,
+                              const char *method, const char *version, const char *upload,
+                              size_t *upload_size, void **state)
 {
     struct http_server *server = context;
     (void)version;
@@ -65,12 +67,14 @@ static enum MHD_Result answer(void *context, struct MHD_Connection *connection, 
         return respond_text(connection, MHD_HTTP_OK, "ok\n");
     if (strcmp(url, "/readyz") == 0) {
         bool ready = atomic_load(&server->ready);
-        return respond_text(connection, ready ? MHD_HTTP_OK : MHD_HTTP_SERVICE_UNAVAILABLE, atomic_load(&server->reason));
+        return respond_text(connection, ready ? MHD_HTTP_OK : MHD_HTTP_SERVICE_UNAVAILABLE,
+                            atomic_load(&server->reason));
     }
     return respond_text(connection, MHD_HTTP_NOT_FOUND, "try /metrics, /healthz or /readyz\n");
 }
 
-struct http_server *http_open(const char *address, uint16_t port, const struct metrics *metrics, char *error, size_t error_size)
+struct http_server *http_open(const char *address, uint16_t port, const struct metrics *metrics, char *error,
+                              size_t error_size)
 {
     struct sockaddr_in bound = {.sin_family = AF_INET, .sin_port = htons(port)};
     if (inet_pton(AF_INET, address, &bound.sin_addr) != 1) {
@@ -85,12 +89,14 @@ struct http_server *http_open(const char *address, uint16_t port, const struct m
     server->metrics = metrics;
     server->reason = "starting\n";
     errno = 0;
-    server->daemon = MHD_start_daemon(MHD_USE_INTERNAL_POLLING_THREAD, 0, NULL, NULL, answer, server, MHD_OPTION_SOCK_ADDR,
-                                      &bound, MHD_OPTION_CONNECTION_LIMIT, CONNECTIONS_MAX,
-                                      MHD_OPTION_CONNECTION_TIMEOUT, TIMEOUT_S, MHD_OPTION_END);
+    server->daemon =
+        MHD_start_daemon(MHD_USE_INTERNAL_POLLING_THREAD, 0, NULL, NULL, answer, server, MHD_OPTION_SOCK_ADDR,
+                         &bound, MHD_OPTION_CONNECTION_LIMIT, CONNECTIONS_MAX, MHD_OPTION_CONNECTION_TIMEOUT,
+                         TIMEOUT_S, MHD_OPTION_END);
     if (!server->daemon) {
-        (void)snprintf(error, error_size, "cannot serve metrics on %s:%u: %s; choose another --service.http_port, or 0 for none", address, port,
-                       strerror(errno ? errno : EADDRINUSE));
+        (void)snprintf(error, error_size,
+                       "cannot serve metrics on %s:%u: %s; choose another --service.http_port, or 0 for none",
+                       address, port, strerror(errno ? errno : EADDRINUSE));
         free(server);
         return NULL;
     }

@@ -48,8 +48,8 @@ void log_event(enum log_level level, const char *event, const char *format, ...)
     if (level < log_least)
         return;
     size_t used = append_time(line, sizeof line);
-    used += (size_t)snprintf(line + used, sizeof line - used, " level=%s service=%s event=%s ", level_names[level],
-                             log_service, event);
+    used += (size_t)snprintf(line + used, sizeof line - used, " level=%s service=%s event=%s ",
+                             level_names[level], log_service, event);
     used = FS_MIN(used, sizeof line - 1); /* snprintf tells what it would have written */
     va_list arguments;
     va_start(arguments, format);
@@ -68,7 +68,8 @@ void log_event(enum log_level level, const char *event, const char *format, ...)
 static bool plain(struct str text)
 {
     for (size_t i = 0; i < text.size; i++)
-        if ((unsigned char)text.data[i] <= ' ' || text.data[i] == '"' || text.data[i] == '=' || text.data[i] == '\\')
+        if ((unsigned char)text.data[i] <= ' ' || text.data[i] == '"' || text.data[i] == '=' ||
+            text.data[i] == '\\')
             return false;
     return text.size > 0;
 }

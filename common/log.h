@@ -1,5 +1,6 @@
-/* logfmt lines: ts level service event key=value ... — one write(2) per line, so lines of several processes do not mix.
- * error: something was lost; warn: went on; info: life cycle; debug: for developers. Any thread may log. */
+/* logfmt lines: ts level service event key=value ... — one write(2) per line, so lines of several processes
+ * do not mix. error: something was lost; warn: went on; info: life cycle; debug: for developers. Any thread
+ * may log. */
 #ifndef FORESTALL_COMMON_LOG_H
 #define FORESTALL_COMMON_LOG_H
 
@@ -7,7 +8,8 @@
 
 enum log_level { LOG_LEVEL_DEBUG, LOG_LEVEL_INFO, LOG_LEVEL_WARN, LOG_LEVEL_ERROR };
 
-/* service is borrowed for the life of the process. Before log_open lines go to standard error from info on. */
+/* service is borrowed for the life of the process. Before log_open lines go to standard error from info on.
+ */
 void log_open(const char *service, enum log_level least, int fd);
 /* -EINVAL unless text is debug, info, warn or error. */
 FS_MUST_CHECK int log_level_parse(const char *text, enum log_level *out);

@@ -1,4 +1,5 @@
-/* See map.h. Load at most 3/4; removal marks a tombstone, and a rebuild sweeps the tombstones out when they crowd. */
+/* See map.h. Load at most 3/4; removal marks a tombstone, and a rebuild sweeps the tombstones out when they
+ * crowd. */
 #include "common/map.h"
 
 #include <errno.h>

@@ -16,8 +16,8 @@ FS_MUST_CHECK int map_put(struct map *map, const void *key, size_t size, void *v
 /* The value it had, or NULL. */
 void *map_remove(struct map *map, const void *key, size_t size);
 size_t map_count(const struct map *map);
-/* Walks all entries from *cursor = 0; false at the end. Removing the entry just returned is allowed while walking (an
- * entry may then be met twice, none is missed); putting is not. */
+/* Walks all entries from *cursor = 0; false at the end. Removing the entry just returned is allowed while
+ * walking (an entry may then be met twice, none is missed); putting is not. */
 bool map_next(const struct map *map, size_t *cursor, struct str *key, void **value);
 
 #endif

@@ -56,8 +56,8 @@ static struct metric *add(struct metrics *metrics, enum metric_kind kind, const 
     return metric;
 }
 
-static struct metric *add_labelled(struct metrics *metrics, enum metric_kind kind, const char *name, const char *help,
-                                   const char *label, const char *value)
+static struct metric *add_labelled(struct metrics *metrics, enum metric_kind kind, const char *name,
+                                   const char *help, const char *label, const char *value)
 {
     struct metric *metric = add(metrics, kind, name, help);
     metric->label = label;
@@ -65,17 +65,20 @@ static struct metric *add_labelled(struct metrics *metrics, enum metric_kind kin
     return metric;
 }
 
-struct metric *metrics_counter(struct metrics *metrics, const char *name, const char *help, const char *label, const char *value)
+struct metric *metrics_counter(struct metrics *metrics, const char *name, const char *help, const char *label,
+                               const char *value)
 {
     return add_labelled(metrics, METRIC_COUNTER, name, help, label, value);
 }
 
-struct metric *metrics_gauge(struct metrics *metrics, const char *name, const char *help, const char *label, const char *value)
+struct metric *metrics_gauge(struct metrics *metrics, const char *name, const char *help, const char *label,
+                             const char *value)
 {
     return add_labelled(metrics, METRIC_GAUGE, name, help, label, value);
 }
 
-struct metric *metrics_histogram(struct metrics *metrics, const char *name, const char *help, const double *bounds, size_t count)
+struct metric *metrics_histogram(struct metrics *metrics, const char *name, const char *help,
+                                 const double *bounds, size_t count)
 {
     struct metric *metric = add(metrics, METRIC_HISTOGRAM, name, help);
     metric->bounds = bounds;
@@ -130,14 +133,14 @@ static void render_histogram(const struct metrics *metrics, const struct metric 
     for (size_t i = 0; i <= metric->bound_count; i++) {
         total += atomic_load_explicit(&metric->buckets[i], memory_order_relaxed);
         if (i < metric->bound_count)
-            buffer_printf(out, "%s%s_bucket{le=\"%.15g\"} %llu\n", metrics->prefix, metric->name, metric->bounds[i],
-                          (unsigned long long)total);
+            buffer_printf(out, "%s%s_bucket{le=\"%.15g\"} %llu\n", metrics->prefix, metric->name,
+                          metric->bounds[i], (unsigned long long)total);
         else
             buffer_printf(out, "%s%s_bucket{le=\"+Inf\"} %llu\n", metrics->prefix, metric->name,
                           (unsigned long long)total);
     }
-    buffer_printf(out, "%s%s_sum %.17g\n%s%s_count %llu\n", metrics->prefix, metric->name, metric_value(metric),
-                  metrics->prefix, metric->name, (unsigned long long)total);
+    buffer_printf(out, "%s%s_sum %.17g\n%s%s_count %llu\n", metrics->prefix, metric->name,
+                  metric_value(metric), metrics->prefix, metric->name, (unsigned long long)total);
 }
 
 /* The text format asks for three escapes in a label's value. */
@@ -160,8 +163,8 @@ void metrics_render(const struct metrics *metrics, struct buffer *out)
     for (size_t i = 0; i < count; i++) {
         const struct metric *metric = metrics->all[i];
         if (strcmp(last, metric->name) != 0) /* labelled ones are registered one after the other */
-            buffer_printf(out, "# HELP %s%s %s\n# TYPE %s%s %s\n", metrics->prefix, metric->name, metric->help,
-                          metrics->prefix, metric->name, kinds[metric->kind]);
+            buffer_printf(out, "# HELP %s%s %s\n# TYPE %s%s %s\n", metrics->prefix, metric->name,
+                          metric->help, metrics->prefix, metric->name, kinds[metric->kind]);
         last = metric->name;
         if (metric->kind == METRIC_HISTOGRAM) {
             render_histogram(metrics, metric, out);

@@ -1,5 +1,5 @@
-/* Prometheus metrics: registered at start, updated with relaxed atomics by one thread or many, rendered by another.
- * Names follow Prometheus: forestall_<service>_<what>_<unit>, counters end in _total. */
+/* Prometheus metrics: registered at start, updated with relaxed atomics by one thread or many, rendered by
+ * another. Names follow Prometheus: forestall_<service>_<what>_<unit>, counters end in _total. */
 #ifndef FORESTALL_COMMON_METRICS_H
 #define FORESTALL_COMMON_METRICS_H
 
@@ -15,12 +15,15 @@ struct metric;
 struct metrics *metrics_create(const char *prefix);
 void metrics_destroy(struct metrics *metrics);
 
-/* Registration; name, help, label and value are borrowed. Never NULL: past METRICS_MAX or out of memory a spare metric
- * is returned that counts but is not shown, so that updates need no check. label may be NULL. */
-struct metric *metrics_counter(struct metrics *metrics, const char *name, const char *help, const char *label, const char *value);
-struct metric *metrics_gauge(struct metrics *metrics, const char *name, const char *help, const char *label, const char *value);
+/* Registration; name, help, label and value are borrowed. Never NULL: past METRICS_MAX or out of memory a
+ * spare metric is returned that counts but is not shown, so that updates need no check. label may be NULL. */
+struct metric *metrics_counter(struct metrics *metrics, const char *name, const char *help, const char *label,
+                               const char *value);
+struct metric *metrics_gauge(struct metrics *metrics, const char *name, const char *help, const char *label,
+                             const char *value);
 /* bounds: rising upper bounds, borrowed; +Inf is added. At most 24. */
-struct metric *metrics_histogram(struct metrics *metrics, const char *name, const char *help, const double *bounds, size_t count);
+struct metric *metrics_histogram(struct metrics *metrics, const char *name, const char *help,
+                                 const double *bounds, size_t count);
 
 void metric_add(struct metric *metric, double amount);
 void metric_set(struct metric *metric, double value);

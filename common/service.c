@@ -1,4 +1,5 @@
-/* See service.h. The signal handler writes one byte into a pipe: readable for poll loops, and safe in a handler. */
+/* See service.h. The signal handler writes one byte into a pipe: readable for poll loops, and safe in a
+ * handler. */
 #include "common/service.h"
 
 #include <errno.h>
@@ -11,14 +12,21 @@
 #define FIELD(field) offsetof(struct service_options, field)
 
 static const struct config_option common_table[] = {
-    {"service", "log_level", CONFIG_STRING, FIELD(log_level), "info", 0, 0, "least level written: debug, info, warn, error"},
-    {"service", "http_address", CONFIG_STRING, FIELD(http_address), "127.0.0.1", 0, 0, "IPv4 address of the HTTP pages"},
-    {"service", "http_port", CONFIG_INT, FIELD(http_port), "0", 0, 65535, "port of /metrics /healthz /readyz; 0 = none"},
-    {"service", "state_dir", CONFIG_STRING, FIELD(state_dir), "/var/lib/forestall", 0, 0, "directory for what must outlive a restart"},
+    {"service", "log_level", CONFIG_STRING, FIELD(log_level), "info", 0, 0,
+     "least level written: debug, info, warn, error"},
+    {"service", "http_address", CONFIG_STRING, FIELD(http_address), "127.0.0.1", 0, 0,
+     "IPv4 address of the HTTP pages"},
+    {"service", "http_port", CONFIG_INT, FIELD(http_port), "0", 0, 65535,
+     "port of /metrics /healthz /readyz; 0 = none"},
+    {"service", "state_dir", CONFIG_STRING, FIELD(state_dir), "/var/lib/forestall", 0, 0,
+     "directory for what must outlive a restart"},
     {"service", "brokers", CONFIG_STRING, FIELD(brokers), "127.0.0.1:9092", 0, 0, "Kafka bootstrap servers"},
-    {"service", "topic_prefix", CONFIG_STRING, FIELD(topic_prefix), "", 0, 0, "put before every topic and group name"},
-    {"service", "redis", CONFIG_STRING, FIELD(redis), "127.0.0.1:6379", 0, 0, "Redis host:port, or the path of its Unix socket"},
-    {"service", "redis_prefix", CONFIG_STRING, FIELD(redis_prefix), "forestall:", 0, 0, "put before every Redis key"},
+    {"service", "topic_prefix", CONFIG_STRING, FIELD(topic_prefix), "", 0, 0,
+     "put before every topic and group name"},
+    {"service", "redis", CONFIG_STRING, FIELD(redis), "127.0.0.1:6379", 0, 0,
+     "Redis host:port, or the path of its Unix socket"},
+    {"service", "redis_prefix", CONFIG_STRING, FIELD(redis_prefix), "forestall:", 0, 0,
+     "put before every Redis key"},
 };
 
 static int stop_pipe[2] = {-1, -1};
@@ -40,25 +48,29 @@ static int watch_signals(void)
     if (pipe2(stop_pipe, O_CLOEXEC | O_NONBLOCK) < 0)
         return -errno;
     (void)sigemptyset(&action.sa_mask);
-    if (sigaction(SIGTERM, &action, NULL) < 0 || sigaction(SIGINT, &action, NULL) < 0 || signal(SIGPIPE, SIG_IGN) == SIG_ERR)
+    if (sigaction(SIGTERM, &action, NULL) < 0 || sigaction(SIGINT, &action, NULL) < 0 ||
+        signal(SIGPIPE, SIG_IGN) == SIG_ERR)
         return -errno;
     return 0;
 }
 
-static int load(struct service *service, const char *description, const struct config_option *table, size_t count,
-                void *options, int argc, char **argv)
+static int load(struct service *service, const char *description, const struct config_option *table,
+                size_t count, void *options, int argc, char **argv)
 {
     char error[512] = "out of memory";
     enum log_level level;
     service->config = config_create(service->name, description);
-    if (!service->config || config_add(service->config, common_table, FS_COUNT(common_table), &service->options) ||
-        (count > 0 && config_add(service->config, table, count, options)) || config_passthrough(service->config, "kafka")) {
+    if (!service->config ||
+        config_add(service->config, common_table, FS_COUNT(common_table), &service->options) ||
+        (count > 0 && config_add(service->config, table, count, options)) ||
+        config_passthrough(service->config, "kafka")) {
         (void)fprintf(stderr, "%s: %s\n", service->name, error);
         return -ENOMEM;
     }
     int result = config_load(service->config, argc, argv, error, sizeof error);
     if (result == 0 && log_level_parse(service->options.log_level, &level)) {
-        (void)snprintf(error, sizeof error, "service.log_level=%s is none of debug, info, warn, error", service->options.log_level);
+        (void)snprintf(error, sizeof error, "service.log_level=%s is none of debug, info, warn, error",
+                       service->options.log_level);
         result = -EINVAL;
     }
     if (result < 0)
@@ -73,16 +85,17 @@ static int open_http(struct service *service)
     char error[256];
     if (service->options.http_port == 0)
         return 0;
-    service->http = http_open(service->options.http_address, (uint16_t)service->options.http_port, service->metrics, error,
-                              sizeof error);
+    service->http = http_open(service->options.http_address, (uint16_t)service->options.http_port,
+                              service->metrics, error, sizeof error);
     if (service->http)
         return 0;
     (void)fprintf(stderr, "%s: %s\n", service->name, error);
     return -EADDRINUSE;
 }
 
-int service_open(struct service *service, const char *name, const char *description, const char *metrics_prefix,
-                 const struct config_option *table, size_t count, void *options, int argc, char **argv)
+int service_open(struct service *service, const char *name, const char *description,
+                 const char *metrics_prefix, const struct config_option *table, size_t count, void *options,
+                 int argc, char **argv)
 {
     *service = (struct service){.name = name};
     int result = load(service, description, table, count, options, argc, argv);

@@ -24,11 +24,13 @@ struct service {
     struct http_server *http; /* NULL without a port */
 };
 
-/* Reads the configuration (the service's own table plus the common one and [kafka]), opens log, metrics and HTTP, takes SIGTERM and
- * SIGINT as the wish to stop and ignores SIGPIPE. name: "forestall-ingest"; prefix of metrics: "forestall_ingest_".
- * 0 = go on; 1 = answered (--help), exit 0; negative = the error is already on standard error, exit 1. */
-FS_MUST_CHECK int service_open(struct service *service, const char *name, const char *description, const char *metrics_prefix,
-                               const struct config_option *table, size_t count, void *options, int argc, char **argv);
+/* Reads the configuration (the service's own table plus the common one and [kafka]), opens log, metrics and
+ * HTTP, takes SIGTERM and SIGINT as the wish to stop and ignores SIGPIPE. name: "forestall-ingest"; prefix of
+ * metrics: "forestall_ingest_". 0 = go on; 1 = answered (--help), exit 0; negative = the error is already on
+ * standard error, exit 1. */
+FS_MUST_CHECK int service_open(struct service *service, const char *name, const char *description,
+                               const char *metrics_prefix, const struct config_option *table, size_t count,
+                               void *options, int argc, char **argv);
 /* True once SIGTERM or SIGINT came. */
 bool service_stopping(void);
 /* A descriptor that becomes readable when service_stopping() turns true, for poll loops. */

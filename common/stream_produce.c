@@ -205,21 +205,22 @@ struct quarantined {
     const char *service, *origin, *reason;
 };
 
-static int quarantine_reducing(struct stream *stream, rd_kafka_topic_t *topic, const struct quarantined *about,
-                               struct str value, struct stream_delivery *delivery)
+static int quarantine_reducing(struct stream *stream, rd_kafka_topic_t *topic,
+                               const struct quarantined *about, struct str value,
+                               struct stream_delivery *delivery)
 {
     const struct stream_message *message = about->message;
     struct str key = {NULL, 0};
     if (message && message->key)
         key = (struct str){message->key, message->key_size};
-    int result = quarantine_once(
-        stream, topic, key, value,
-        quarantine_headers(message, about->service, about->origin, about->reason, 0), delivery);
+    int result = quarantine_once(stream, topic, key, value,
+                                 quarantine_headers(message, about->service, about->origin, about->reason, 0),
+                                 delivery);
     if (result == -EAGAIN) {
         stream_serve_reports(stream);
-        result = quarantine_once(
-            stream, topic, key, value,
-            quarantine_headers(message, about->service, about->origin, about->reason, 0), delivery);
+        result = quarantine_once(stream, topic, key, value,
+                                 quarantine_headers(message, about->service, about->origin, about->reason, 0),
+                                 delivery);
     }
     if (result == -EMSGSIZE) {
         struct str head = {value.data, FS_MIN(value.size, QUARANTINE_REDUCED_BYTES)};

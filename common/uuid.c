@@ -7,7 +7,8 @@
 
 void uuid_v7(uint8_t out[UUID_SIZE], int64_t now_ms)
 {
-    /* getrandom on up to 256 bytes is neither cut short nor interrupted once the pool is up; before that it blocks. */
+    /* getrandom on up to 256 bytes is neither cut short nor interrupted once the pool is up; before that it
+     * blocks. */
     while (getrandom(out, UUID_SIZE, 0) != UUID_SIZE)
         if (errno != EINTR)
             abort(); /* no entropy source: nothing this program does could be unique */

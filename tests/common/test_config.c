@@ -99,7 +99,8 @@ static void config_load__wrong_value__named_in_error(void **state)
     expect_error("", "--unit.wait=5y", -EINVAL, "unit.wait=5y is not a duration");
     expect_error("", "--unit.count=0", -ERANGE, "out of range");
     expect_error("", "--unit.loud=maybe", -EINVAL, "is not yes or no");
-    expect_error("[unit]\ncount=11\nmemory=5X\n", NULL, -EINVAL, "unit.count=11"); /* the first error is told */
+    expect_error("[unit]\ncount=11\nmemory=5X\n", NULL, -EINVAL,
+                 "unit.count=11"); /* the first error is told */
 }
 
 static void config_load__unknown_key__refused(void **state)

@@ -38,13 +38,14 @@ static void metrics_render__each_kind__text(void **state)
     metric_observe(sizes, 0.5);
     metric_observe(sizes, 1048577);
     metric_observe(sizes, 2000000);
-    expect_rendered(metrics, "# HELP unit_in_total taken in\n# TYPE unit_in_total counter\n"
-                             "unit_in_total{kind=\"a\\\"b\\\\c\\nd\"} 2\n"
-                             "# HELP unit_level how high\n# TYPE unit_level gauge\nunit_level -1.5\n"
-                             "# HELP unit_size_bytes how big\n# TYPE unit_size_bytes histogram\n"
-                             "unit_size_bytes_bucket{le=\"0.5\"} 1\nunit_size_bytes_bucket{le=\"1048576\"} 1\n"
-                             "unit_size_bytes_bucket{le=\"1048577\"} 2\nunit_size_bytes_bucket{le=\"+Inf\"} 3\n"
-                             "unit_size_bytes_sum 3048577.5\nunit_size_bytes_count 3\n");
+    expect_rendered(metrics,
+                    "# HELP unit_in_total taken in\n# TYPE unit_in_total counter\n"
+                    "unit_in_total{kind=\"a\\\"b\\\\c\\nd\"} 2\n"
+                    "# HELP unit_level how high\n# TYPE unit_level gauge\nunit_level -1.5\n"
+                    "# HELP unit_size_bytes how big\n# TYPE unit_size_bytes histogram\n"
+                    "unit_size_bytes_bucket{le=\"0.5\"} 1\nunit_size_bytes_bucket{le=\"1048576\"} 1\n"
+                    "unit_size_bytes_bucket{le=\"1048577\"} 2\nunit_size_bytes_bucket{le=\"+Inf\"} 3\n"
+                    "unit_size_bytes_sum 3048577.5\nunit_size_bytes_count 3\n");
     metrics_destroy(metrics);
 }
 
@@ -60,7 +61,8 @@ static void metrics_counter__past_the_most__spare(void **state)
 
 static void ask(uint16_t port, const char *request, char *answer, size_t size)
 {
-    struct sockaddr_in to = {.sin_family = AF_INET, .sin_port = htons(port), .sin_addr = {htonl(INADDR_LOOPBACK)}};
+    struct sockaddr_in to = {
+        .sin_family = AF_INET, .sin_port = htons(port), .sin_addr = {htonl(INADDR_LOOPBACK)}};
     struct timeval most = {.tv_sec = 10};
     int fd = socket(AF_INET, SOCK_STREAM, 0);
     assert_true(fd >= 0);
