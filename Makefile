@@ -26,6 +26,12 @@ build: deps ## build everything into build/release/bin
 install: build ## install the programs (DESTDIR and PREFIX as usual)
 	@cmake --install $(RELEASE) $(if $(PREFIX),--prefix $(PREFIX))
 
+.PHONY: demo
+demo: deps ## real programs under limits they exceed, without and with Forestall
+	@scripts/install-deps.sh demo
+	@$(MAKE) --no-print-directory build
+	@$(RELEASE)/bin/forestall demo
+
 .PHONY: test test-release test-asan test-clang test-tsan
 test: deps-test ## all tests: the four below, one after the other
 	@scripts/test.sh release asan clang tsan

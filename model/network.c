@@ -5,24 +5,17 @@
 #include <stdlib.h>
 
 #include "model/lstm_kernel.h"
+#include "model/random.h"
 
 #define CHUNK_ROWS 128 /* gates of a chunk stay in L2: 128 * 4 * 64 * 4 B = 128 KiB */
 
 const real network_quantile_levels[NETWORK_QUANTILES] = {(real)0.5, (real)0.9, (real)0.99};
 
-static uint64_t splitmix(uint64_t *state) /* Steele, Lea, Flood 2014 */
-{
-    uint64_t z = (*state += 0x9e3779b97f4a7c15u);
-    z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9u;
-    z = (z ^ (z >> 27)) * 0x94d049bb133111ebu;
-    return z ^ (z >> 31);
-}
-
 static void fill_uniform(real *weights, size_t count, size_t fan_in, uint64_t *seed)
 {
     double width = 1 / sqrt((double)fan_in);
     for (size_t i = 0; i < count; i++)
-        weights[i] = (real)(((double)(splitmix(seed) >> 11) * 0x1p-53 * 2 - 1) * width);
+        weights[i] = (real)random_between(seed, -width, width);
 }
 
 static bool shape_valid(const struct network_shape *shape)

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 
 #include "model/lstm_kernel.h"
+#include "model/random.h"
 
 const struct trainer_options trainer_defaults = {.lanes = 64,
                                                  .window = 64,
@@ -206,12 +207,13 @@ static double pinball(real *raw, const float *demand, const float *mask, double 
     double loss = 0;
     for (size_t r = 0; r < NETWORK_RESOURCES; r++) {
         real *quantiles = raw + r * NETWORK_QUANTILES;
-        double value[NETWORK_QUANTILES], slope[NETWORK_QUANTILES], w = weight * (double)mask[r];
+        double value[NETWORK_QUANTILES], slope[NETWORK_QUANTILES];
+        double w = weight * fabs((double)mask[r]), below = mask[r] < 0 ? 0 : 1;
         for (size_t q = 0; q < NETWORK_QUANTILES; q++) {
             value[q] = q == 0 ? (double)quantiles[0] : value[q - 1] + softplus((double)quantiles[q]);
             double level = (double)network_quantile_levels[q], e = (double)demand[r] - value[q];
-            loss += w * fmax(level * e, (level - 1) * e);
-            slope[q] = w * (e > 0 ? -level : 1 - level);
+            loss += w * fmax(level * e, below * (level - 1) * e);
+            slope[q] = w * (e > 0 ? -level : below * (1 - level));
         }
         double above = 0;
         for (size_t q = NETWORK_QUANTILES; q-- > 0;) {
@@ -396,16 +398,6 @@ static bool advance(struct trainer *trainer, const struct train_sequence *sequen
     return any;
 }
 
-static uint64_t random_next(struct trainer *trainer) /* xorshift64*, Vigna 2016 */
-{
-    uint64_t x = trainer->random ? trainer->random : 0x9e3779b97f4a7c15u;
-    x ^= x >> 12;
-    x ^= x << 25;
-    x ^= x >> 27;
-    trainer->random = x;
-    return x * 0x2545f4914f6cdd1du;
-}
-
 static bool set_order(struct trainer *trainer, size_t count, bool shuffle)
 {
     if (count > trainer->order_size) {
@@ -418,7 +410,7 @@ static bool set_order(struct trainer *trainer, size_t count, bool shuffle)
     for (size_t i = 0; i < count; i++)
         trainer->order[i] = i;
     for (size_t i = count; shuffle && i > 1; i--) {
-        size_t j = random_next(trainer) % i, kept = trainer->order[i - 1];
+        size_t j = random_next(&trainer->random) % i, kept = trainer->order[i - 1];
         trainer->order[i - 1] = trainer->order[j];
         trainer->order[j] = kept;
     }

@@ -10,12 +10,13 @@
 /* One execution's series; everything borrowed. */
 struct train_sequence {
     size_t steps;
-    const float *features;    /* [steps][inputs], raw */
-    const float *labels;      /* [steps][NETWORK_CAUSES], 0 or 1 */
-    const float *label_mask;  /* [steps][NETWORK_CAUSES], weight of the label, 0 = not counted */
-    const float *demand;      /* [steps][NETWORK_RESOURCES], ln ratio */
-    const float *demand_mask; /* [steps][NETWORK_RESOURCES] */
-    float weight;             /* of the whole sequence: inverse of its inclusion probability */
+    const float *features;   /* [steps][inputs], raw */
+    const float *labels;     /* [steps][NETWORK_CAUSES], 0 or 1 */
+    const float *label_mask; /* [steps][NETWORK_CAUSES], weight of the label, 0 = not counted */
+    const float *demand;     /* [steps][NETWORK_RESOURCES], ln ratio */
+    const float
+        *demand_mask; /* [steps][NETWORK_RESOURCES], weight; < 0: demand is a lower bound, 0 = not counted */
+    float weight;     /* of the whole sequence: inverse of its inclusion probability */
 };
 
 struct trainer_options {

@@ -113,21 +113,24 @@ static int64_t looked_for_ms(struct topic_codec *codec, uint64_t fingerprint, in
     return 0;
 }
 
-static enum stream_outcome give_up(struct topic_codec *codec, const struct msg_type *type, uint64_t fingerprint)
+static enum stream_outcome give_up(struct topic_codec *codec, const struct msg_type *type,
+                                   uint64_t fingerprint)
 {
     codec->counters.unknown_given_up++;
     forget(codec, fingerprint);
-    stream_set_reason(codec->stream, "%s written with schema %016" PRIx64 ", which nobody put into the topic schemas",
+    stream_set_reason(codec->stream,
+                      "%s written with schema %016" PRIx64 ", which nobody put into the topic schemas",
                       type->name, fingerprint);
     return STREAM_QUARANTINE;
 }
 
-static enum stream_outcome wait_for_schema(struct topic_codec *codec, const struct msg_type *type, struct str framed,
-                                           int64_t now_ms)
+static enum stream_outcome wait_for_schema(struct topic_codec *codec, const struct msg_type *type,
+                                           struct str framed, int64_t now_ms)
 {
     uint64_t fingerprint;
     if (codec_fingerprint(framed, &fingerprint)) {
-        stream_set_reason(codec->stream, "%s framed for a schema registry, and none is configured", type->name);
+        stream_set_reason(codec->stream, "%s framed for a schema registry, and none is configured",
+                          type->name);
         return STREAM_QUARANTINE;
     }
     int64_t waited_ms = looked_for_ms(codec, fingerprint, now_ms);

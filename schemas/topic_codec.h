@@ -1,6 +1,7 @@
 /* Reading the values of topics: decoding, and learning the schemas that other versions of us write with.
- * What is written with an unknown schema is looked up in the topic `schemas` (at most once a second) for 30 s; only
- * then is it given up. Every writer announces its schemas there before it writes. One thread; borrows the stream. */
+ * What is written with an unknown schema is looked up in the topic `schemas` (at most once a second) for 30
+ * s; only then is it given up. Every writer announces its schemas there before it writes. One thread; borrows
+ * the stream. */
 #ifndef FORESTALL_SCHEMAS_TOPIC_CODEC_H
 #define FORESTALL_SCHEMAS_TOPIC_CODEC_H
 
@@ -13,26 +14,28 @@
 struct topic_codec;
 
 struct topic_codec_counters {
-    uint64_t lookups;       /* times `schemas` was read */
-    uint64_t learned;       /* records of `schemas` taken in, repeats included */
+    uint64_t lookups; /* times `schemas` was read */
+    uint64_t learned; /* records of `schemas` taken in, repeats included */
     uint64_t unknown_given_up;
 };
 
-/* stream: asked for `schemas` and told the reasons for quarantine; must outlive the codec. NULL: out of memory. */
+/* stream: asked for `schemas` and told the reasons for quarantine; must outlive the codec. NULL: out of
+ * memory. */
 struct topic_codec *topic_codec_create(struct stream *stream);
 void topic_codec_destroy(struct topic_codec *codec);
 /* DONE: *out filled, borrowing from the message and the arena. RETRY: the writer's schema is being looked up.
- * QUARANTINE: it cannot be read; the reason is set (stream_set_reason). FATAL: out of memory (arena limit). A look-up
- * blocks for as long as reading `schemas` takes (10-100 ms). */
+ * QUARANTINE: it cannot be read; the reason is set (stream_set_reason). FATAL: out of memory (arena limit). A
+ * look-up blocks for as long as reading `schemas` takes (10-100 ms). */
 FS_MUST_CHECK enum stream_outcome topic_codec_decode(struct topic_codec *codec, const struct msg_type *type,
-                                                     const struct stream_message *message, struct arena *arena,
-                                                     void *out, int64_t now_ms);
+                                                     const struct stream_message *message,
+                                                     struct arena *arena, void *out, int64_t now_ms);
 /* The codec behind it, e.g. for codec_learn(). */
 struct codec *topic_codec_codec(struct topic_codec *codec);
 const struct topic_codec_counters *topic_codec_counters(const struct topic_codec *codec);
 
 /* Publishes schemas to `schemas` (key: fingerprint, 16 hex digits; value: JSON) and waits for the reports.
  * Not for transactional streams. 0, -ETIMEDOUT, -EPIPE, as stream_produce(). */
-FS_MUST_CHECK int topic_codec_announce(struct stream *stream, const struct msg_type *const *types, size_t count);
+FS_MUST_CHECK int topic_codec_announce(struct stream *stream, const struct msg_type *const *types,
+                                       size_t count);
 
 #endif

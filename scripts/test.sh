@@ -88,7 +88,7 @@ run_leg() {
     build_leg "$leg" || { failures+=("$leg: does not build"); leg_failed=1; return; }
     case $leg in
     release)
-        run_ctest release unit -L '^unit$' -j "$JOBS"
+        run_ctest release unit -L '^unit$' -j $((2 * JOBS)) # several of them wait most of the time
         if prepare_support; then
             run_ctest release system -LE '^unit$' -j 1
         else
@@ -98,7 +98,7 @@ run_leg() {
         fi
         ;;
     tsan) run_ctest tsan threads -L '^threads$' -LE '^(root|system)$' -j "$JOBS" ;;
-    *) run_ctest "$leg" unit -L '^unit$' -j "$JOBS" ;;
+    *) run_ctest "$leg" unit -L '^unit$' -j $((2 * JOBS)) ;;
     esac
 }
 

@@ -1,5 +1,6 @@
 """common/stream on a real broker, without transactions: groups, back-pressure, restoring, creating topics, broken brokers."""
 import collections
+import concurrent.futures
 import json
 import os
 import pathlib
@@ -153,16 +154,16 @@ def test_watch__broker_killed_and_back__connection_shown_and_nothing_missed(clus
 
 def test_open__dead_hanging_or_wrong_address__clear_error_in_time(cluster):
     dead, = free_ports(1)
-    for address in (f"127.0.0.1:{dead}", "no-such-host.invalid:9092"):
-        started = time.monotonic()
-        result = run_probe(address, "ensure")
-        assert result.returncode == 1
-        assert address in result.stderr and "kafka.brokers" in result.stderr
-        assert time.monotonic() - started < 15
+    addresses = [f"127.0.0.1:{dead}", "no-such-host.invalid:9092", cluster.broker.bootstrap]
     cluster.broker.pause()
-    result = run_probe(cluster.broker.bootstrap, "ensure")
-    assert result.returncode == 1 and re.search("cannot reach Kafka", result.stderr)
+    started = time.monotonic()
+    with concurrent.futures.ThreadPoolExecutor() as pool:
+        results = list(pool.map(lambda address: run_probe(address, "ensure"), addresses))
     cluster.broker.resume()
+    assert time.monotonic() - started < 20
+    for address, result in zip(addresses, results):
+        assert result.returncode == 1 and "cannot reach Kafka" in result.stderr, result.stderr
+        assert address in result.stderr and "kafka.brokers" in result.stderr
 
 
 def test_bench__10000_messages_per_second__kept_up_with(cluster):

@@ -35,7 +35,8 @@ static void draw(struct sample *sample, struct train_sequence *sequence, size_t 
     }
     for (size_t i = 0; i < FS_COUNT(sample->demand); i++) {
         sample->demand[i] = 3 * drawn(seed);
-        sample->demand_mask[i] = drawn(seed) > -0.5f;
+        sample->demand_mask[i] =
+            drawn(seed) > -0.5f ? (drawn(seed) > 0 ? 1 : -0.5f) : 0; /* some are lower bounds */
     }
     *sequence = (struct train_sequence){.steps = steps,
                                         .features = sample->features,

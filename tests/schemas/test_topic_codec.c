@@ -1,4 +1,5 @@
-/* Schemas learned from the topic `schemas`: what another version wrote is waited for, then read, or given up. */
+/* Schemas learned from the topic `schemas`: what another version wrote is waited for, then read, or given up.
+ */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -44,7 +45,8 @@ static int set_up(void **state)
     *state = fixture;
     fixture->broker = embedded_broker_open(&options, error, sizeof error);
     assert_non_null(fixture->broker);
-    struct stream_options stream = {.brokers = embedded_broker_bootstrap(fixture->broker), .client_id = "test"};
+    struct stream_options stream = {.brokers = embedded_broker_bootstrap(fixture->broker),
+                                    .client_id = "test"};
     fixture->stream = stream_open(&stream, error, sizeof error);
     assert_non_null(fixture->stream);
     fixture->codec = topic_codec_create(fixture->stream);
@@ -87,11 +89,12 @@ static struct stream_message foreign_message(struct fixture *fixture)
     buffer_append(&fixture->value, "\x54", 1); /* more = 42 */
     buffer_append(&fixture->value, plain.data + 10, plain.size - 10);
     buffer_fini(&plain);
-    return (struct stream_message){.topic = str_of(TOPIC_POLICIES), .value = fixture->value.data, .value_size = fixture->value.size};
+    return (struct stream_message){
+        .topic = str_of(TOPIC_POLICIES), .value = fixture->value.data, .value_size = fixture->value.size};
 }
 
-static enum stream_outcome decode(struct fixture *fixture, const struct stream_message *message, int64_t now_ms,
-                                  struct msg_code_policy *out)
+static enum stream_outcome decode(struct fixture *fixture, const struct stream_message *message,
+                                  int64_t now_ms, struct msg_code_policy *out)
 {
     arena_reset(fixture->arena);
     return topic_codec_decode(fixture->codec, &msg_code_policy_type, message, fixture->arena, out, now_ms);
@@ -105,7 +108,8 @@ static void topic_codec_decode__announced_later__waits_then_reads(void **state)
     struct msg_code_policy policy;
     assert_int_equal(decode(fixture, &message, 1000, &policy), STREAM_RETRY);
     assert_int_equal(topic_codec_announce(fixture->stream, types, 1), 0);
-    assert_int_equal(decode(fixture, &message, 1500, &policy), STREAM_RETRY); /* looked up less than a second ago */
+    assert_int_equal(decode(fixture, &message, 1500, &policy),
+                     STREAM_RETRY); /* looked up less than a second ago */
     assert_int_equal(topic_codec_counters(fixture->codec)->lookups, 1);
     assert_int_equal(decode(fixture, &message, 2100, &policy), STREAM_DONE);
     assert_true(str_equal(policy.code, str_of("xz")));
@@ -136,17 +140,21 @@ static void topic_codec_decode__own_schema_or_damage__no_look_up(void **state)
     message.value_size--;
     assert_int_equal(decode(fixture, &message, 0, &out), STREAM_QUARANTINE);
     assert_int_equal(decode(fixture, &(struct stream_message){0}, 0, &out), STREAM_QUARANTINE);
-    assert_int_equal(decode(fixture, &(struct stream_message){.value = "\0\0\0\0\1x", .value_size = 6}, 0, &out),
-                     STREAM_QUARANTINE);
+    assert_int_equal(
+        decode(fixture, &(struct stream_message){.value = "\0\0\0\0\1x", .value_size = 6}, 0, &out),
+        STREAM_QUARANTINE);
     assert_int_equal(topic_codec_counters(fixture->codec)->unknown_given_up, 0);
 }
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup_teardown(topic_codec_decode__announced_later__waits_then_reads, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(topic_codec_decode__never_announced__quarantine_after_30_s, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(topic_codec_decode__own_schema_or_damage__no_look_up, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(topic_codec_decode__announced_later__waits_then_reads, set_up,
+                                        tear_down),
+        cmocka_unit_test_setup_teardown(topic_codec_decode__never_announced__quarantine_after_30_s, set_up,
+                                        tear_down),
+        cmocka_unit_test_setup_teardown(topic_codec_decode__own_schema_or_damage__no_look_up, set_up,
+                                        tear_down),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -122,6 +122,24 @@ class Cluster:
         for future in created.values():
             future.result(30)
 
+    @staticmethod
+    def _ends(consumer, topic):
+        """{partition: offset of its end}; None while the broker, just back, leads none of them."""
+        from confluent_kafka import KafkaError, KafkaException, TopicPartition
+        try:
+            known = consumer.list_topics(topic, 10).topics[topic]
+            if known.error:
+                raise KafkaException(known.error)
+            return {number: consumer.get_watermark_offsets(TopicPartition(topic, number), 10)[1]
+                    for number in known.partitions}
+        except KafkaException as error:
+            passing = (KafkaError._UNKNOWN_PARTITION, KafkaError.LEADER_NOT_AVAILABLE,
+                       KafkaError.NOT_LEADER_FOR_PARTITION, KafkaError._TRANSPORT, KafkaError._ALL_BROKERS_DOWN,
+                       KafkaError._TIMED_OUT)
+            if error.args[0].code() in passing:
+                return None
+            raise
+
     def read_topic(self, topic, count=None, timeout_s=30):
         """The messages of all partitions, oldest first within each: `count` of them, or all up to the end as it is now.
 
@@ -130,11 +148,8 @@ class Cluster:
         from confluent_kafka import OFFSET_BEGINNING, TopicPartition
         consumer = self.consumer()
         try:
-            known = consumer.list_topics(topic, timeout_s).topics[topic]
-            if known.error:
-                raise RuntimeError(f"{topic}: {known.error}")
-            partitions = [TopicPartition(topic, number, OFFSET_BEGINNING) for number in known.partitions]
-            ends = {part.partition: consumer.get_watermark_offsets(part, timeout_s)[1] for part in partitions}
+            ends = wait_until(lambda: self._ends(consumer, topic), timeout_s, f"the partitions of {topic}", 0.1)
+            partitions = [TopicPartition(topic, number, OFFSET_BEGINNING) for number in ends]
             consumer.assign(partitions)
             messages = []
 

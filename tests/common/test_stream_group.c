@@ -1,0 +1,128 @@
+/* Groups of one member: what is delivered again, commits that fail, starting elsewhere. Several members and
+ * real rebalances: test_stream_groups.py. */
+#include "tests/common/stream_mock.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+
+#include "common/clock.h"
+
+#define API_OFFSET_COMMIT 8
+
+static void subscribe(struct stream *stream, const char *group, const char *topic,
+                      const struct stream_callbacks *callbacks, void *context)
+{
+    char error[512] = "";
+    if (stream_subscribe(stream, group, NULL, &topic, 1, callbacks, context, error, sizeof error) < 0)
+        fail_msg("%s", error);
+}
+
+static void subscribe__stop_between_effect_and_store__delivered_again(void **state)
+{
+    (void)state;
+    struct stream *stream = open_stream(NULL);
+    const char *topic = make_topic(1);
+    char group[48];
+    snprintf(group, sizeof group, "g-%s", topic);
+    produce_numbers(stream, topic, 0, 0, 10);
+    subscribe(stream, group, topic, NULL, NULL);
+    int64_t deadline_ms = clock_monotonic_ms() + DEADLINE_MS;
+    int seen = 0;
+    while (seen < 10 && clock_monotonic_ms() < deadline_ms) {
+        struct stream_batch batch;
+        assert_true(stream_poll(stream, &batch, 100) >= 0);
+        for (size_t i = 0; i < batch.count; i++, seen++) {
+            if (seen < 4) /* the others had their effect, and then the process stopped */
+                assert_int_equal(stream_store_offset(stream, &batch.messages[i]), 0);
+        }
+        stream_batch_release(&batch);
+    }
+    assert_int_equal(seen, 10);
+    stream_close(stream);
+    stream = open_stream(NULL);
+    subscribe(stream, group, topic, NULL, NULL);
+    expect_numbers(stream, 4, 6);
+    stream_close(stream);
+}
+
+static void commit__explicit_and_failing__says_so(void **state)
+{
+    (void)state;
+    struct stream *stream = open_stream(NULL);
+    const char *topic = make_topic(1);
+    char group[48];
+    snprintf(group, sizeof group, "g-%s", topic);
+    produce_numbers(stream, topic, 0, 0, 3);
+    subscribe(stream, group, topic, NULL, NULL);
+    struct stream_batch batch;
+    poll_messages(stream, &batch);
+    assert_int_equal(stream_store_offset(stream, &batch.messages[0]), 0);
+    rd_kafka_mock_push_request_errors(mock, API_OFFSET_COMMIT, 1, RD_KAFKA_RESP_ERR_ILLEGAL_GENERATION);
+    assert_int_equal(stream_commit(stream), -ESTALE);
+    stream_batch_release(&batch);
+    stream_close(stream);
+}
+
+struct starts {
+    int64_t committed, start;
+    int assigned, revoked;
+};
+
+static void on_assigned(void *context, struct stream_partition *partitions, size_t count)
+{
+    struct starts *starts = context;
+    assert_int_equal(count, 1);
+    starts->assigned++;
+    starts->committed = partitions[0].committed_offset;
+    partitions[0].start_offset = starts->start;
+}
+
+static void on_revoked(void *context, const struct stream_partition *partitions, size_t count, bool lost)
+{
+    (void)partitions, (void)lost;
+    assert_int_equal(count, 1);
+    ((struct starts *)context)->revoked++;
+}
+
+static void subscribe__start_moved_back__reads_again(void **state)
+{
+    (void)state;
+    struct stream *stream = open_stream(NULL);
+    const char *topic = make_topic(1);
+    char group[48];
+    snprintf(group, sizeof group, "g-%s", topic);
+    struct stream_callbacks callbacks = {on_assigned, on_revoked};
+    struct starts starts = {.start = STREAM_OFFSET_BEGINNING};
+    produce_numbers(stream, topic, 0, 0, 100);
+    subscribe(stream, group, topic, &callbacks, &starts);
+    struct stream_batch batch;
+    int stored = 0;
+    while (stored < 100) {
+        assert_true(stream_poll(stream, &batch, 100) >= 0);
+        for (size_t i = 0; i < batch.count; i++, stored++)
+            assert_int_equal(stream_store_offset(stream, &batch.messages[i]), 0);
+        stream_batch_release(&batch);
+    }
+    assert_int_equal(starts.committed, STREAM_OFFSET_NONE);
+    stream_close(stream);
+    assert_int_equal(starts.revoked, 1);
+    stream = open_stream(NULL);
+    starts.start = 70;
+    subscribe(stream, group, topic, &callbacks, &starts);
+    expect_numbers(stream, 70, 30);
+    assert_int_equal(starts.committed, 100);
+    assert_true(stream_caught_up(stream));
+    stream_close(stream);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        MOCK_TEST(subscribe__stop_between_effect_and_store__delivered_again),
+        MOCK_TEST(commit__explicit_and_failing__says_so),
+        MOCK_TEST(subscribe__start_moved_back__reads_again),
+    };
+    signal(SIGPIPE, SIG_IGN); /* as service_open() does */
+    return cmocka_run_group_tests(tests, mock_create, mock_destroy);
+}

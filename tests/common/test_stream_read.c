@@ -1,0 +1,277 @@
+/* Reading without a group: assigning, seeking, pausing, outcomes, quarantine, restoring. */
+#include "tests/common/stream_mock.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <time.h>
+
+#include "common/clock.h"
+#include "common/topics.h"
+
+static void assign_all__from_beginning__all_in_order_and_caught_up(void **state)
+{
+    (void)state;
+    struct stream *stream = open_stream(NULL);
+    const char *topic = make_topic(1);
+    produce_numbers(stream, topic, 0, 0, 5000);
+    assert_false(stream_caught_up(stream));
+    assign(stream, topic, STREAM_FROM_BEGINNING);
+    expect_numbers(stream, 0, 5000);
+    assert_true(stream_caught_up(stream));
+    stream_close(stream);
+}
+
+static void assign_all__from_end__all_produced_after_it(void **state)
+{
+    (void)state;
+    struct stream *stream = open_stream(NULL);
+    const char *topic = make_topic(1);
+    produce_numbers(stream, topic, 0, 0, 10);
+    assign(stream, topic, STREAM_FROM_END);
+    produce_numbers(stream, topic, 0, 10, 20);
+    expect_numbers(stream, 10, 10);
+    stream_close(stream);
+}
+
+static void assign_all__missing_topic__error_names_it(void **state)
+{
+    (void)state;
+    struct stream *stream = open_stream(NULL);
+    const char *topics[] = {"no.such.topic"};
+    char error[512] = "";
+    assert_int_equal(stream_assign_all(stream, topics, 1, STREAM_FROM_END, true, error, sizeof error),
+                     -ENOENT);
+    assert_non_null(strstr(error, "no.such.topic"));
+    assert_int_equal(stream_partition_count(stream, "no.such.topic", 5000), -ENOENT);
+    assert_int_equal(stream_partition_count(stream, make_topic(5), 5000), 5);
+    stream_close(stream);
+}
+
+static void assign_at__middle__reads_from_there(void **state)
+{
+    (void)state;
+    struct stream *stream = open_stream(NULL);
+    const char *topic = make_topic(2);
+    produce_numbers(stream, topic, 1, 0, 100);
+    assert_int_equal(stream_assign_at(stream, topic, 1, 40), 0);
+    assert_int_equal(stream_assign_at(stream, topic, 2, 0), -ENOENT);
+    expect_numbers(stream, 40, 60);
+    assert_int_equal(stream_seek(stream, topic, 1, 90), 0);
+    expect_numbers(stream, 90, 10);
+    assert_int_equal(stream_seek(stream, topic, 0, 0), -ESTALE);
+    stream_close(stream);
+}
+
+static void pause__resume_at_random__nothing_skipped_nothing_twice(void **state)
+{
+    (void)state;
+    unsigned seed = (unsigned)time(NULL);
+    print_message("seed %u\n", seed);
+    struct stream *stream = open_stream(NULL);
+    const char *topic = make_topic(1);
+    assign(stream, topic, STREAM_FROM_BEGINNING);
+    assert_int_equal(stream_pause(stream, topic, 0), 0); /* before the first message */
+    produce_numbers(stream, topic, 0, 0, 500);
+    int produced = 500, next = 0;
+    bool paused = true;
+    int64_t deadline_ms = clock_monotonic_ms() + 60000;
+    while (next < 20000) {
+        assert_true(clock_monotonic_ms() < deadline_ms);
+        if (rand_r(&seed) % 3 == 0) {
+            paused = !paused;
+            assert_int_equal(paused ? stream_pause(stream, topic, 0) : stream_resume(stream, topic, 0), 0);
+        }
+        struct stream_batch batch;
+        assert_true(stream_poll(stream, &batch, (int)(rand_r(&seed) % 5)) >= 0);
+        assert_true(!paused || batch.count == 0);
+        for (size_t i = 0; i < batch.count; i++)
+            assert_int_equal(number_of(&batch.messages[i]), next++);
+        stream_batch_release(&batch);
+        if (produced < 20000 && produced - next < 2000) {
+            produce_numbers(stream, topic, 0, produced, produced + 500);
+            produced += 500;
+        }
+    }
+    stream_close(stream);
+}
+
+struct handler {
+    struct stream *stream;
+    int retries_left, calls, done, last;
+    enum stream_outcome odd; /* of the number 13 */
+};
+
+static enum stream_outcome handle(void *context, const struct stream_message *message)
+{
+    struct handler *handler = context;
+    int number = number_of(message);
+    handler->calls++;
+    if (number == 5 && handler->retries_left-- > 0)
+        return STREAM_RETRY;
+    if (number == 13) {
+        stream_set_reason(handler->stream, "unlucky %d", number);
+        return handler->odd;
+    }
+    assert_int_equal(number, handler->last + 1 + (handler->last == 12));
+    handler->last = number;
+    handler->done++;
+    return STREAM_DONE;
+}
+
+static void dispatch__each_outcome__as_promised(void **state)
+{
+    (void)state;
+    struct stream *stream = open_stream(NULL);
+    const char *topic = make_topic(1);
+    struct handler handler = {.stream = stream, .retries_left = 3, .last = -1, .odd = STREAM_QUARANTINE};
+    produce_numbers(stream, topic, 0, 0, 20);
+    assign(stream, topic, STREAM_FROM_BEGINNING);
+    int64_t deadline_ms = clock_monotonic_ms() + DEADLINE_MS;
+    while (handler.last < 19 && clock_monotonic_ms() < deadline_ms)
+        assert_true(stream_dispatch(stream, handle, &handler, 100) >= 0);
+    assert_int_equal(handler.done, 19);
+    assert_int_equal(handler.calls, 20 + 3);
+    assert_int_equal(stream_counters(stream)->retried, 3);
+    assert_int_equal(stream_counters(stream)->quarantined, 1);
+    stream_close(stream);
+
+    stream = open_stream(NULL);
+    assign(stream, TOPIC_QUARANTINE, STREAM_FROM_BEGINNING);
+    struct stream_batch batch;
+    poll_messages(stream, &batch);
+    const char *const headers[][2] = {{"service", "test"},
+                                      {"reason", "unlucky 13"},
+                                      {"topic", topic},
+                                      {"partition", "0"},
+                                      {"offset", "13"}};
+    for (size_t i = 0; i < FS_COUNT(headers); i++) {
+        struct str value;
+        assert_true(stream_message_header(&batch.messages[0], headers[i][0], &value));
+        assert_true(str_equal(value, str_of(headers[i][1])));
+    }
+    assert_int_equal(number_of(&batch.messages[0]), 13);
+    stream_batch_release(&batch);
+    stream_close(stream);
+}
+
+static void dispatch__fatal__ends(void **state)
+{
+    (void)state;
+    struct stream *stream = open_stream(NULL);
+    const char *topic = make_topic(1);
+    struct handler handler = {.stream = stream, .last = 12, .odd = STREAM_FATAL};
+    produce_numbers(stream, topic, 0, 13, 14);
+    assign(stream, topic, STREAM_FROM_BEGINNING);
+    int64_t deadline_ms = clock_monotonic_ms() + DEADLINE_MS;
+    int result = 0;
+    while (result >= 0 && clock_monotonic_ms() < deadline_ms)
+        result = stream_dispatch(stream, handle, &handler, 100);
+    assert_int_equal(result, -EIO);
+    stream_close(stream);
+}
+
+static void note_delivery(void *context, int error)
+{
+    int *reported = context;
+    assert_int_equal(error, 0);
+    ++*reported;
+}
+
+static void quarantine__too_large__reduced_with_header(void **state)
+{
+    (void)state;
+    struct stream *stream = open_stream(NULL);
+    assign(stream, TOPIC_QUARANTINE, STREAM_FROM_END);
+    size_t size = 2u << 20;
+    char *value = calloc(1, size);
+    int reported = 0;
+    assert_int_equal(stream_quarantine_bytes(stream, value, size, "ingest", "node-7", "frame too long",
+                                             note_delivery, &reported),
+                     0);
+    free(value);
+    struct stream_batch batch;
+    poll_messages(stream, &batch);
+    struct str header;
+    assert_int_equal(batch.messages[0].value_size, 64 << 10);
+    assert_true(stream_message_header(&batch.messages[0], "truncated", &header));
+    assert_true(str_equal(header, str_of("2097152")));
+    assert_true(stream_message_header(&batch.messages[0], "origin", &header));
+    stream_batch_release(&batch);
+    stream_close(stream);
+    assert_int_equal(reported, 1);
+}
+
+static int sum_numbers(void *context, const struct stream_message *message)
+{
+    int64_t *sum = context;
+    *sum += number_of(message);
+    return 0;
+}
+
+static int stop_at_once(void *context, const struct stream_message *message)
+{
+    (void)context, (void)message;
+    return -ECANCELED;
+}
+
+static void restore__several_partitions__each_to_its_end(void **state)
+{
+    (void)state;
+    struct stream *stream = open_stream(NULL);
+    const char *topic = make_topic(3);
+    produce_numbers(stream, topic, 0, 0, 1000);
+    produce_numbers(stream, topic, 1, 1000, 2000);
+    int64_t sum = 0;
+    assert_int_equal(stream_restore(stream, topic, 0, sum_numbers, &sum, DEADLINE_MS), 0);
+    assert_int_equal(sum, 499500);
+    assert_int_equal(stream_restore(stream, topic, 1, sum_numbers, &sum, DEADLINE_MS), 0);
+    assert_int_equal(sum, 499500 + 1499500);
+    assert_int_equal(stream_restore(stream, topic, 2, sum_numbers, &sum, DEADLINE_MS), 0); /* empty */
+    assert_int_equal(stream_restore(stream, topic, 0, stop_at_once, NULL, DEADLINE_MS), -ECANCELED);
+    assert_int_equal(sum, 499500 + 1499500);
+    stream_close(stream);
+}
+
+static void wait__two_streams__either_wakes(void **state)
+{
+    (void)state;
+    struct stream *idle = open_stream(NULL), *busy = open_stream(NULL);
+    const char *topic = make_topic(1);
+    assign(busy, topic, STREAM_FROM_END);
+    struct stream *const both[] = {idle, NULL, busy};
+    produce_numbers(idle, topic, 0, 0, 1);
+    int64_t deadline_ms = clock_monotonic_ms() + DEADLINE_MS;
+    int got = 0;
+    while (got == 0 && clock_monotonic_ms() < deadline_ms) {
+        assert_int_equal(stream_wait(both, 3, 5000), 1);
+        for (size_t i = 0; i < 3; i += 2) {
+            struct stream_batch batch;
+            int count = stream_poll(both[i], &batch, 0);
+            assert_true(count >= 0);
+            got += count;
+            stream_batch_release(&batch);
+        }
+    }
+    assert_int_equal(got, 1);
+    stream_close(idle);
+    stream_close(busy);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        MOCK_TEST(assign_all__from_beginning__all_in_order_and_caught_up),
+        MOCK_TEST(assign_all__from_end__all_produced_after_it),
+        MOCK_TEST(assign_all__missing_topic__error_names_it),
+        MOCK_TEST(assign_at__middle__reads_from_there),
+        MOCK_TEST(pause__resume_at_random__nothing_skipped_nothing_twice),
+        MOCK_TEST(dispatch__each_outcome__as_promised),
+        MOCK_TEST(dispatch__fatal__ends),
+        MOCK_TEST(quarantine__too_large__reduced_with_header),
+        MOCK_TEST(restore__several_partitions__each_to_its_end),
+        MOCK_TEST(wait__two_streams__either_wakes),
+    };
+    signal(SIGPIPE, SIG_IGN); /* as service_open() does */
+    return cmocka_run_group_tests(tests, mock_create, mock_destroy);
+}
