@@ -11,7 +11,7 @@
 
 #define FIELD(field) offsetof(struct service_options, field)
 
-static const struct config_option common_table[] = {
+const struct config_option service_option_table[] = {
     {"service", "log_level", CONFIG_STRING, FIELD(log_level), "info", 0, 0,
      "least level written: debug, info, warn, error"},
     {"service", "http_address", CONFIG_STRING, FIELD(http_address), "127.0.0.1", 0, 0,
@@ -28,6 +28,7 @@ static const struct config_option common_table[] = {
     {"service", "redis_prefix", CONFIG_STRING, FIELD(redis_prefix), "forestall:", 0, 0,
      "put before every Redis key"},
 };
+const size_t service_option_count = FS_COUNT(service_option_table);
 
 static int stop_pipe[2] = {-1, -1};
 static volatile sig_atomic_t stopping;
@@ -61,7 +62,7 @@ static int load(struct service *service, const char *description, const struct c
     enum log_level level;
     service->config = config_create(service->name, description);
     if (!service->config ||
-        config_add(service->config, common_table, FS_COUNT(common_table), &service->options) ||
+        config_add(service->config, service_option_table, service_option_count, &service->options) ||
         (count > 0 && config_add(service->config, table, count, options)) ||
         config_passthrough(service->config, "kafka")) {
         (void)fprintf(stderr, "%s: %s\n", service->name, error);

@@ -16,6 +16,10 @@ struct service_options {
     const char *brokers, *topic_prefix, *redis, *redis_prefix;
 };
 
+/* The table behind them, for programs that are not services. */
+extern const struct config_option service_option_table[];
+extern const size_t service_option_count;
+
 struct service {
     const char *name;
     struct service_options options;
