@@ -152,6 +152,16 @@ struct spawn {
     char directory[4200], stdout_path[4200], stderr_path[4200], subtree[300], cgroup[100], brake[64];
 };
 
+/* Into the option of that name: what was asked for, or a file of the agent's. */
+static void describe_output(const struct agent *agent, const struct attempt *attempt, struct str asked,
+                            const char *name, char out[4200])
+{
+    int size = snprintf(out, 4200, "--%s=", name);
+    if (asked.size > 0 && attempt_output_path(asked, attempt->admission.attempt, out + size, 4200 - (size_t)size))
+        return;
+    (void)snprintf(out + size, 4200 - (size_t)size, "%s/output/%s.%s", agent->state_dir, attempt->name, name);
+}
+
 static void describe(const struct agent *agent, const struct attempt *attempt, struct spawn *out)
 {
     const struct msg_execution_request *request = &attempt->admission.request;
@@ -162,18 +172,8 @@ static void describe(const struct agent *agent, const struct attempt *attempt, s
     (void)snprintf(out->cgroup, sizeof out->cgroup, "--cgroup=%s", attempt->name);
     (void)snprintf(out->brake, sizeof out->brake, "--brake_deadline=%" PRId64 "ms",
                    brake ? agent->options->brake_deadline_ms : 0);
-    if (request->stdout_path.size > 0)
-        (void)snprintf(out->stdout_path, sizeof out->stdout_path, "--stdout=%.*s",
-                       (int)request->stdout_path.size, request->stdout_path.data);
-    else
-        (void)snprintf(out->stdout_path, sizeof out->stdout_path, "--stdout=%s/output/%s.stdout",
-                       agent->state_dir, attempt->name);
-    if (request->stderr_path.size > 0)
-        (void)snprintf(out->stderr_path, sizeof out->stderr_path, "--stderr=%.*s",
-                       (int)request->stderr_path.size, request->stderr_path.data);
-    else
-        (void)snprintf(out->stderr_path, sizeof out->stderr_path, "--stderr=%s/output/%s.stderr",
-                       agent->state_dir, attempt->name);
+    describe_output(agent, attempt, request->stdout_path, "stdout", out->stdout_path);
+    describe_output(agent, attempt, request->stderr_path, "stderr", out->stderr_path);
 }
 
 /* TERM, USR1 and CHLD stay blocked until the supervisor reads them from its signalfd: none is lost or deadly

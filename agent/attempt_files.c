@@ -24,6 +24,21 @@ static int hex(char c)
     return c >= '0' && c <= '9' ? c - '0' : c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
 }
 
+bool attempt_output_path(struct str asked, int32_t attempt, char *out, size_t size)
+{
+    static const char place[] = "{attempt}";
+    char number[16];
+    const char *found = memmem(asked.data, asked.size, place, sizeof place - 1);
+    size_t head = found ? (size_t)(found - asked.data) : asked.size;
+    struct str tail = {"", 0};
+    if (found)
+        tail = (struct str){found + sizeof place - 1, asked.size - head - (sizeof place - 1)};
+    (void)snprintf(number, sizeof number, "%" PRId32, attempt);
+    int written = snprintf(out, size, "%.*s%s%.*s", (int)head, asked.data, found ? number : "", (int)tail.size,
+                           tail.data);
+    return written >= 0 && (size_t)written < size;
+}
+
 int attempt_name_parse(const char *name, uint8_t execution[16], int32_t *attempt)
 {
     char *end;

@@ -28,6 +28,10 @@ void attempt_name(const uint8_t execution[16], int32_t attempt, char out[ATTEMPT
 /* The reverse: 0 or -EINVAL. */
 FS_MUST_CHECK int attempt_name_parse(const char *name, uint8_t execution[16], int32_t *attempt);
 
+/* The file asked for, with "{attempt}" in it replaced by the attempt's number: each attempt writes its own.
+ * False when it does not fit. */
+FS_MUST_CHECK bool attempt_output_path(struct str asked, int32_t attempt, char *out, size_t size);
+
 /* How an attempt ended, as its supervisor saw it: `key=value` lines, so that an agent of another version can
  * read it. */
 #define STATUS_PURPOSE_MAX 256
