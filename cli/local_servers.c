@@ -1,0 +1,196 @@
+/* See local_servers.h. */
+#include "cli/local_servers.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include "cli/probe.h"
+#include "common/clock.h"
+#include "common/embedded_broker.h"
+#include "common/store.h"
+#include "common/stream.h"
+
+#define REDIS_START_MS 15000
+
+/* --- the machine --- */
+
+int local_servers_check_machine(const struct local_options *options, const char *program_directory,
+                                char *error, size_t error_size)
+{
+    char command[4400], subtree[64];
+    local_plan_subtree(options->state_dir, subtree, sizeof subtree);
+    (void)snprintf(command, sizeof command, "%s/forestall-agent --check --agent.cgroup=%s 2>&1",
+                   program_directory, subtree);
+    if (strpbrk(program_directory, "'\"\\ $`;&|<>()*?[]#~\n")) /* the shell would read these */
+        return 0; /* the agent itself says what is missing then */
+    FILE *check = popen(command, "re");
+    if (!check) {
+        (void)snprintf(error, error_size, "cannot start forestall-agent --check: %s", strerror(errno));
+        return -errno;
+    }
+    int used = snprintf(error, error_size, "this machine does not allow Forestall to run programs:\n");
+    size_t got = fread(error + used, 1, error_size - (size_t)used - 1, check);
+    error[(size_t)used + got] = '\0';
+    return pclose(check) == 0 ? 0 : -EPERM;
+}
+
+/* --- Redis --- */
+
+static bool find_in_path(const char *name, char *out, size_t size)
+{
+    const char *path = getenv("PATH");
+    for (path = path ? path : "/usr/sbin:/usr/bin:/sbin:/bin"; *path; path += strspn(path, ":")) {
+        size_t length = strcspn(path, ":");
+        if (snprintf(out, size, "%.*s/%s", (int)length, path, name) < (int)size && access(out, X_OK) == 0)
+            return true;
+        path += length;
+    }
+    return false;
+}
+
+static int ask_redis(const char *address, char *error, size_t error_size)
+{
+    struct store_options options = {.address = address, .timeout_ms = 2000};
+    struct store *store = store_open(&options, error, error_size);
+    int result = store ? store_ping(store, error, error_size) : -EINVAL;
+    store_close(store);
+    return result;
+}
+
+static int choose_redis_address(struct instance *instance, char *error, size_t error_size)
+{
+    uint16_t port;
+    int size = snprintf(instance->redis, sizeof instance->redis, "%s/redis.sock", instance->state_dir);
+    if (size < (int)sizeof((struct sockaddr_un *)0)->sun_path)
+        return 0;
+    int result = probe_free_ports(&port, 1);
+    if (result < 0)
+        (void)snprintf(error, error_size, "no free port for Redis");
+    else
+        (void)snprintf(instance->redis, sizeof instance->redis, "127.0.0.1:%u", port);
+    return result;
+}
+
+static int describe_redis(struct child *child, const struct instance *instance, const char *directory)
+{
+    bool on_socket = instance->redis[0] == '/';
+    const char *port = on_socket ? "0" : strrchr(instance->redis, ':') + 1;
+    if (child_argument(child, "--port") < 0 || child_argument(child, "%s", port) < 0 ||
+        child_argument(child, "--bind") < 0 || child_argument(child, "127.0.0.1") < 0 ||
+        child_argument(child, "--dir") < 0 || child_argument(child, "%s", directory) < 0 ||
+        child_argument(child, "--appendonly") < 0 || child_argument(child, "yes") < 0 ||
+        child_argument(child, "--save") < 0 || child_argument(child, "%s", "") < 0 ||
+        child_argument(child, "--daemonize") < 0 || child_argument(child, "no") < 0)
+        return -ENOMEM;
+    if (on_socket &&
+        (child_argument(child, "--unixsocket") < 0 || child_argument(child, "%s", instance->redis) < 0 ||
+         child_argument(child, "--unixsocketperm") < 0 || child_argument(child, "700") < 0))
+        return -ENOMEM;
+    return 0;
+}
+
+static int await_redis(struct child *child, const struct instance *instance, char *error, size_t error_size)
+{
+    int64_t deadline_ms = clock_monotonic_ms() + REDIS_START_MS;
+    for (;;) {
+        if (ask_redis(instance->redis, error, error_size) == 0)
+            return 0;
+        struct pollfd end = {.fd = child->pid_fd, .events = POLLIN};
+        if (poll(&end, 1, 20) > 0) {
+            (void)snprintf(error, error_size, "redis-server ended at its start: see %s", child->log_path);
+            return -ECHILD;
+        }
+        if (clock_monotonic_ms() >= deadline_ms)
+            return -ETIMEDOUT;
+    }
+}
+
+int local_servers_open_redis(const struct local_options *options, struct children *children,
+                             struct instance *instance, char *error, size_t error_size)
+{
+    char program[4200], directory[4200], log[4200];
+    if (options->redis) {
+        if (!str_copy(instance->redis, sizeof instance->redis, str_of(options->redis))) {
+            (void)snprintf(error, error_size, "--redis is too long");
+            return -EINVAL;
+        }
+        return ask_redis(instance->redis, error, error_size);
+    }
+    if (!find_in_path("redis-server", program, sizeof program)) {
+        (void)snprintf(error, error_size,
+                       "no redis-server in PATH: install it (apt-get install redis-server) or give one with "
+                       "--redis HOST:PORT");
+        return -ENOENT;
+    }
+    (void)snprintf(directory, sizeof directory, "%s/redis", instance->state_dir);
+    (void)snprintf(log, sizeof log, "%s/log/redis.log", instance->state_dir);
+    if (mkdir(directory, 0700) < 0 && errno != EEXIST) {
+        (void)snprintf(error, error_size, "%s: %s", directory, strerror(errno));
+        return -errno;
+    }
+    int result = choose_redis_address(instance, error, error_size);
+    struct child *child = result == 0 ? children_add(children, "redis", program, log) : NULL;
+    if (result == 0)
+        result = child ? describe_redis(child, instance, directory) : -ENOMEM;
+    if (result == 0)
+        result = child_start(child, clock_monotonic_ms());
+    return result == 0 ? await_redis(child, instance, error, error_size) : result;
+}
+
+/* --- the broker --- */
+
+static int ask_kafka(const char *brokers, char *error, size_t error_size)
+{
+    struct stream_options options = {.brokers = brokers, .client_id = "forestall-local"};
+    struct stream *stream = stream_open(&options, error, error_size);
+    stream_close(stream);
+    return stream ? 0 : -EHOSTDOWN;
+}
+
+int local_servers_open_broker(const struct local_options *options, struct local_broker *broker,
+                              struct instance *instance, char *error, size_t error_size)
+{
+    char directory[4200];
+    if (options->kafka) {
+        if (!str_copy(instance->brokers, sizeof instance->brokers, str_of(options->kafka))) {
+            (void)snprintf(error, error_size, "--kafka is too long");
+            return -EINVAL;
+        }
+        return ask_kafka(instance->brokers, error, error_size);
+    }
+    (void)snprintf(directory, sizeof directory, "%s/broker", instance->state_dir);
+    struct embedded_broker_options embedded = {.state_dir = directory,
+                                               .topic_prefix = options->topic_prefix,
+                                               .partitions = (int32_t)options->partitions};
+    broker->limiter.burst = 1;
+    broker->embedded = embedded_broker_open(&embedded, error, error_size);
+    if (!broker->embedded)
+        return -EIO;
+    instance->embedded = true;
+    (void)str_copy(instance->brokers, sizeof instance->brokers,
+                   str_of(embedded_broker_bootstrap(broker->embedded)));
+    return 0;
+}
+
+int local_servers_broker_fd(const struct local_broker *broker)
+{
+    return broker->embedded ? embedded_broker_fd(broker->embedded) : -1;
+}
+
+void local_servers_step_broker(struct local_broker *broker)
+{
+    int result = broker->embedded ? embedded_broker_poll(broker->embedded, 0) : 0;
+    if (result < 0 && !log_limited(&broker->limiter, clock_monotonic_ms()))
+        log_error("broker_state_not_saved", "error=\"%s\"", strerror(-result)); /* tried again in a second */
+}
+
+void local_servers_close_broker(struct local_broker *broker)
+{
+    embedded_broker_close(broker->embedded);
+    broker->embedded = NULL;
+}

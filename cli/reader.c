@@ -1,0 +1,177 @@
+/* See reader.h. */
+#include "cli/reader.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "common/clock.h"
+
+#define ARENA_BLOCK_BYTES (1u << 20)
+#define ARENA_BYTES (64u << 20) /* a dead letter is at most 900 KiB; its arrays are larger in memory */
+#define COUNT_TIMEOUT_MS 10000
+
+struct reader {
+    struct stream *stream;
+    struct topic_codec *codec;
+    struct arena *arena;
+    void *message; /* room for the largest type */
+    uint64_t unreadable;
+};
+
+static const struct {
+    const char *topic;
+    const struct msg_type *type;
+} topic_types[] = {
+    {TOPIC_EXECUTIONS_REQUESTED, &msg_execution_request_type},
+    {TOPIC_EXECUTIONS_ADMITTED, &msg_admission_type},
+    {TOPIC_NODES, &msg_node_status_type},
+    {TOPIC_TELEMETRY, &msg_tick_type},
+    {TOPIC_EXECUTIONS_EVENTS, &msg_execution_event_type},
+    {TOPIC_EXECUTIONS_FINISHED, &msg_execution_record_type},
+    {TOPIC_RISKS, &msg_risk_type},
+    {TOPIC_ADJUSTMENTS, &msg_adjustment_type},
+    {TOPIC_ALLOCATIONS, &msg_allocation_type},
+    {TOPIC_EXECUTIONS_DLQ, &msg_dead_execution_type},
+    {TOPIC_CODES, &msg_code_profile_type},
+    {TOPIC_MODELS, &msg_model_type},
+    {TOPIC_VERDICTS, &msg_verdict_type},
+    {TOPIC_POLICIES, &msg_code_policy_type},
+    {TOPIC_EXECUTIONS_STATE, &msg_execution_state_type},
+};
+
+const struct msg_type *reader_topic_type(const char *topic)
+{
+    for (size_t i = 0; i < FS_COUNT(topic_types); i++)
+        if (strcmp(topic_types[i].topic, topic) == 0)
+            return topic_types[i].type;
+    return NULL;
+}
+
+static size_t largest_type(void)
+{
+    size_t size = 0;
+    for (size_t i = 0; i < FS_COUNT(topic_types); i++)
+        size = FS_MAX(size, topic_types[i].type->size);
+    return size;
+}
+
+struct reader *reader_open(const struct target *target, char *error, size_t error_size)
+{
+    struct reader *reader = calloc(1, sizeof *reader);
+    if (!reader) {
+        (void)snprintf(error, error_size, "out of memory");
+        return NULL;
+    }
+    reader->stream = target_stream(target, error, error_size);
+    if (reader->stream) {
+        reader->codec = topic_codec_create(reader->stream);
+        reader->arena = arena_create(ARENA_BLOCK_BYTES, ARENA_BYTES);
+        reader->message = malloc(largest_type());
+        if (reader->codec && reader->arena && reader->message)
+            return reader;
+        (void)snprintf(error, error_size, "out of memory");
+    }
+    reader_close(reader);
+    return NULL;
+}
+
+void reader_close(struct reader *reader)
+{
+    if (!reader)
+        return;
+    topic_codec_destroy(reader->codec);
+    stream_close(reader->stream);
+    arena_destroy(reader->arena);
+    free(reader->message);
+    free(reader);
+}
+
+struct stream *reader_stream(struct reader *reader)
+{
+    return reader->stream;
+}
+
+uint64_t reader_unreadable(const struct reader *reader)
+{
+    return reader->unreadable;
+}
+
+int reader_add_topics(struct reader *reader, const char *const *topics, size_t count, enum stream_start start,
+                      char *error, size_t error_size)
+{
+    return stream_assign_all(reader->stream, topics, count, start, true, error, error_size);
+}
+
+int reader_add_key(struct reader *reader, const char *topic, struct str key, enum stream_start start,
+                   char *error, size_t error_size)
+{
+    int result = stream_partition_count(reader->stream, topic, COUNT_TIMEOUT_MS);
+    if (result > 0)
+        result = stream_assign_at(reader->stream, topic, stream_partition_of(key.data, key.size, result),
+                                  start == STREAM_FROM_END ? STREAM_OFFSET_END : STREAM_OFFSET_BEGINNING);
+    if (result < 0)
+        (void)snprintf(error, error_size, "topic %s cannot be read: %s", topic,
+                       result == -ENOENT ? "it does not exist (no service was ever started here?)"
+                                         : strerror(-result));
+    return FS_MIN(result, 0);
+}
+
+static int hand_out(struct reader *reader, const struct stream_message *message, reader_fn *on_message,
+                    void *context)
+{
+    const struct msg_type *type = reader_topic_type(message->topic.data);
+    struct reader_message out = {.topic = message->topic.data,
+                                 .partition = message->partition,
+                                 .offset = message->offset,
+                                 .timestamp_ms = message->timestamp_ms,
+                                 .key = {message->key, message->key_size},
+                                 .type = type};
+    if (!type)
+        return 0;
+    if (message->value) {
+        arena_reset(reader->arena);
+        enum stream_outcome outcome = topic_codec_decode(reader->codec, type, message, reader->arena,
+                                                         reader->message, clock_monotonic_ms());
+        if (outcome !=
+            STREAM_DONE) { /* unreadable, or of a version that nobody announced: others can be read */
+            reader->unreadable++;
+            return 0;
+        }
+        out.message = reader->message;
+    }
+    return on_message(context, &out);
+}
+
+/* *done: a callback had enough; the rest of the batch is dropped then. */
+static int poll_once(struct reader *reader, reader_fn *on_message, void *context, int timeout_ms, bool *done)
+{
+    struct stream_batch batch;
+    int count = stream_poll(reader->stream, &batch, timeout_ms), result = 0;
+    for (size_t i = 0; count > 0 && i < batch.count && result == 0; i++)
+        result = hand_out(reader, &batch.messages[i], on_message, context);
+    stream_batch_release(&batch);
+    *done = result == 1;
+    return result < 0 ? result : count;
+}
+
+int reader_poll(struct reader *reader, reader_fn *on_message, void *context, int timeout_ms)
+{
+    bool done;
+    return poll_once(reader, on_message, context, timeout_ms, &done);
+}
+
+int reader_scan(struct reader *reader, reader_fn *on_message, void *context, int64_t timeout_ms)
+{
+    int64_t deadline_ms = clock_monotonic_ms() + timeout_ms;
+    for (;;) {
+        bool done, complete = stream_caught_up(reader->stream);
+        int result = poll_once(reader, on_message, context, complete ? 0 : 50, &done);
+        if (result < 0 || done)
+            return done ? 1 : result;
+        if (complete && result == 0)
+            return 0;
+        if (clock_monotonic_ms() >= deadline_ms)
+            return -ETIMEDOUT;
+    }
+}

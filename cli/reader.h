@@ -1,0 +1,50 @@
+/* Reading topics without a group, decoded: all there is, or what comes from now on.
+ *
+ * One reader is one stream with one assignment, growing by reader_add_*(). Nothing is committed anywhere: a
+ * command looks and leaves no trace. What cannot be decoded is counted and passed over. */
+#ifndef FORESTALL_CLI_READER_H
+#define FORESTALL_CLI_READER_H
+
+#include "cli/target.h"
+#include "common/topics.h"
+#include "schemas/topic_codec.h"
+
+struct reader;
+
+struct reader_message {
+    const char *topic;
+    int32_t partition;
+    int64_t offset, timestamp_ms;
+    struct str key;
+    const struct msg_type *type;
+    const void *message; /* of the type; NULL: tombstone. Valid during the callback */
+};
+
+/* 0 to go on, 1 enough (reader_scan ends), negative to stop with that value. */
+typedef int reader_fn(void *context, const struct reader_message *message);
+
+/* The message that a topic carries; NULL: not one of ours (schemas, quarantine). */
+const struct msg_type *reader_topic_type(const char *topic);
+
+/* NULL with the error. target is borrowed during the call. */
+FS_MUST_CHECK struct reader *reader_open(const struct target *target, char *error, size_t error_size);
+void reader_close(struct reader *reader);
+/* For producing with the same connection. */
+struct stream *reader_stream(struct reader *reader);
+uint64_t reader_unreadable(const struct reader *reader);
+
+/* All partitions of these topics. Only once per reader, before any reader_add_key(). */
+FS_MUST_CHECK int reader_add_topics(struct reader *reader, const char *const *topics, size_t count,
+                                    enum stream_start start, char *error, size_t error_size);
+/* The partition of topic that this key is on, from its beginning or end. */
+FS_MUST_CHECK int reader_add_key(struct reader *reader, const char *topic, struct str key,
+                                 enum stream_start start, char *error, size_t error_size);
+
+/* Hands out what is there, up to where the partitions ended when they were added. 0 all read, 1 a callback
+ * had enough, -ETIMEDOUT (what came was handed out), -EPIPE, or what a callback returned. */
+FS_MUST_CHECK int reader_scan(struct reader *reader, reader_fn *on_message, void *context,
+                              int64_t timeout_ms);
+/* One wait of at most timeout_ms: number of messages handed out, or negative. */
+FS_MUST_CHECK int reader_poll(struct reader *reader, reader_fn *on_message, void *context, int timeout_ms);
+
+#endif
