@@ -126,6 +126,26 @@ static void keep(struct peer *peer, const struct frame *frame, const struct msg_
         send_frame(peer, FRAME_ACK, true, number, (struct str){0});
 }
 
+static void note_sample(struct peer *peer, const struct msg_tick *tick, const struct msg_sample *sample)
+{
+    size_t i = 0;
+    while (i < peer->newest_count && memcmp(peer->newest[i].sample->execution, sample->execution, 16) != 0)
+        i++;
+    assert_true(i < PEER_SAMPLES_MAX);
+    peer->newest[i] = (struct peer_newest){tick, sample};
+    peer->newest_count = FS_MAX(peer->newest_count, i + 1);
+}
+
+static void take_tick(struct peer *peer, struct msg_tick *tick)
+{
+    peer->tick = tick;
+    peer->ticks++;
+    for (size_t i = 0; i < tick->samples.count; i++)
+        note_sample(peer, tick, &tick->samples.items[i]);
+    if (peer->on_tick)
+        peer->on_tick(peer, tick);
+}
+
 static void take(struct peer *peer, const struct frame *frame)
 {
     uint64_t number;
@@ -137,8 +157,7 @@ static void take(struct peer *peer, const struct frame *frame)
         send_frame(peer, FRAME_WELCOME, true, 0, (struct str){0});
         break;
     case FRAME_TICK:
-        peer->tick = decode(peer, &msg_tick_type, frame->payload);
-        peer->ticks++;
+        take_tick(peer, decode(peer, &msg_tick_type, frame->payload));
         break;
     case FRAME_STATUS:
         peer->status = decode(peer, &msg_node_status_type, frame->payload);
@@ -394,10 +413,16 @@ size_t peer_records(const struct peer *peer, const uint8_t execution[16], struct
     return count;
 }
 
-struct msg_sample *peer_sample(const struct peer *peer, const uint8_t execution[16])
+const struct msg_sample *peer_sample(const struct peer *peer, const uint8_t execution[16])
 {
-    for (size_t i = 0; peer->tick && i < peer->tick->samples.count; i++)
-        if (memcmp(peer->tick->samples.items[i].execution, execution, 16) == 0)
-            return &peer->tick->samples.items[i];
+    for (size_t i = 0; i < peer->newest_count; i++)
+        if (memcmp(peer->newest[i].sample->execution, execution, 16) == 0)
+            return peer->newest[i].sample;
     return NULL;
+}
+
+void peer_forget_samples(struct peer *peer)
+{
+    peer->newest_count = 0;
+    peer->tick = NULL;
 }

@@ -10,11 +10,18 @@
 #include "schemas/frame.h"
 
 #define PEER_KEPT_MAX 4096
+#define PEER_SAMPLES_MAX 1024
 
 struct peer_message {
     enum frame_type type;
     uint64_t number;
     void *value; /* the decoded message of that type */
+};
+
+/* The newest sample of one execution. */
+struct peer_newest {
+    const struct msg_tick *tick;
+    const struct msg_sample *sample;
 };
 
 struct peer {
@@ -32,6 +39,10 @@ struct peer {
     struct peer_message kept[PEER_KEPT_MAX]; /* events and records */
     size_t kept_count;
     struct msg_tick *tick; /* the newest */
+    struct peer_newest newest[PEER_SAMPLES_MAX];
+    size_t newest_count;
+    void (*on_tick)(struct peer *, const struct msg_tick *); /* NULL = none */
+    void *context;                                           /* of on_tick */
     struct msg_node_status *status;
     int64_t placement;
 };
@@ -62,6 +73,9 @@ struct msg_adjustment peer_adjustment(const struct peer *peer, const struct msg_
 size_t peer_events(const struct peer *peer, const uint8_t execution[16], enum msg_event_kind kind,
                    struct msg_execution_event **out);
 size_t peer_records(const struct peer *peer, const uint8_t execution[16], struct msg_execution_record **out);
-struct msg_sample *peer_sample(const struct peer *peer, const uint8_t execution[16]);
+/* The newest; NULL when none came yet. */
+const struct msg_sample *peer_sample(const struct peer *peer, const uint8_t execution[16]);
+/* Forgets all samples, so that the next one is one of a later agent. */
+void peer_forget_samples(struct peer *peer);
 
 #endif

@@ -1,0 +1,116 @@
+/* What becomes of an attempt: its end, its output, its time, its tree, its gauges. */
+#include "tests/agent/scenario.h"
+
+#include <fcntl.h>
+#include <stdio.h>
+#include <unistd.h>
+
+static void agent__program_that_ends__is_reported_and_cleaned_up(void **state)
+{
+    struct peer *peer = started(state, NULL);
+    char path[300], text[64] = "";
+    (void)snprintf(path, sizeof path, "%s/out.txt", peer->state_dir);
+    struct msg_admission admission = shell(
+        peer, "echo hello $FORESTALL_ATTEMPT; cat $FORESTALL_LIMITS | head -1; pwd >&2; exit 3", 64 * MIB);
+    admission.request.stdout_path = str_of(path);
+    peer_send_admission(peer, &admission);
+    struct msg_execution_event *finished = wait_event(peer, &admission, MSG_EVENT_KIND_FINISHED);
+    assert_int_equal(finished->outcome, MSG_OUTCOME_CRASHED);
+    assert_int_equal(finished->cause, MSG_CAUSE_OTHER);
+    assert_int_equal(finished->exit_status, 3);
+    assert_int_equal(peer_events(peer, admission.request.execution, MSG_EVENT_KIND_ACCEPTED, NULL), 1);
+    assert_int_equal(peer_events(peer, admission.request.execution, MSG_EVENT_KIND_STARTED, NULL), 1);
+    struct msg_execution_record *record = wait_record(peer, &admission);
+    assert_int_equal(record->outcome, MSG_OUTCOME_CRASHED);
+    assert_true(record->series.count >= 1);
+    assert_true(record->totals.cpu_usage_us > 0);
+    assert_int_equal(record->first_limits.memory_bytes, 64 * MIB);
+    int fd = open(path, O_RDONLY);
+    assert_true(fd >= 0 && read(fd, text, sizeof text - 1) > 0);
+    (void)close(fd);
+    assert_string_equal(text, "hello 1\nmemory_bytes=67108864\n");
+    assert_true(peer_wait(peer, node_is_empty, NULL, WAIT_MS));
+    stop_cleanly(peer);
+}
+
+static void agent__program_not_there__is_a_crash_with_the_reason(void **state)
+{
+    struct peer *peer = started(state, NULL);
+    struct str argv[] = {str_of("/no/such/program")};
+    struct msg_admission admission = peer_admission(peer, argv, 1, 0);
+    peer_send_admission(peer, &admission);
+    struct msg_execution_event *finished = wait_event(peer, &admission, MSG_EVENT_KIND_FINISHED);
+    assert_int_equal(finished->outcome, MSG_OUTCOME_CRASHED);
+    assert_int_equal(finished->exit_status, 127);
+    assert_non_null(memmem(finished->reason.data, finished->reason.size, "/no/such/program", 16));
+    assert_int_equal(peer_events(peer, admission.request.execution, MSG_EVENT_KIND_STARTED, NULL), 0);
+}
+
+static void agent__stdout_that_cannot_be_opened__is_told(void **state)
+{
+    struct peer *peer = started(state, NULL);
+    struct msg_admission admission = shell(peer, "true", 0);
+    admission.request.stdout_path = str_of("/no/such/folder/out");
+    peer_send_admission(peer, &admission);
+    struct msg_execution_event *finished = wait_event(peer, &admission, MSG_EVENT_KIND_FINISHED);
+    assert_int_equal(finished->outcome, MSG_OUTCOME_CRASHED);
+    assert_non_null(memmem(finished->reason.data, finished->reason.size, "/no/such/folder/out", 19));
+}
+
+static void agent__timeout_without_cpu__names_cpu(void **state)
+{
+    struct peer *peer = started(state, NULL);
+    struct msg_admission admission = shell(peer, "while :; do :; done", 64 * MIB);
+    admission.limits.cpu_millicores = 100;
+    admission.request.timeout_ms = 1500;
+    peer_send_admission(peer, &admission);
+    struct msg_execution_record *record = wait_record(peer, &admission);
+    assert_int_equal(record->outcome, MSG_OUTCOME_TIMED_OUT);
+    assert_int_equal(record->cause, MSG_CAUSE_CPU);
+    assert_in_range(record->ended_us - record->started_us, 1400000, 4000000);
+}
+
+static void agent__cancel__kills_the_whole_tree(void **state)
+{
+    struct peer *peer = started(state, NULL);
+    struct msg_admission admission = shell(peer, "sleep 300 & setsid sleep 300 & wait", 64 * MIB);
+    peer_send_admission(peer, &admission);
+    assert_true(peer_wait(peer, has_sample, admission.request.execution, WAIT_MS));
+    admission.action = MSG_ACTION_CANCEL;
+    peer_send_admission(peer, &admission);
+    struct msg_execution_event *finished = wait_event(peer, &admission, MSG_EVENT_KIND_FINISHED);
+    assert_int_equal(finished->outcome, MSG_OUTCOME_KILLED);
+    assert_true(peer_wait(peer, node_is_empty, NULL, WAIT_MS));
+    stop_cleanly(peer);
+}
+
+static void agent__gauges_of_the_program__are_in_samples(void **state)
+{
+    struct peer *peer = started(state, NULL);
+    struct msg_admission admission = python(peer,
+                                            "import os,socket,time\n"
+                                            "s=socket.socket(socket.AF_UNIX,socket.SOCK_DGRAM)\n"
+                                            "for i in range(30):\n"
+                                            " s.sendto(b'rows:%d|g' % i,os.environ['FORESTALL_METRICS'])\n"
+                                            " time.sleep(0.05)\n",
+                                            64 * MIB);
+    peer_send_admission(peer, &admission);
+    struct msg_execution_record *record = wait_record(peer, &admission);
+    assert_int_equal(record->outcome, MSG_OUTCOME_FINISHED);
+    assert_int_equal(record->totals.custom.count, 1);
+    assert_true(str_equal(record->totals.custom.items[0].name, str_of("rows")));
+    assert_true(record->totals.custom.items[0].value > 10);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        SCENARIO(agent__program_that_ends__is_reported_and_cleaned_up),
+        SCENARIO(agent__program_not_there__is_a_crash_with_the_reason),
+        SCENARIO(agent__stdout_that_cannot_be_opened__is_told),
+        SCENARIO(agent__timeout_without_cpu__names_cpu),
+        SCENARIO(agent__cancel__kills_the_whole_tree),
+        SCENARIO(agent__gauges_of_the_program__are_in_samples),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

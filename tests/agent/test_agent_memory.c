@@ -1,0 +1,84 @@
+/* Memory that runs out: raises, the brake, and the OOM kill as the truth. */
+#include "tests/agent/scenario.h"
+
+static void agent__held_out_growth__is_oom_killed_though_it_exits_well(void **state)
+{
+    struct peer *peer = started(state, NULL);
+    struct msg_admission admission = shell(peer, "/usr/bin/python3 -c \"$P\"; exit 0", 40 * MIB);
+    struct str env[] = {str_of("PATH=/usr/bin:/bin"), str_of("P=" GROW)};
+    admission.request.env.items = env;
+    admission.request.env.count = 2;
+    admission.arm = MSG_ARM_HELD_OUT;
+    peer_send_admission(peer, &admission);
+    struct msg_execution_record *record = wait_record(peer, &admission);
+    assert_int_equal(record->outcome, MSG_OUTCOME_OOM_KILLED);
+    assert_int_equal(record->cause, MSG_CAUSE_MEMORY);
+    assert_true(record->totals.oom_kills >= 1);
+    assert_int_equal(record->exit_status, 0);
+    assert_int_equal(record->brakes.count, 0);
+}
+
+static void agent__raise_while_growing__saves_the_program(void **state)
+{
+    struct peer *peer = started(state, NULL);
+    struct msg_admission admission = python(peer, GROW, 48 * MIB);
+    peer_send_admission(peer, &admission);
+    assert_true(peer_wait(peer, uses_20_mib, admission.request.execution, WAIT_MS));
+    struct msg_adjustment adjustment = peer_adjustment(peer, &admission, 200 * MIB);
+    peer_send_adjustment(peer, &adjustment);
+    struct msg_execution_event *adjusted = wait_event(peer, &admission, MSG_EVENT_KIND_ADJUSTED);
+    assert_true(adjusted->has_adjusted);
+    assert_int_equal(adjusted->adjusted.result, MSG_ADJUSTMENT_RESULT_APPLIED);
+    assert_int_equal(adjusted->adjusted.before.memory_bytes, 48 * MIB);
+    assert_int_equal(adjusted->adjusted.after.memory_bytes, 200 * MIB);
+    struct msg_execution_record *record = wait_record(peer, &admission);
+    assert_int_equal(record->outcome, MSG_OUTCOME_FINISHED);
+    assert_int_equal(record->adjustments.count, 1);
+    assert_int_equal(record->highest_limits.memory_bytes, 200 * MIB);
+    assert_int_equal(record->raised.count, 1);
+    assert_int_equal(record->raised.items[0], MSG_CAUSE_MEMORY);
+    assert_true(record->totals.memory_peak_bytes > 70 * MIB);
+}
+
+static void agent__raise_in_the_brake__saves_the_program(void **state)
+{
+    struct peer *peer = started(state, NULL);
+    struct msg_admission admission = python(peer, GROW, 40 * MIB);
+    peer_send_admission(peer, &admission);
+    if (!peer_wait(peer, in_brake, admission.request.execution, 5000)) {
+        print_message("the brake was not seen: this kernel has none?\n");
+        fail();
+    }
+    struct msg_adjustment adjustment = peer_adjustment(peer, &admission, 200 * MIB);
+    peer_send_adjustment(peer, &adjustment);
+    struct msg_execution_record *record = wait_record(peer, &admission);
+    assert_int_equal(record->outcome, MSG_OUTCOME_FINISHED);
+    assert_true(record->brakes.count >= 1);
+    assert_true(record->brakes.items[0].by_raise);
+    assert_true(record->totals.brake_us > 0);
+}
+
+static void agent__brake_deadline__leaves_the_truth_to_the_kernel(void **state)
+{
+    static const char *const arguments[] = {"--brake_deadline=300ms", NULL};
+    struct peer *peer = started(state, arguments);
+    struct msg_admission admission = python(peer, GROW, 40 * MIB);
+    peer_send_admission(peer, &admission);
+    struct msg_execution_record *record = wait_record(peer, &admission);
+    assert_int_equal(record->outcome, MSG_OUTCOME_OOM_KILLED);
+    assert_true(record->totals.oom_kills >= 1);
+    assert_int_equal(record->brakes.count, 1);
+    assert_false(record->brakes.items[0].by_raise);
+    assert_true(record->brakes.items[0].end_us - record->brakes.items[0].start_us >= 250000);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        SCENARIO(agent__held_out_growth__is_oom_killed_though_it_exits_well),
+        SCENARIO(agent__raise_while_growing__saves_the_program),
+        SCENARIO(agent__raise_in_the_brake__saves_the_program),
+        SCENARIO(agent__brake_deadline__leaves_the_truth_to_the_kernel),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

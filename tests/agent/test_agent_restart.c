@@ -1,0 +1,152 @@
+/* An agent, a supervisor or the connection that goes away at the wrong moment. */
+#include "tests/agent/scenario.h"
+
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+static void agent__killed_while_an_attempt_runs__adopts_it(void **state)
+{
+    struct peer *peer = started(state, NULL);
+    struct msg_admission admission = shell(peer, "sleep 1.5; exit 7", 64 * MIB);
+    peer_send_admission(peer, &admission);
+    assert_true(peer_wait(peer, has_sample, admission.request.execution, WAIT_MS));
+    int64_t epoch = peer->hello.epoch;
+    restarted(peer, NULL);
+    assert_int_equal(peer->hello.epoch, epoch + 1);
+    struct msg_execution_record *record = wait_record(peer, &admission);
+    assert_int_equal(record->exit_status, 7);
+    assert_true(record->series.count > 1);
+    assert_int_equal(peer_events(peer, admission.request.execution, MSG_EVENT_KIND_STARTED, NULL), 1);
+    stop_cleanly(peer);
+    assert_int_equal(peer_records(peer, admission.request.execution, NULL), 1);
+}
+
+static void agent__killed_while_an_attempt_is_in_the_brake__can_still_save_it(void **state)
+{
+    struct peer *peer = started(state, NULL);
+    struct msg_admission admission = python(peer, GROW, 40 * MIB);
+    peer_send_admission(peer, &admission);
+    assert_true(peer_wait(peer, in_brake, admission.request.execution, 5000));
+    restarted(peer, NULL);
+    struct msg_adjustment adjustment = peer_adjustment(peer, &admission, 200 * MIB);
+    peer_send_adjustment(peer, &adjustment);
+    struct msg_execution_record *record = wait_record(peer, &admission);
+    assert_int_equal(record->outcome, MSG_OUTCOME_FINISHED);
+    assert_true(record->brakes.count >= 1);
+    assert_int_equal(record->adjustments.count, 1);
+}
+
+/* The supervisor is stopped and continued, so that the program ends for certain while no agent lives. */
+static void agent__killed_while_an_attempt_exits__reports_it_once(void **state)
+{
+    struct peer *peer = started(state, NULL);
+    char path[300], script[400];
+    (void)snprintf(path, sizeof path, "%s/go", peer->state_dir);
+    (void)snprintf(script, sizeof script, "while [ ! -e %s ]; do sleep 0.05; done; exit 5", path);
+    struct msg_admission admission = shell(peer, script, 64 * MIB);
+    peer_send_admission(peer, &admission);
+    assert_true(peer_wait(peer, has_sample, admission.request.execution, WAIT_MS));
+    peer_kill_agent(peer);
+    int fd = open(path, O_CREAT | O_WRONLY, 0600);
+    assert_true(fd >= 0);
+    (void)close(fd);
+    char status[500];
+    attempt_file(peer, &admission, "status", status, sizeof status);
+    assert_true(peer_wait(peer, file_exists, status, WAIT_MS));
+    peer_start_agent(peer, NULL);
+    assert_true(peer_wait_connected(peer));
+    assert_int_equal(wait_record(peer, &admission)->exit_status, 5);
+    assert_true(peer_wait(peer, node_is_empty, NULL, WAIT_MS));
+    restarted(peer, NULL);
+    assert_int_equal(peer_stop_agent(peer), 0);
+    assert_int_equal(peer_records(peer, admission.request.execution, NULL), 1);
+    assert_int_equal(peer_events(peer, admission.request.execution, MSG_EVENT_KIND_FINISHED, NULL), 1);
+}
+
+static void agent__supervisor_killed__ends_the_attempt_as_lost(void **state)
+{
+    struct peer *peer = started(state, NULL);
+    struct msg_admission admission = shell(peer, "sleep 300", 64 * MIB);
+    peer_send_admission(peer, &admission);
+    assert_true(peer_wait(peer, has_sample, admission.request.execution, WAIT_MS));
+    char path[500], text[64] = "";
+    attempt_file(peer, &admission, "supervisor", path, sizeof path);
+    int fd = open(path, O_RDONLY);
+    assert_true(fd >= 0 && read(fd, text, sizeof text - 1) > 0);
+    (void)close(fd);
+    assert_int_equal(kill((pid_t)strtol(text, NULL, 10), SIGKILL), 0);
+    assert_int_equal(wait_event(peer, &admission, MSG_EVENT_KIND_LOST)->outcome, MSG_OUTCOME_LOST);
+    assert_int_equal(wait_record(peer, &admission)->outcome, MSG_OUTCOME_LOST);
+    stop_cleanly(peer);
+}
+
+static void agent__sigterm__leaves_attempts_for_the_next_agent(void **state)
+{
+    static const char *const ends[] = {"--end_attempts=yes", NULL};
+    struct peer *peer = started(state, NULL);
+    struct msg_admission admission = shell(peer, "sleep 300", 64 * MIB);
+    peer_send_admission(peer, &admission);
+    assert_true(peer_wait(peer, has_sample, admission.request.execution, WAIT_MS));
+    assert_int_equal(peer_stop_agent(peer), 0);
+    assert_int_equal(peer_events(peer, admission.request.execution, MSG_EVENT_KIND_FINISHED, NULL), 0);
+    peer_forget_samples(peer);
+    peer_start_agent(peer, ends);
+    assert_true(peer_wait_connected(peer));
+    assert_true(peer_wait(peer, has_sample, admission.request.execution, WAIT_MS));
+    assert_int_equal(peer_stop_agent(peer), 0);
+    assert_int_equal(wait_event(peer, &admission, MSG_EVENT_KIND_FINISHED)->outcome, MSG_OUTCOME_KILLED);
+    assert_false(peer_cgroups_left(peer));
+}
+
+static void agent__no_contact_for_the_lease__ends_attempts_without_an_agent(void **state)
+{
+    static const char *const arguments[] = {"--lease=1500ms", NULL};
+    struct peer *peer = started(state, arguments);
+    struct msg_admission admission = shell(peer, "sleep 300", 64 * MIB);
+    peer_send_admission(peer, &admission);
+    assert_true(peer_wait(peer, has_sample, admission.request.execution, WAIT_MS));
+    peer_kill_agent(peer);
+    char status[500];
+    attempt_file(peer, &admission, "status", status, sizeof status);
+    assert_true(peer_wait(peer, file_exists, status, WAIT_MS));
+    peer_start_agent(peer, arguments);
+    assert_true(peer_wait_connected(peer));
+    struct msg_execution_record *record = wait_record(peer, &admission);
+    assert_int_equal(record->outcome, MSG_OUTCOME_KILLED);
+    assert_non_null(memmem(record->detail.data, record->detail.size, "lease", 5));
+}
+
+static void agent__unacknowledged_records__come_again(void **state)
+{
+    struct peer *peer = started(state, NULL);
+    struct msg_admission admission = shell(peer, "true", 64 * MIB);
+    peer->hold_acks = true;
+    peer_send_admission(peer, &admission);
+    (void)wait_record(peer, &admission);
+    assert_true(peer->acks_held > 0);
+    peer_kill_agent(peer);
+    peer->kept_count = 0;
+    peer->hold_acks = false;
+    peer_start_agent(peer, NULL);
+    assert_true(peer_wait_connected(peer));
+    (void)wait_record(peer, &admission);
+    (void)wait_event(peer, &admission, MSG_EVENT_KIND_ACCEPTED);
+    (void)wait_event(peer, &admission, MSG_EVENT_KIND_FINISHED);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        SCENARIO(agent__killed_while_an_attempt_runs__adopts_it),
+        SCENARIO(agent__killed_while_an_attempt_is_in_the_brake__can_still_save_it),
+        SCENARIO(agent__killed_while_an_attempt_exits__reports_it_once),
+        SCENARIO(agent__supervisor_killed__ends_the_attempt_as_lost),
+        SCENARIO(agent__sigterm__leaves_attempts_for_the_next_agent),
+        SCENARIO(agent__no_contact_for_the_lease__ends_attempts_without_an_agent),
+        SCENARIO(agent__unacknowledged_records__come_again),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
