@@ -20,6 +20,7 @@
 #include "agent/limits.h"
 #include "agent/outcome.h"
 #include "agent/record.h"
+#include "agent/statsd.h"
 #include "common/clock.h"
 #include "common/config.h"
 #include "common/uuid.h"
@@ -29,7 +30,8 @@
 extern char **environ;
 
 struct record_options {
-    const char *code, *pool, *out, *subtree, *stdout_path, *stderr_path, *cwd, *net_device, *net_namespace;
+    const char *code, *pool, *out, *subtree, *stdout_path, *stderr_path, *cwd, *metrics, *net_device,
+        *net_namespace;
     int64_t memory_bytes, cpu_millicores, cpu_weight, io_read_bps, io_write_bps, io_weight, net_egress_bps;
     int64_t timeout_ms, tick_ms;
 };
@@ -46,6 +48,8 @@ static const struct config_option table[] = {
     {"record", "stderr", CONFIG_STRING, FIELD(stderr_path), "", 0, 0,
      "file for standard error; default: passed through"},
     {"record", "cwd", CONFIG_STRING, FIELD(cwd), "", 0, 0, "working directory; default: this one"},
+    {"record", "metrics", CONFIG_STRING, FIELD(metrics), "", 0, 0,
+     "path of the socket for the program's own gauges, told to it as FORESTALL_METRICS; default: none"},
     {"record", "memory", CONFIG_BYTES, FIELD(memory_bytes), "0", 0, 1e15, "memory limit; 0 = none"},
     {"record", "cpu", CONFIG_INT, FIELD(cpu_millicores), "0", 0, 1e6, "CPU quota in millicores; 0 = none"},
     {"record", "cpu_weight", CONFIG_INT, FIELD(cpu_weight), "0", 0, 10000, "CPU weight; 0 = default"},
@@ -70,7 +74,8 @@ struct run {
     struct track *track;
     struct cgroup *cgroup;
     pid_t pid;
-    int pid_fd, timer_fd;
+    int pid_fd, timer_fd, metrics_fd;
+    struct statsd_counts gauges;
     int64_t started_us, started_monotonic_us, ended_us;
     int wait_status;
     bool timed_out;
@@ -110,6 +115,8 @@ static const char *given(const char *text)
 static void take_sample(struct run *run)
 {
     struct cgroup_sample sample;
+    if (run->metrics_fd >= 0)
+        statsd_drain(run->metrics_fd, run->track, &run->gauges);
     if (cgroup_read(run->cgroup, &sample) == 0)
         track_add(run->track, clock_realtime_us(), clock_monotonic_us(), &sample, true);
 }
@@ -163,6 +170,26 @@ static int watch(struct run *run)
     while (waitpid(-1, NULL, 0) > 0 || errno == EINTR)
         ; /* what it left behind came to us, its subreaper */
     return result;
+}
+
+static int open_metrics(struct run *run)
+{
+    const char *path = given(run->options->metrics);
+    if (!path)
+        return unsetenv("FORESTALL_METRICS") < 0 ? -errno
+                                                 : 0; /* an agent's that runs us is not the program's */
+    run->metrics_fd = statsd_open(path);
+    if (run->metrics_fd < 0)
+        return fail(path, strerror(-run->metrics_fd));
+    return setenv("FORESTALL_METRICS", path, 1) < 0 ? -errno : 0;
+}
+
+static void close_metrics(const struct run *run)
+{
+    if (run->metrics_fd < 0)
+        return;
+    (void)close(run->metrics_fd); /* datagrams still in it are of nobody */
+    (void)unlink(run->options->metrics);
 }
 
 static int start(struct run *run)
@@ -301,11 +328,14 @@ static int record_in(struct cgroup_host *host, struct run *run)
         result = fail("cannot put a limit in force",
                       "this machine lacks what it needs; see forestall-agent --check");
     if (result == 0)
+        result = open_metrics(run);
+    if (result == 0)
         result = start(run);
     if (result == 0)
         result = watch(run);
     if (result == 0)
         result = write_record(run);
+    close_metrics(run);
     int left = cgroup_destroy(run->cgroup, 5000);
     if (left < 0) {
         cgroup_close(run->cgroup);
@@ -321,8 +351,12 @@ static int record_command(const struct record_options *options, char *const *arg
     struct cgroup_host_options host_options = {.subtree = options->subtree,
                                                .net_device = given(options->net_device),
                                                .net_namespace = given(options->net_namespace)};
-    struct run run = {
-        .options = options, .argv = argv, .limits = wanted_limits(options), .pid_fd = -1, .timer_fd = -1};
+    struct run run = {.options = options,
+                      .argv = argv,
+                      .limits = wanted_limits(options),
+                      .pid_fd = -1,
+                      .timer_fd = -1,
+                      .metrics_fd = -1};
     const char *reason;
     if (limits_validate(&run.limits, &reason) < 0)
         return fail("bad limits", reason), EXIT_NOT_RECORDED;
