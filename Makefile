@@ -48,6 +48,13 @@ test-clang: deps-test ## unit tests built by clang, warnings are errors
 test-tsan: deps-test ## tests with threads under ThreadSanitizer
 	@scripts/test.sh tsan
 
+.PHONY: collect
+CORPUS ?= $(BUILD)/corpus
+SECONDS ?= 3600
+collect: build ## run real programs, store records to train from (CORPUS=DIR SECONDS=N ARGS=...)
+	@scripts/install-deps.sh collect
+	@python3 collect/collect.py --recorder $(RELEASE)/bin/forestall-record --out $(CORPUS) --seconds $(SECONDS) $(ARGS)
+
 .PHONY: lint lint-changed format
 lint: deps ## formatting, static analysis, stray paths; every file
 	@scripts/install-deps.sh lint

@@ -1,7 +1,7 @@
 #!/bin/bash
 # Installs from Debian's packages what building, testing or the demo needs and the machine lacks.
 #
-#   scripts/install-deps.sh [--list | --check] GROUP...      groups: build test demo lint
+#   scripts/install-deps.sh [--list | --check] GROUP...      groups: build test demo lint collect
 #
 # Says what is missing and why before anything is installed. As root it installs; otherwise it prints the exact line
 # to run and exits 1. --check installs nothing (exit 1 when something is missing), --list prints the table.
@@ -42,6 +42,9 @@ test  qemu-system-x86            a machine with cgroup v2, whatever this one has
 test  busybox-static|busybox     the programs inside that machine
 test  cpio                       its file system
 test  xz-utils                   a real program that runs out of memory
+test  bc                         a program the collector is tried with
+test  curl                       a program the collector is tried with
+test  netcat-openbsd             a program the collector is tried with
 demo  xz-utils                   a program of the demo
 demo  python3                    a program of the demo
 demo  perl-base|perl             a program of the demo
@@ -51,6 +54,45 @@ demo  sqlite3                    a program of the demo
 demo  gcc                        a program of the demo
 demo  redis-server               holds the allocations
 demo  iproute2                   network namespaces of the network case
+collect python3                  the collector and a program of the corpus
+collect iproute2                 network namespaces of the programs that send
+collect util-linux               nsenter and unshare
+collect xz-utils                 a program of the corpus
+collect perl-base|perl           a program of the corpus
+collect gawk                     a program of the corpus
+collect jq                       a program of the corpus
+collect sqlite3                  a program of the corpus
+collect gcc                      a program of the corpus
+collect g++                      a program of the corpus
+collect gzip                     a program of the corpus
+collect bzip2                    a program of the corpus
+collect zstd                     a program of the corpus
+collect tar                      a program of the corpus
+collect coreutils                sort, dd, sha256sum, b2sum and cp of the corpus
+collect grep                     a program of the corpus
+collect findutils                a program of the corpus
+collect make                     a program of the corpus
+collect nodejs                   a program of the corpus
+collect ffmpeg                   a program of the corpus
+collect openssl                  a program of the corpus
+collect bc                       a program of the corpus
+collect curl                     a program of the corpus
+collect netcat-openbsd           a program of the corpus
+collect lua5.4                   a program of the corpus
+collect guile-3.0                a program of the corpus
+collect git                      a program of the corpus
+collect sox                      a program of the corpus
+collect pigz                     a program of the corpus
+collect cpio                     a program of the corpus
+collect dc                       a program of the corpus
+collect socat                    a program of the corpus
+collect ruby                     a program of the corpus
+collect php-cli                  a program of the corpus
+collect imagemagick              a program of the corpus
+collect ghostscript              a program of the corpus
+collect gnuplot-nox              a program of the corpus
+collect rsync                    a program of the corpus
+collect wget                     a program of the corpus
 lint  git                        lists the files
 lint  clang-format               formatting
 lint  clang-tidy                 static analysis
@@ -103,7 +145,7 @@ for argument in "$@"; do
     --list) mode=list ;;
     --check) mode=check ;;
     -h | --help) usage 0 ;;
-    build | test | demo | lint) groups="$groups $argument" ;;
+    build | test | demo | lint | collect) groups="$groups $argument" ;;
     *) usage 2 >&2 ;;
     esac
 done

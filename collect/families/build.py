@@ -1,0 +1,90 @@
+"""What builds software: compilers, make, git."""
+import subprocess
+
+from command import CPU, FAULT, MEMORY, variant, Command
+from machine import environment, find_program
+
+
+@variant("functions", MEMORY, CPU)
+def gcc_functions(m):
+    return Command(["gcc", f"-O{m.one_of(1, 2, 3)}", *m.one_of([], ["-g"]), "-w", "-c", "-o", "/dev/null",
+                    m.c_source(m.amount(40, 500), m.amount(10, 60))])
+
+
+@variant("one-function", MEMORY, CPU)
+def gcc_one(m):
+    return Command(["gcc", f"-O{m.one_of(0, 1, 2)}", "-w", "-c", "-o", "/dev/null", m.c_source(1, m.amount(400, 2500))])
+
+
+@variant("table", MEMORY, CPU)
+def gcc_table(m):
+    return Command(["gcc", "-O1", "-w", "-c", "-o", "/dev/null", m.c_table(m.amount(50000, 600000))])
+
+
+@variant("error", FAULT)
+def gcc_error(m):
+    path = m.c_source(m.amount(60, 300), 30)
+    path.write_text(path.read_text().replace("return sum & 1;", "return sum & undeclared;"))
+    return Command(["gcc", "-O2", "-w", "-c", "-o", "/dev/null", path])
+
+
+@variant("templates", MEMORY, CPU)
+def gpp_templates(m):
+    return Command(["g++", f"-O{m.one_of(0, 1, 2)}", "-ftemplate-depth=2000", "-c", "-o", "/dev/null", m.cpp_templates(m.amount(40, 300), m.amount(4, 40))])
+
+
+@variant("headers", MEMORY, CPU)
+def gpp_headers(m):
+    path = m.path(".cc")
+    names = m.words(m.amount(5, 40))
+    path.write_text("#include <regex>\n#include <map>\n#include <unordered_map>\n#include <iostream>\n"
+                    + "".join(f"struct s_{n}{i} {{ int x; }}; std::unordered_map<std::string, std::map<int, s_{n}{i}>> m_{n}{i};\n"
+                              f"bool f_{n}{i}(const std::string &t) {{ std::regex r(\"{n}.*\"); m_{n}{i}[t][1].x++; return std::regex_match(t, r); }}\n"
+                              for i, n in enumerate(names)))
+    return Command(["g++", f"-O{m.one_of(0, 1, 2)}", "-c", "-o", "/dev/null", path])
+
+
+@variant("units", MEMORY, CPU)
+def make_units(m):
+    units = m.amount(4, 14)
+    makefile = m.path(".mk")
+    objects = []
+    rules = []
+    for _ in range(units):
+        source = m.c_source(m.amount(20, 120), m.amount(10, 30))
+        objects.append(f"{source}.o")
+        rules.append(f"{source}.o: {source}\n\tgcc -O{m.one_of(1, 2)} -w -c -o $@ $<\n")
+    makefile.write_text(f"all: {' '.join(objects)}\n" + "".join(rules))
+    return Command(["make", "-s", f"-j{m.one_of(1, 2, 3)}", "-f", makefile], fresh=tuple(objects))
+
+
+def _repository(m, commits, files):
+    """A bare repository of loose history in one pack, made outside any limit."""
+    directory, stream = m.path(".git"), m.fast_import(commits, files)
+    git = find_program("git")
+    if not git:
+        return directory
+    subprocess.run([git, "init", "-q", "--bare", directory], check=True, env=environment(m.directory))
+    with open(stream, "rb") as source:
+        subprocess.run([git, "-C", directory, "fast-import", "--quiet"], stdin=source, check=True, env=environment(m.directory))
+    return directory
+
+
+@variant("repack", MEMORY, CPU)
+def git_repack(m):
+    repository = _repository(m, m.amount(150, 900), m.amount(5, 60))
+    return Command(["git", "-C", repository, "-c", f"pack.threads={m.one_of(1, 2)}", "repack", "-adfq", f"--window={m.amount(10, 120)}",
+                    f"--depth={m.amount(10, 60)}"])
+
+
+@variant("fast-import", MEMORY, CPU)
+def git_import(m):
+    stream, repository = m.fast_import(m.amount(400, 2500), m.amount(5, 200)), m.path(".git")
+    subprocess.run([find_program("git") or "git", "init", "-q", "--bare", repository], check=True, env=environment(m.directory))
+    return Command(["git", "-C", repository, "fast-import", "--quiet", "--force"], stdin=stream)
+
+
+GCC = (gcc_functions, gcc_one, gcc_table, gcc_error)
+GPP = (gpp_templates, gpp_headers)
+MAKE = (make_units,)
+GIT = (git_repack, git_import)

@@ -1,0 +1,151 @@
+"""collect.py with real programs: what it stores is what happened, it goes on after any end, and nothing stays behind."""
+import os
+import pathlib
+import signal
+import statistics
+import subprocess
+import sys
+
+import pytest
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
+from corpus_reader import read_corpus, record_bytes  # noqa: E402
+from process import wait_until  # noqa: E402
+
+ROOT = pathlib.Path(os.environ["FORESTALL_SOURCE"])
+COLLECT = ROOT / "collect" / "collect.py"
+BIN = pathlib.Path(os.environ.get("FORESTALL_BIN", ROOT / "build" / "release" / "bin"))
+MIB = 1 << 20
+
+pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="needs root: cgroups and network namespaces")
+
+
+@pytest.fixture
+def collector(tmp_path):
+    """Starts collectors on tmp_path/corpus; whatever happened, no cgroup of theirs is left. (Processes are the reaper's.)"""
+    started = Collectors(tmp_path / "corpus")
+    yield started
+    wait_until(lambda: not started.cgroups(), 20, lambda: f"cgroups left: {started.cgroups()}")
+
+
+class Collectors:
+    def __init__(self, out):
+        self.out, self._pids = out, []
+
+    def start(self, *arguments):
+        process = subprocess.Popen(["/usr/bin/python3", COLLECT, "--out", self.out, "--recorder", BIN / "forestall-record",
+                                    *map(str, arguments)], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+        self._pids.append(process.pid)
+        return process
+
+    def run(self, *arguments):
+        process = self.start(*arguments)
+        text, _ = process.communicate(timeout=170)
+        print(text)
+        assert process.returncode == 0, text
+        return text
+
+    def cgroups(self):
+        """Of the collectors of this test; others may be at work on this machine."""
+        return {str(path) for pid in self._pids for path in pathlib.Path("/sys/fs/cgroup").glob(f"*/forestall-collect-{pid}-*")}
+
+
+def memory_of(record):
+    return [point["counters"]["memory_bytes"] for point in record["series"]]
+
+
+def check_record(line, record):
+    """What must hold for any run."""
+    assert (record["outcome"], record["cause"]) == (line["outcome"].upper(), line["cause"].upper())
+    assert record["code"] == line["code"] and record["totals"]["memory_peak_bytes"] == line["peak_bytes"]
+    assert record["request"]["timeout_ms"] == line["timeout_ms"]
+    assert {name: value for name, value in record["first_limits"].items() if value} == line["limits"]
+    assert len(record["series"]) == line["points"] and record["series_stride"] == 1
+    assert (record["outcome"] == "OOM_KILLED") == (record["totals"]["oom_kills"] > 0)
+    if line["limits"].get("memory_bytes"):
+        assert record["totals"]["memory_peak_bytes"] <= line["limits"]["memory_bytes"]
+    times = [point["time_us"] for point in record["series"]]
+    assert times == sorted(times) and times[0] - record["started_us"] < 500000
+    if len(times) > 10:  # the machine may be busy, the clock of the samples is absolute
+        steps = [after - before for before, after in zip(times, times[1:])]
+        assert 80000 < statistics.median(steps) < 120000
+        assert len(times) > 0.7 * (record["ended_us"] - record["started_us"]) / 100000
+
+
+def test_collect__several_programs__records_say_what_happened(collector):
+    text = collector.run("--only", "xz:levels", "--only", "dd:direct-read", "--only", "nc", "--only", "python3:leak.py",
+               "--seconds", 150, "--runs", 12, "--jobs", 3, "--size", 0.4, "--seed", 5)
+    corpus = read_corpus(collector.out)
+    assert len(corpus) >= 12 and f"{len(corpus)} in all" in text
+    for line, record in corpus:
+        check_record(line, record)
+    free = {line["program"]: record for line, record in corpus if line["kind"] == "free"}
+    assert set(free) == {"xz", "dd", "nc", "python3"}
+    assert all(record["outcome"] == "FINISHED" for record in free.values())
+    for program in ("xz", "python3"):  # these grow; the others do not
+        memory = memory_of(free[program])
+        assert max(memory) > 8 * MIB and max(memory) > 2 * memory[0]
+    assert max(memory_of(free["dd"])) < 8 * MIB
+    killed = [record for line, record in corpus if line["kind"] in ("oom", "near")]
+    assert any(record["outcome"] == "OOM_KILLED" and record["cause"] == "MEMORY" for record in killed)
+    causes = {(line["program"], record["cause"]) for line, record in corpus if record["outcome"] == "TIMED_OUT"}
+    assert {cause for program, cause in causes if program == "dd"} <= {"IO"}
+    assert {cause for program, cause in causes if program == "nc"} <= {"NET"}
+    sent = [record["totals"]["net_tx_bytes"] for line, record in corpus if line["program"] == "nc" and record["outcome"] == "FINISHED"]
+    assert sent and min(sent) > 2 * MIB
+    assert {path.name for path in collector.out.iterdir()} == {".lock", "manifest.jsonl", *(f"{name}.records" for name in free)}
+
+
+def test_collect__stopped_and_started_again__goes_on_without_repeating(collector):
+    arguments = ("--only", "gzip", "--only", "bc", "--size", 0.2, "--seed", 3)
+    collector.run(*arguments, "--runs", 3, "--seconds", 60)
+    before = read_corpus(collector.out)
+    with open(collector.out / "manifest.jsonl", "a") as manifest:
+        manifest.write('{"key": "a line that was being wri')
+    with open(collector.out / "gzip.records", "ab") as records:
+        records.write(b"\0\0\1\0 a record without a line")
+    collector.run(*arguments, "--runs", 6, "--seconds", 60)
+    after = read_corpus(collector.out)
+    keys = [line["key"] for line, _ in after]
+    assert len(keys) >= 6 and len(set(keys)) == len(keys)
+    assert after[:len(before)] == before
+    for name, end in record_bytes(collector.out).items():
+        assert (collector.out / name).stat().st_size == end
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
+def test_collect__killed_in_a_run__leaves_nothing_and_goes_on(collector, number):
+    arguments = ("--only", "python3:primes.py", "--only", "curl", "--jobs", 2, "--seed", 2, "--seconds", 100)
+    process = collector.start(*arguments)
+    try:
+        wait_until(collector.cgroups, 60, "a run under way")
+        process.send_signal(number)
+        process.wait(30)
+    finally:
+        process.kill()
+        process.stdout.close()
+    wait_until(lambda: not collector.cgroups(), 20, lambda: f"cgroups left: {collector.cgroups()}")
+    if number == signal.SIGKILL:
+        assert list(collector.out.glob("work-*"))  # nobody was left to remove it
+    text = collector.run(*arguments, "--runs", 2)
+    assert number == signal.SIGTERM or "of a collector that was killed" in text
+    assert not list(collector.out.glob("work-*")) and len(read_corpus(collector.out)) >= 2
+
+
+def test_collect__wrong_use__one_clear_line(tmp_path):
+    for arguments, words in ((["--only", "nosuch"], "no program nosuch"), (["--recorder", tmp_path / "none"], "no ")):
+        done = subprocess.run(["/usr/bin/python3", COLLECT, "--out", tmp_path / "c", "--recorder", BIN / "forestall-record", *arguments],
+                              capture_output=True, text=True)
+        assert done.returncode == 1 and words in done.stderr and done.stderr.count("\n") == 1
+
+
+def test_record__gauge_of_the_program__in_its_samples(tmp_path):
+    from messages import MessageCodec
+    out = tmp_path / "r.records"
+    subprocess.run([BIN / "forestall-record", "--out", out, "--subtree", f"forestall-collect-{os.getpid()}-test", "--metrics", tmp_path / "s",
+                    "--", "/usr/bin/python3", ROOT / "collect/scripts/python/primes.py", "400000"],
+                   check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    record = MessageCodec().decode(out.read_bytes()[4:], "ExecutionRecord")[1]
+    values = [metric["value"] for point in record["series"] for metric in point["counters"]["custom"] if metric["name"] == "progress"]
+    assert len(values) > 3 and values == sorted(values) and 0.8 < values[-1] <= 1
+    assert not (tmp_path / "s").exists()
