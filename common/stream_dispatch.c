@@ -18,6 +18,11 @@ void stream_set_reason(struct stream *stream, const char *format, ...)
     va_end(arguments);
 }
 
+const char *stream_reason(const struct stream *stream)
+{
+    return stream->quarantine_reason;
+}
+
 /* Stops the partition of this message: it comes again after the back-off. */
 static int put_back(struct stream *stream, const struct stream_message *message)
 {
