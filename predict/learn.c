@@ -5,8 +5,8 @@
 #include <math.h>
 #include <stdlib.h>
 
+#include "model/labels.h"
 #include "predict/forecast.h"
-#include "predict/labels.h"
 
 #define PROBABILITY_LEAST 1e-6 /* a confident error costs at most ln of it */
 
@@ -21,9 +21,7 @@ struct learner {
     size_t ticks;
     struct runner runners[2]; /* champion, challenger */
     struct learn_score scores[2];
-    float (*features)[FEATURE_COUNT];
-    int8_t (*labels)[ONLINE_CAUSES];
-    struct online_example *examples;
+    struct online_example *examples; /* [ticks] */
 };
 
 struct learner *learner_create(size_t ticks)
@@ -32,12 +30,10 @@ struct learner *learner_create(size_t ticks)
     if (!learner)
         return NULL;
     learner->ticks = ticks;
-    learner->features = calloc(ticks, sizeof *learner->features);
-    learner->labels = calloc(ticks, sizeof *learner->labels);
     learner->examples = calloc(ticks, sizeof *learner->examples);
-    if (learner->features && learner->labels && learner->examples)
+    if (learner->examples)
         return learner;
-    learner_destroy(learner);
+    free(learner);
     return NULL;
 }
 
@@ -54,8 +50,6 @@ void learner_destroy(struct learner *learner)
         return;
     runner_close(&learner->runners[0]);
     runner_close(&learner->runners[1]);
-    free(learner->features);
-    free(learner->labels);
     free(learner->examples);
     free(learner);
 }
@@ -76,28 +70,6 @@ static int runner_fit(struct runner *runner, const struct network *network)
     return -ENOMEM;
 }
 
-/* The features of the newest ticks, with averages warmed by the older ones. Returns how many. */
-static size_t features_of(struct learner *learner, const struct code *code,
-                          const struct msg_execution_record *record, size_t *first)
-{
-    struct feature_state state = {0};
-    float unused[FEATURE_COUNT];
-    size_t all = record->series.count, count = FS_MIN(all, learner->ticks);
-    *first = all - count;
-    for (size_t i = 0; i < all; i++) {
-        const struct msg_series_point *point = &record->series.items[i];
-        struct feature_input input = {.time_us = point->time_us,
-                                      .started_us = record->started_us,
-                                      .timeout_ms = record->request.timeout_ms,
-                                      .attempt = record->attempt,
-                                      .limits = &point->limits,
-                                      .counters = &point->counters,
-                                      .profile = &code->summary};
-        features_step(&state, &input, i < *first ? unused : learner->features[i - *first]);
-    }
-    return count;
-}
-
 static void score(struct learn_score *into, const struct online_head *head, const char *version,
                   const struct online_example *example)
 {
@@ -114,25 +86,45 @@ static void score(struct learn_score *into, const struct online_head *head, cons
     }
 }
 
-static int learn_head(struct learner *learner, bool challenger, const struct network *network,
-                      struct online_head *head, const struct msg_execution_record *record, size_t count)
+/* The newest ticks with the network's answers, scored by the head before it learns from them. Returns how
+ * many. */
+static size_t run(struct learner *learner, bool challenger, const struct network *network,
+                  const struct online_head *head, const struct labels *labels)
 {
     struct runner *runner = &learner->runners[challenger];
-    int result = runner_fit(runner, network);
-    if (result < 0)
-        return result;
+    size_t count = FS_MIN(labels->ticks, learner->ticks), first = labels->ticks - count;
     memset(runner->state, 0, network_state_size(&network->shape) * sizeof *runner->state);
     for (size_t i = 0; i < count; i++) {
         struct network_output output;
         struct online_example *example = &learner->examples[i];
-        network_step(network, runner->scratch, learner->features[i], &runner->state, &output, 1);
-        example->features = learner->features[i];
+        const float *label = labels->label + (first + i) * NETWORK_CAUSES;
+        const float *mask = labels->mask + (first + i) * NETWORK_CAUSES;
+        example->features = labels->features + (first + i) * FEATURE_COUNT;
+        network_step(network, runner->scratch, example->features, &runner->state, &output, 1);
         forecast_calibrate(network, output.logits, example->logits);
-        memcpy(example->labels, learner->labels[i], sizeof example->labels);
+        for (size_t c = 0; c < ONLINE_CAUSES; c++)
+            example->labels[c] = (int8_t)(mask[c] > 0 ? label[c] > 0.5f : -1);
         score(&learner->scores[challenger], head, network->version, example);
     }
+    return count;
+}
+
+/* Number of ticks, 0 when the record's series says nothing. */
+static int learn_head(struct learner *learner, bool challenger, const struct network *network,
+                      struct online_head *head, const struct profile_summary *summary,
+                      const struct msg_execution_record *record)
+{
+    struct labels labels;
+    const struct label_plan as_recorded = {0};
+    int result = runner_fit(&learner->runners[challenger], network);
+    if (result == 0)
+        result = labels_make(record, &as_recorded, summary, network->horizon_ms, &labels);
+    if (result < 0)
+        return result == -ENOMEM ? result : 0;
+    size_t count = run(learner, challenger, network, head, &labels);
     online_learn(head, network->version, learner->examples, count, record->series_inclusion);
-    return 0;
+    labels_fini(&labels);
+    return (int)count;
 }
 
 /* What was fitted beside the old champion goes on as the head of the new one. */
@@ -149,20 +141,15 @@ static void promote_shadow(struct profile *profile, const char *version)
 int learn(struct learner *learner, struct code *code, const struct msg_execution_record *record,
           const struct network *champion, const struct network *challenger)
 {
-    size_t first;
+    const struct profile_summary *known = code->summary.runs > 0 ? &code->summary : NULL;
     if (record->series.count == 0 || !champion)
         return 0;
     promote_shadow(&code->profile, champion->version);
-    size_t count = features_of(learner, code, record, &first);
-    labels_of(record, first, count, champion->horizon_ms, learner->labels);
-    int result = learn_head(learner, false, champion, &code->profile.head, record, count);
-    if (result < 0)
-        return result;
-    if (challenger) {
-        labels_of(record, first, count, challenger->horizon_ms, learner->labels);
-        result = learn_head(learner, true, challenger, &code->profile.shadow, record, count);
-    }
-    return result < 0 ? result : (int)count;
+    int ticks = learn_head(learner, false, champion, &code->profile.head, known, record);
+    if (ticks < 0 || !challenger)
+        return ticks;
+    int shadow_ticks = learn_head(learner, true, challenger, &code->profile.shadow, known, record);
+    return shadow_ticks < 0 ? shadow_ticks : ticks;
 }
 
 const struct learn_score *learner_score(const struct learner *learner, bool challenger)

@@ -1,7 +1,7 @@
 /* Learning from one finished attempt: the networks are run over its series as they would have seen it live,
- * each tick is labelled, and the code's online heads take one pass over them. Before that the answers are
- * scored, on a record that nothing was learned from yet: champion and challenger by the same ticks. No
- * broker, no clock, no allocation but at creation and when a network of another shape comes. */
+ * each tick is labelled (model/labels.h, as in training), and the code's online heads take one pass over
+ * them. Before that the answers are scored on the very record, from which nothing was learned yet: champion
+ * and challenger by the same ticks. No broker, no clock. */
 #ifndef FORESTALL_PREDICT_LEARN_H
 #define FORESTALL_PREDICT_LEARN_H
 
