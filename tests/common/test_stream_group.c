@@ -116,12 +116,68 @@ static void subscribe__start_moved_back__reads_again(void **state)
     stream_close(stream);
 }
 
+struct late_store {
+    struct stream *stream;
+    struct stream_message kept; /* the number 9: stored at the end of its batch */
+    int retries_left, ends, calls, next;
+};
+
+static enum stream_outcome take_late(void *context, const struct stream_message *message)
+{
+    struct late_store *late = context;
+    int number = number_of(message);
+    late->calls++;
+    if (number == 5 && late->retries_left-- > 0)
+        return STREAM_RETRY;
+    assert_int_equal(number, late->next++);
+    if (number == 9)
+        late->kept = *message;
+    return number == 13 ? STREAM_QUARANTINE : STREAM_DONE;
+}
+
+static int end_late(void *context)
+{
+    struct late_store *late = context;
+    assert_true(late->calls > 0);
+    late->ends++;
+    if (late->kept.value) {
+        assert_int_equal(number_of(&late->kept), 9); /* still valid */
+        assert_int_equal(stream_store_offset(late->stream, &late->kept), 0);
+        late->kept.value = NULL;
+    }
+    return 0;
+}
+
+static void dispatch_batch__end_stores__committed_only_so_far(void **state)
+{
+    (void)state;
+    struct stream *stream = open_stream(NULL);
+    const char *topic = make_topic(1);
+    char group[48];
+    snprintf(group, sizeof group, "g-%s", topic);
+    struct late_store late = {.stream = stream, .retries_left = 2};
+    produce_numbers(stream, topic, 0, 0, 20);
+    subscribe(stream, group, topic, NULL, NULL);
+    int64_t deadline_ms = clock_monotonic_ms() + DEADLINE_MS;
+    while (late.next < 20 && clock_monotonic_ms() < deadline_ms)
+        assert_true(stream_dispatch_batch(stream, take_late, end_late, &late, 100) >= 0);
+    assert_int_equal(late.next, 20);
+    assert_int_equal(late.calls, 20 + 2);
+    assert_true(late.ends >= 2);
+    stream_close(stream);
+    stream = open_stream(NULL);
+    subscribe(stream, group, topic, NULL, NULL);
+    expect_numbers(stream, 10, 10);
+    stream_close(stream);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         MOCK_TEST(subscribe__stop_between_effect_and_store__delivered_again),
         MOCK_TEST(commit__explicit_and_failing__says_so),
         MOCK_TEST(subscribe__start_moved_back__reads_again),
+        MOCK_TEST(dispatch_batch__end_stores__committed_only_so_far),
     };
     signal(SIGPIPE, SIG_IGN); /* as service_open() does */
     return cmocka_run_group_tests(tests, mock_create, mock_destroy);
