@@ -8,7 +8,9 @@
  * and in full from 0.85, where usual watchers warn. */
 #define NEAR_FROM 0.5
 #define NEAR_FULL 0.85
-#define CRITICAL 0.95 /* growing and above: an alarm whatever the slope, as usual watchers have it */
+/* Above this and growing (there within ten horizons) is an alarm, as usual watchers have it. */
+#define CRITICAL 0.95
+#define GROWING 10
 #define CRITICAL_PROBABILITY 0.6
 #define SPREAD 1.3 /* of a slope over the next 10 s, at p90; twice as much at p99 */
 #define PROBABILITY_MAX 0.99
@@ -61,7 +63,8 @@ static double memory_probability(const struct feature_state *state, const struct
     if (limit <= 0)
         return 0;
     terms->eta = eta_probability(limit - usage->now[0], rate);
-    terms->critical = used > CRITICAL && rate > 0 ? CRITICAL_PROBABILITY : 0;
+    bool growing = rate * GROWING * HORIZON_S > limit - usage->now[0];
+    terms->critical = used > CRITICAL && growing ? CRITICAL_PROBABILITY : 0;
     terms->history =
         fallback_exceeds(profile, usage->now[0], limit) * share((used - NEAR_FROM) / (NEAR_FULL - NEAR_FROM));
     return 1 - (1 - fmax(terms->eta, terms->critical)) * (1 - terms->history);
@@ -88,9 +91,10 @@ static struct msg_demand_quantiles memory_demand(const struct feature_state *sta
     struct msg_demand_quantiles demand = {.p50 = grown(usage->now[0], second)};
     demand.p90 = fmax(demand.p50, grown(usage->now[0], most * SPREAD));
     demand.p99 = fmax(demand.p90, grown(usage->now[0], most * 2 * SPREAD));
-    if (profile && profile->runs > 0) { /* a history is a better bound than a slope drawn out */
-        demand.p90 = fmax(demand.p50, fmin(demand.p90, fmax(profile->memory_p95, usage->now[0])));
-        demand.p99 = fmax(demand.p90, fmin(demand.p99, fmax(profile->memory_max, usage->now[0])));
+    if (profile && profile->runs > 0 && usage->now[0] < profile->memory_max) {
+        /* A history bounds better than a slope drawn out, and the peak may come at any time. */
+        demand.p90 = fmax(demand.p50, fmin(demand.p90, profile->memory_max));
+        demand.p99 = fmax(demand.p90, fmin(fmax(demand.p99, profile->memory_p95), profile->memory_max));
     }
     return demand;
 }
