@@ -138,7 +138,7 @@ static void launch(struct agent *agent, struct attempt *attempt, int lock_fd)
     }
     metric_add(agent->metrics.accepted, 1);
     log_attempt("accepted", &attempt->admission, "");
-    agent->tick_now = true;
+    agent_want_sample(agent, attempt);
 }
 
 static void accept_offer(struct agent *agent, const struct msg_admission *admission, struct str framed)

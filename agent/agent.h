@@ -47,7 +47,10 @@ struct attempt {
     struct short_of wants[MSG_CAUSE_COUNT];
     struct statsd_counts statsd;
     bool killed, last_taken;
-    int64_t retry_ms; /* ATTEMPT_ENDED, ATTEMPT_REPORTED: not before */
+    bool supervisor_ended; /* its pid_fd said so */
+    bool sample_now;       /* out of the cycle */
+    int64_t extra_us;      /* last sample out of the cycle, monotonic */
+    int64_t retry_ms;      /* ATTEMPT_ENDED, ATTEMPT_REPORTED: not before */
 };
 
 struct agent_metrics {
@@ -74,9 +77,10 @@ struct agent {
     size_t attempt_count, attempt_max;
     struct map *codes_seen; /* code -> count of executions finished here, as a pointer's value */
     int64_t sequence;
-    int64_t lease_contact_ms, status_ms, last_tick_us;
+    int64_t lease_contact_ms, status_ms;
     uint64_t finished;
-    bool tick_now, draining;
+    bool tick_now; /* an attempt has sample_now */
+    bool draining;
     struct log_limiter limiter;
     struct agent_metrics metrics;
 };
@@ -112,7 +116,12 @@ void output_prune(const struct agent *agent);
 /* adopt.c */
 FS_MUST_CHECK int agent_adopt(struct agent *agent);
 /* sampler.c */
-void agent_tick(struct agent *agent, bool in_cycle);
+/* Samples every attempt and sends as it goes: no sample waits for those of more than TICK_SAMPLES others. */
+void agent_tick(struct agent *agent);
+/* Something happened to it: a sample out of the cycle. */
+void agent_want_sample(struct agent *agent, struct attempt *attempt);
+/* Sends the samples asked for. Milliseconds until it must be called again, INT64_MAX when none waits. */
+int64_t agent_extra_tick(struct agent *agent);
 void agent_take_notices(struct agent *agent);
 /* report.c */
 struct msg_execution_event agent_event(const struct agent *agent, const struct attempt *attempt,

@@ -141,7 +141,7 @@ static void take(struct agent *agent, const struct msg_adjustment *adjustment)
     if (verdict.apply) {
         put_in_force(agent, attempt, &applied, detail);
         applied.detail = str_of(detail);
-        agent->tick_now = true; /* the sample that shows the new limits closes the risk */
+        agent_want_sample(agent, attempt); /* the sample that shows the new limits closes the risk */
     } else if (verdict.short_of != MSG_CAUSE_NONE) {
         note_short(attempt, verdict.short_of, &adjustment->limits);
         agent->status_ms = 0; /* tell at once: every allocate with executions here may offer slack */

@@ -157,7 +157,8 @@ static void describe_output(const struct agent *agent, const struct attempt *att
                             const char *name, char out[4200])
 {
     int size = snprintf(out, 4200, "--%s=", name);
-    if (asked.size > 0 && attempt_output_path(asked, attempt->admission.attempt, out + size, 4200 - (size_t)size))
+    if (asked.size > 0 &&
+        attempt_output_path(asked, attempt->admission.attempt, out + size, 4200 - (size_t)size))
         return;
     (void)snprintf(out + size, 4200 - (size_t)size, "%s/output/%s.%s", agent->state_dir, attempt->name, name);
 }

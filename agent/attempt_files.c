@@ -34,8 +34,8 @@ bool attempt_output_path(struct str asked, int32_t attempt, char *out, size_t si
     if (found)
         tail = (struct str){found + sizeof place - 1, asked.size - head - (sizeof place - 1)};
     (void)snprintf(number, sizeof number, "%" PRId32, attempt);
-    int written = snprintf(out, size, "%.*s%s%.*s", (int)head, asked.data, found ? number : "", (int)tail.size,
-                           tail.data);
+    int written = snprintf(out, size, "%.*s%s%.*s", (int)head, asked.data, found ? number : "",
+                           (int)tail.size, tail.data);
     return written >= 0 && (size_t)written < size;
 }
 

@@ -6,7 +6,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
-#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
@@ -335,10 +334,8 @@ static bool removed(struct agent *agent, struct attempt *attempt, int64_t now_ms
 
 static bool supervisor_gone(struct attempt *attempt)
 {
-    if (attempt->pid_fd >= 0) {
-        struct pollfd polled = {.fd = attempt->pid_fd, .events = POLLIN};
-        return poll(&polled, 1, 0) > 0;
-    }
+    if (attempt->pid_fd >= 0)
+        return attempt->supervisor_ended;
     int lock_fd = attempt_lock(attempt->directory_fd);
     if (lock_fd >= 0) {
         (void)close(lock_fd);

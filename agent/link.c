@@ -10,6 +10,8 @@
 
 #define CONNECT_TIMEOUT_MS 5000
 #define OUT_TARGET (256u << 10) /* bytes made ready at a time */
+#define SPOOL_SHARE                                                                                          \
+    (64u << 10) /* of them for the spool while ticks wait: a backlog must not make them late */
 #define IN_CHUNK (64u << 10)
 #define ADDRESS_MAX 280
 
@@ -218,8 +220,9 @@ static size_t out_pending(const struct link *link)
 static void fill_spool(struct link *link)
 {
     struct spool_entry entry;
+    size_t target = link->ticks_taken < link->ticks.size ? SPOOL_SHARE : OUT_TARGET;
     int result = 0;
-    while (out_pending(link) < OUT_TARGET && (result = spool_next(link->spool, &link->cursor, &entry)) != 0)
+    while (out_pending(link) < target && (result = spool_next(link->spool, &link->cursor, &entry)) != 0)
         if (result == 1) /* what cannot be read is counted by the spool */
             frame_append_numbered(&link->out, (enum frame_type)entry.kind, entry.number, entry.payload);
 }

@@ -1,10 +1,11 @@
 /* The agent's one connection to ingest: greeting, pings, reconnecting, and what goes out in which order.
  *
  * Out: answers to pings, then the spool (events, records; each under its number until acknowledged), then the
- * newest status, then ticks. After a reconnect everything unacknowledged is sent again. Ticks wait in a
- * bounded queue; past it the oldest are dropped and counted. In: handed to the handler one frame at a time.
- * Silence of 5 s closes; back-off 100 ms .. 2 s with jitter, over all addresses in turn. Never blocks, except
- * for a name look-up. Not for sharing between threads. */
+ * newest status, then ticks; while ticks wait, the spool takes no more than its share of each write. After a
+ * reconnect everything unacknowledged is sent again. Ticks wait in a bounded queue; past it the oldest are
+ * dropped and counted. In: handed to the handler one frame at a time. Silence of 5 s closes; back-off 100 ms
+ * .. 2 s with jitter, over all addresses in turn. Never blocks, except for a name look-up. Not for sharing
+ * between threads. */
 #ifndef FORESTALL_AGENT_LINK_H
 #define FORESTALL_AGENT_LINK_H
 

@@ -45,7 +45,15 @@ static int open_timer(int64_t period_ms)
     return error;
 }
 
-static void wait_for_something(struct loop *loop, int64_t now_ms)
+/* What each attempt's descriptor said; their order is still that of the poll. */
+static void note_ended(struct loop *loop, size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        if (loop->polled[POLL_FIXED + i].revents)
+            loop->agent->attempts[i]->supervisor_ended = true;
+}
+
+static void wait_for_something(struct loop *loop, int64_t now_ms, int64_t extra_wait_ms)
 {
     struct agent *agent = loop->agent;
     short link_events = 0;
@@ -59,11 +67,11 @@ static void wait_for_something(struct loop *loop, int64_t now_ms)
         loop->polled[POLL_FIXED + i] =
             (struct pollfd){.fd = attempt->state == ATTEMPT_RUNNING ? attempt->pid_fd : -1, .events = POLLIN};
     }
-    int64_t wait = FS_MIN(link_wait_ms(agent->link, now_ms), STATUS_MS);
-    if (agent_finishing(agent) || agent->tick_now)
+    int64_t wait = FS_MIN(FS_MIN(link_wait_ms(agent->link, now_ms), STATUS_MS), extra_wait_ms);
+    if (agent_finishing(agent))
         wait = FS_MIN(wait, 10);
-    (void)poll(loop->polled, POLL_FIXED + agent->attempt_count,
-               (int)wait); /* interrupted: all is looked at anyway */
+    if (poll(loop->polled, POLL_FIXED + agent->attempt_count, (int)wait) > 0)
+        note_ended(loop, agent->attempt_count);
 }
 
 static void sample(struct loop *loop)
@@ -73,7 +81,7 @@ static void sample(struct loop *loop)
         return;
     if (expirations > 1)
         metric_add(loop->agent->metrics.late_ticks, (double)(expirations - 1));
-    agent_tick(loop->agent, true);
+    agent_tick(loop->agent);
 }
 
 /* Contact with ingest lets every attempt go on; the supervisors watch the lease, so that it holds without an
@@ -150,17 +158,16 @@ static void run(struct loop *loop)
             begin_stop(loop, now_ms);
         if (loop->stop_ms != 0 && stopped(loop, now_ms))
             return;
-        wait_for_something(loop, now_ms);
+        wait_for_something(loop, now_ms, agent_extra_tick(agent));
         now_ms = clock_monotonic_ms();
         link_step(agent->link, now_ms); /* adjustments first: programs wait for them */
         agent_take_notices(agent);
+        (void)agent_extra_tick(agent); /* asked again before the next wait */
         sample(loop);
-        if (agent->tick_now)
-            agent_tick(agent, false);
         agent_finish(agent, now_ms);
         extend_leases(loop);
         tell_status(loop, now_ms);
-        sync_spool(agent);
+        sync_spool(agent); /* after the ticks are out: a disk takes its time */
         link_step(agent->link, now_ms);
     }
 }

@@ -1,14 +1,16 @@
-/* The tick: every attempt's counters at one instant, ten times a second and at once when something happens.
- * See agent.h. */
+/* The tick: every attempt's counters, ten times a second, and one attempt's at once when something happens to
+ * it. See agent.h. */
 #include <errno.h>
 #include <sys/socket.h>
 
 #include "agent/agent.h"
 #include "common/clock.h"
 
-/* Ticks out of the cycle closer than this to the last one wait for the next: a program that flaps in its
- * brake cannot flood. */
-#define TICK_LEAST_US 5000
+/* Reading one attempt takes 40 to 70 us here: the first of so many samples waits 2 ms for the last one. */
+#define TICK_SAMPLES 32
+/* Samples of one attempt out of the cycle are at least so far apart: a program that flaps in its brake cannot
+ * flood. */
+#define EXTRA_LEAST_US 5000
 
 static bool read_attempt(struct agent *agent, struct attempt *attempt, int64_t time_us, int64_t monotonic_us,
                          bool in_cycle)
@@ -60,33 +62,88 @@ static void send_tick(struct agent *agent, const struct msg_tick *tick)
     metric_add(agent->metrics.ticks, 1);
 }
 
-void agent_tick(struct agent *agent, bool in_cycle)
+static void begin_tick(const struct agent *agent, bool extra, struct msg_tick *tick)
 {
-    int64_t begun_us = clock_monotonic_us();
-    if (!in_cycle && begun_us - agent->last_tick_us < TICK_LEAST_US)
-        return; /* tick_now stays: the loop comes back */
+    *tick = (struct msg_tick){.node = str_of(agent->node.id),
+                              .pool = str_of(agent->node.pool),
+                              .epoch = agent->node.epoch,
+                              .time_us = clock_realtime_us(),
+                              .monotonic_us = clock_monotonic_us(),
+                              .dropped = (int64_t)link_ticks_dropped(agent->link),
+                              .extra = extra};
+    memcpy(tick->incarnation, agent->node.incarnation, sizeof tick->incarnation);
+}
+
+static bool is_due(const struct attempt *attempt, int64_t monotonic_us)
+{
+    return attempt->sample_now && monotonic_us - attempt->extra_us >= EXTRA_LEAST_US;
+}
+
+/* One tick of the attempts from `next` on, all or those that are due; returns where to go on. */
+static size_t tick_some(struct agent *agent, size_t next, bool extra)
+{
+    struct msg_sample samples[TICK_SAMPLES] = {0};
+    struct msg_tick tick;
     arena_reset(agent->arena);
-    struct msg_tick tick = {.node = str_of(agent->node.id),
-                            .pool = str_of(agent->node.pool),
-                            .epoch = agent->node.epoch,
-                            .time_us = clock_realtime_us(),
-                            .monotonic_us = begun_us,
-                            .dropped = (int64_t)link_ticks_dropped(agent->link)};
-    memcpy(tick.incarnation, agent->node.incarnation, sizeof tick.incarnation);
-    tick.samples.items = arena_alloc(agent->arena, agent->attempt_count, sizeof *tick.samples.items);
-    for (size_t i = 0; tick.samples.items && i < agent->attempt_count; i++) {
-        struct attempt *attempt = agent->attempts[i];
-        if (read_attempt(agent, attempt, tick.time_us, begun_us, in_cycle) &&
-            fill_sample(agent, attempt, &tick.samples.items[tick.samples.count]))
+    begin_tick(agent, extra, &tick);
+    tick.samples.items = samples;
+    for (; next < agent->attempt_count && tick.samples.count < TICK_SAMPLES; next++) {
+        struct attempt *attempt = agent->attempts[next];
+        if (extra && !is_due(attempt, tick.monotonic_us))
+            continue;
+        attempt->sample_now = false;
+        if (extra)
+            attempt->extra_us = tick.monotonic_us;
+        if (read_attempt(agent, attempt, tick.time_us, tick.monotonic_us, !extra) &&
+            fill_sample(agent, attempt, &samples[tick.samples.count]))
             tick.samples.count++;
     }
+    if (tick.samples.count > 0) {
+        tick.sequence = ++agent->sequence;
+        send_tick(agent, &tick);
+    }
+    return next;
+}
+
+/* Sends each tick before the next one is read; what comes in meanwhile, adjustments above all, is taken too.
+ */
+static void tick_all(struct agent *agent, bool extra)
+{
+    size_t next = 0;
+    while (next < agent->attempt_count) {
+        next = tick_some(agent, next, extra);
+        link_step(agent->link, clock_monotonic_ms());
+    }
+}
+
+void agent_tick(struct agent *agent)
+{
+    int64_t begun_us = clock_monotonic_us();
+    tick_all(agent, false);
+    if (agent->attempt_count > 0)
+        metric_observe(agent->metrics.tick_seconds, (double)(clock_monotonic_us() - begun_us) / 1e6);
+}
+
+void agent_want_sample(struct agent *agent, struct attempt *attempt)
+{
+    attempt->sample_now = true;
+    agent->tick_now = true;
+}
+
+int64_t agent_extra_tick(struct agent *agent)
+{
+    if (!agent->tick_now)
+        return INT64_MAX;
     agent->tick_now = false;
-    agent->last_tick_us = begun_us;
-    if (tick.samples.count == 0)
-        return;
-    tick.sequence = ++agent->sequence;
-    send_tick(agent, &tick);
-    metric_observe(agent->metrics.tick_seconds, (double)(clock_monotonic_us() - begun_us) / 1e6);
+    tick_all(agent, true);
+    int64_t now_us = clock_monotonic_us(), wait_us = INT64_MAX;
+    for (size_t i = 0; i < agent->attempt_count; i++) {
+        const struct attempt *attempt = agent->attempts[i];
+        if (attempt->sample_now)
+            wait_us = FS_MIN(wait_us, FS_MAX(attempt->extra_us + EXTRA_LEAST_US - now_us, 0));
+    }
+    agent->tick_now = wait_us != INT64_MAX;
+    return agent->tick_now ? (wait_us + 999) / 1000 : INT64_MAX;
 }
 
 void agent_take_notices(struct agent *agent)
@@ -101,6 +158,6 @@ void agent_take_notices(struct agent *agent)
             agent_report_started(agent, attempt);
         if (notice.kind == NOTICE_BRAKE_ENGAGED)
             metric_add(agent->metrics.brakes, 1);
-        agent->tick_now = true;
+        agent_want_sample(agent, attempt);
     }
 }

@@ -135,6 +135,12 @@ struct msg_execution_record *wait_record(struct peer *peer, struct msg_admission
     return record;
 }
 
+void wait_running(struct peer *peer, struct msg_admission *admission)
+{
+    (void)wait_event(peer, admission, MSG_EVENT_KIND_STARTED);
+    assert_true(peer_wait(peer, has_sample, admission->request.execution, WAIT_MS));
+}
+
 void stop_cleanly(struct peer *peer)
 {
     assert_int_equal(peer_stop_agent(peer), 0);

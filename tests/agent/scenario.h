@@ -60,6 +60,8 @@ bool file_exists(struct peer *peer, void *path);
 struct msg_execution_event *wait_event(struct peer *peer, const struct msg_admission *admission,
                                        enum msg_event_kind kind);
 struct msg_execution_record *wait_record(struct peer *peer, struct msg_admission *admission);
+/* The program was executed and a sample of it came. */
+void wait_running(struct peer *peer, struct msg_admission *admission);
 /* SIGTERM: it ends well and leaves no cgroup. */
 void stop_cleanly(struct peer *peer);
 

@@ -75,7 +75,7 @@ static void agent__cancel__kills_the_whole_tree(void **state)
     struct peer *peer = started(state, NULL);
     struct msg_admission admission = shell(peer, "sleep 300 & setsid sleep 300 & wait", 64 * MIB);
     peer_send_admission(peer, &admission);
-    assert_true(peer_wait(peer, has_sample, admission.request.execution, WAIT_MS));
+    wait_running(peer, &admission);
     admission.action = MSG_ACTION_CANCEL;
     peer_send_admission(peer, &admission);
     struct msg_execution_event *finished = wait_event(peer, &admission, MSG_EVENT_KIND_FINISHED);

@@ -72,12 +72,66 @@ static void agent__brake_deadline__leaves_the_truth_to_the_kernel(void **state)
     assert_true(record->brakes.items[0].end_us - record->brakes.items[0].start_us >= 250000);
 }
 
+struct brake_watch {
+    const uint8_t *execution;
+    int64_t last_sequence;
+    bool in_order;
+    const struct msg_tick *engaged_tick, *raised_tick;
+};
+
+static void watch_brake(struct peer *peer, const struct msg_tick *tick)
+{
+    struct brake_watch *watch = peer->context;
+    watch->in_order =
+        watch->in_order && (watch->last_sequence == 0 || tick->sequence == watch->last_sequence + 1);
+    watch->last_sequence = tick->sequence;
+    for (size_t i = 0; i < tick->samples.count; i++) {
+        const struct msg_sample *sample = &tick->samples.items[i];
+        if (memcmp(sample->execution, watch->execution, 16) != 0)
+            continue;
+        if (sample->counters.brake_engaged && !watch->engaged_tick)
+            watch->engaged_tick = tick;
+        if (sample->limits.memory_bytes == 200 * MIB && !watch->raised_tick)
+            watch->raised_tick = tick;
+    }
+}
+
+/* Both are told at once by a tick of their own, with that attempt alone. */
+static void agent__brake_and_raise__samples_out_of_the_cycle(void **state)
+{
+    static const char *const arguments[] = {"--tick=1s", NULL};
+    struct peer *peer = started(state, arguments);
+    struct msg_admission other = shell(peer, "sleep 300", 64 * MIB);
+    peer_send_admission(peer, &other);
+    wait_running(peer, &other);
+    struct msg_admission admission = python(peer, GROW, 40 * MIB);
+    struct brake_watch watch = {.execution = admission.request.execution, .in_order = true};
+    peer->context = &watch;
+    peer->on_tick = watch_brake;
+    peer_send_admission(peer, &admission);
+    assert_true(peer_wait(peer, in_brake, admission.request.execution, WAIT_MS));
+    struct msg_adjustment adjustment = peer_adjustment(peer, &admission, 200 * MIB);
+    peer_send_adjustment(peer, &adjustment);
+    struct msg_execution_record *record = wait_record(peer, &admission);
+    peer->on_tick = NULL;
+    assert_int_equal(record->outcome, MSG_OUTCOME_FINISHED);
+    assert_true(watch.in_order);
+    assert_non_null(watch.raised_tick);
+    assert_true(watch.engaged_tick->extra && watch.engaged_tick->samples.count == 1);
+    assert_true(watch.raised_tick->extra && watch.raised_tick->samples.count == 1);
+    print_message("brake to sample %.2f ms, decision to sample with the new limit %.2f ms\n",
+                  (double)(watch.engaged_tick->time_us - record->brakes.items[0].start_us) / 1e3,
+                  (double)(watch.raised_tick->time_us - adjustment.decided_us) / 1e3);
+    assert_true(watch.engaged_tick->time_us - record->brakes.items[0].start_us < 500000);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         SCENARIO(agent__held_out_growth__is_oom_killed_though_it_exits_well),
         SCENARIO(agent__raise_while_growing__saves_the_program),
         SCENARIO(agent__raise_in_the_brake__saves_the_program),
+        SCENARIO(agent__brake_and_raise__samples_out_of_the_cycle),
         SCENARIO(agent__brake_deadline__leaves_the_truth_to_the_kernel),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -59,8 +59,8 @@ static void agent__adjustments_it_must_not_apply__are_named(void **state)
     held.arm = MSG_ARM_HELD_OUT;
     peer_send_admission(peer, &treated);
     peer_send_admission(peer, &held);
-    assert_true(peer_wait(peer, has_sample, treated.request.execution, WAIT_MS));
-    assert_true(peer_wait(peer, has_sample, held.request.execution, WAIT_MS));
+    wait_running(peer, &treated);
+    wait_running(peer, &held);
     struct msg_adjustment on_held = peer_adjustment(peer, &held, 100 * MIB),
                           expired = peer_adjustment(peer, &treated, 100 * MIB),
                           old = peer_adjustment(peer, &treated, 100 * MIB),
@@ -99,7 +99,7 @@ static void agent__refused_raise__shows_as_short(void **state)
     struct peer *peer = started(state, arguments);
     struct msg_admission admission = shell(peer, "sleep 300", 64 * MIB);
     peer_send_admission(peer, &admission);
-    assert_true(peer_wait(peer, has_sample, admission.request.execution, WAIT_MS));
+    wait_running(peer, &admission);
     struct msg_adjustment large = peer_adjustment(peer, &admission, 2048 * MIB);
     peer_send_adjustment(peer, &large);
     assert_true(peer_wait(peer, is_short, NULL, WAIT_MS));

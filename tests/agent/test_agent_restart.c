@@ -12,7 +12,7 @@ static void agent__killed_while_an_attempt_runs__adopts_it(void **state)
     struct peer *peer = started(state, NULL);
     struct msg_admission admission = shell(peer, "sleep 1.5; exit 7", 64 * MIB);
     peer_send_admission(peer, &admission);
-    assert_true(peer_wait(peer, has_sample, admission.request.execution, WAIT_MS));
+    wait_running(peer, &admission);
     int64_t epoch = peer->hello.epoch;
     restarted(peer, NULL);
     assert_int_equal(peer->hello.epoch, epoch + 1);
@@ -48,7 +48,7 @@ static void agent__killed_while_an_attempt_exits__reports_it_once(void **state)
     (void)snprintf(script, sizeof script, "while [ ! -e %s ]; do sleep 0.05; done; exit 5", path);
     struct msg_admission admission = shell(peer, script, 64 * MIB);
     peer_send_admission(peer, &admission);
-    assert_true(peer_wait(peer, has_sample, admission.request.execution, WAIT_MS));
+    wait_running(peer, &admission);
     peer_kill_agent(peer);
     int fd = open(path, O_CREAT | O_WRONLY, 0600);
     assert_true(fd >= 0);
@@ -71,7 +71,7 @@ static void agent__supervisor_killed__ends_the_attempt_as_lost(void **state)
     struct peer *peer = started(state, NULL);
     struct msg_admission admission = shell(peer, "sleep 300", 64 * MIB);
     peer_send_admission(peer, &admission);
-    assert_true(peer_wait(peer, has_sample, admission.request.execution, WAIT_MS));
+    wait_running(peer, &admission);
     char path[500], text[64] = "";
     attempt_file(peer, &admission, "supervisor", path, sizeof path);
     int fd = open(path, O_RDONLY);
@@ -89,13 +89,13 @@ static void agent__sigterm__leaves_attempts_for_the_next_agent(void **state)
     struct peer *peer = started(state, NULL);
     struct msg_admission admission = shell(peer, "sleep 300", 64 * MIB);
     peer_send_admission(peer, &admission);
-    assert_true(peer_wait(peer, has_sample, admission.request.execution, WAIT_MS));
+    wait_running(peer, &admission);
     assert_int_equal(peer_stop_agent(peer), 0);
     assert_int_equal(peer_events(peer, admission.request.execution, MSG_EVENT_KIND_FINISHED, NULL), 0);
     peer_forget_samples(peer);
     peer_start_agent(peer, ends);
     assert_true(peer_wait_connected(peer));
-    assert_true(peer_wait(peer, has_sample, admission.request.execution, WAIT_MS));
+    wait_running(peer, &admission);
     assert_int_equal(peer_stop_agent(peer), 0);
     assert_int_equal(wait_event(peer, &admission, MSG_EVENT_KIND_FINISHED)->outcome, MSG_OUTCOME_KILLED);
     assert_false(peer_cgroups_left(peer));
@@ -107,7 +107,7 @@ static void agent__no_contact_for_the_lease__ends_attempts_without_an_agent(void
     struct peer *peer = started(state, arguments);
     struct msg_admission admission = shell(peer, "sleep 300", 64 * MIB);
     peer_send_admission(peer, &admission);
-    assert_true(peer_wait(peer, has_sample, admission.request.execution, WAIT_MS));
+    wait_running(peer, &admission);
     peer_kill_agent(peer);
     char status[500];
     attempt_file(peer, &admission, "status", status, sizeof status);
