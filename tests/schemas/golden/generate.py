@@ -91,8 +91,20 @@ def encode(schema, value):
     return out.getvalue()
 
 
+def inlined(schema, named):
+    """The schema with each name replaced by what it names: fastavro does not look up a reader's names."""
+    if isinstance(schema, dict):
+        if "name" in schema:
+            named[schema["name"]] = schema
+        return {key: inlined(value, named) if key in ("type", "fields", "items", "values") else value
+                for key, value in schema.items()}
+    if isinstance(schema, list):
+        return [inlined(part, named) for part in schema]
+    return named.get(schema, schema)
+
+
 def resolved(writer, reader, data):
-    return fastavro.schemaless_reader(io.BytesIO(data), writer, reader)
+    return fastavro.schemaless_reader(io.BytesIO(data), writer, inlined(reader, {}))
 
 
 def fingerprint(schema):
