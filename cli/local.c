@@ -306,6 +306,8 @@ static void on_child_end(void *context, const struct child *child)
 {
     char end[64];
     (void)context;
+    if (!child->wanted)
+        return; /* it was told to */
     child_describe_end(child, end, sizeof end);
     log_warn("service_ended", "name=%s how=\"%s\" log=%s", child->name, end, child->log_path);
 }

@@ -127,7 +127,7 @@ static int apply_set(struct msg_code_policy *policy, const struct policy_change 
     return change->mode ? set_mode(policy, change->mode, error, error_size) : 0;
 }
 
-int policy_apply(struct msg_code_policy *policy, enum policy_verb verb, const struct policy_change *change,
+static int apply(struct msg_code_policy *policy, enum policy_verb verb, const struct policy_change *change,
                  char *error, size_t error_size)
 {
     bool others =
@@ -149,6 +149,16 @@ int policy_apply(struct msg_code_policy *policy, enum policy_verb verb, const st
     policy->has_pin = true;
     put(&change->pin, &policy->pin);
     return 0;
+}
+
+int policy_apply(struct msg_code_policy *policy, enum policy_verb verb, const struct policy_change *change,
+                 char *error, size_t error_size)
+{
+    struct msg_code_policy changed = *policy;
+    int result = apply(&changed, verb, change, error, error_size);
+    if (result == 0)
+        *policy = changed;
+    return result;
 }
 
 static int64_t number(const struct store_field *fields, size_t count, const char *name)

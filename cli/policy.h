@@ -30,8 +30,8 @@ struct policy_change {
     }
 
 struct argument_set policy_arguments(struct policy_change *change);
-/* 0; -EINVAL with a sentence: nothing named, a floor above its ceiling, an option that belongs to another
- * verb, an unknown mode. */
+/* 0; -EINVAL with a sentence, policy unchanged: nothing named, a floor above its ceiling, an option that
+ * belongs to another verb, an unknown mode. */
 FS_MUST_CHECK int policy_apply(struct msg_code_policy *policy, enum policy_verb verb,
                                const struct policy_change *change, char *error, size_t error_size);
 /* Fields that are missing or no numbers are 0. */

@@ -1,0 +1,111 @@
+/* Lock, users and description of a local instance. */
+#include "tests/cli/cmocka_all.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "cli/instance.h"
+
+static char directory[64];
+
+static int set_up(void **state)
+{
+    (void)state;
+    (void)strcpy(directory, "/tmp/test_instance.XXXXXX");
+    return mkdtemp(directory) ? 0 : -1;
+}
+
+static int tear_down(void **state)
+{
+    static const char *const names[] = {INSTANCE_LOCK, INSTANCE_USERS, INSTANCE_FILE};
+    char path[128];
+    (void)state;
+    for (size_t i = 0; i < FS_COUNT(names); i++) {
+        (void)snprintf(path, sizeof path, "%s/%s", directory, names[i]);
+        (void)unlink(path);
+    }
+    return rmdir(directory);
+}
+
+static void lock__second_instance__refused_until_the_first_is_gone(void **state)
+{
+    (void)state;
+    assert_int_equal(instance_running(directory), -ENOENT);
+    int first = instance_lock(directory);
+    assert_true(first >= 0);
+    assert_int_equal(instance_running(directory), 1);
+    assert_int_equal(instance_lock(directory), -EBUSY);
+    (void)close(first);
+    assert_int_equal(instance_running(directory), 0);
+    int second = instance_lock(directory);
+    assert_true(second >= 0);
+    (void)close(second);
+}
+
+static void users__shared_then_claimed__new_ones_wait(void **state)
+{
+    (void)state;
+    int owner = instance_open_users(directory), a = instance_use(directory, 0),
+        b = instance_use(directory, 0);
+    assert_true(owner >= 0 && a >= 0 && b >= 0);
+    assert_int_equal(instance_claim_unused(owner), -EAGAIN);
+    (void)close(a);
+    assert_int_equal(instance_claim_unused(owner), -EAGAIN);
+    (void)close(b);
+    assert_int_equal(instance_claim_unused(owner), 0);
+    assert_int_equal(instance_use(directory, 30), -ETIMEDOUT);
+    (void)close(owner);
+    a = instance_use(directory, 0);
+    assert_true(a >= 0);
+    (void)close(a);
+}
+
+static void save_load__round_trip__only_while_it_runs(void **state)
+{
+    struct instance out, instance = {.pid = 42, .started_us = 7, .embedded = true, .service_count = 1};
+    (void)state;
+    (void)strcpy(instance.state_dir, directory);
+    (void)strcpy(instance.brokers, "127.0.0.1:9");
+    (void)strcpy(instance.redis, "/r.sock");
+    (void)strcpy(instance.pool, "p");
+    (void)strcpy(instance.services[0].name, "agent");
+    instance.services[0].pid = 43;
+    instance.services[0].http_port = 8080;
+    assert_int_equal(instance_save(&instance), 0);
+    assert_int_equal(instance_load(directory, &out), -ENOENT); /* left behind by a killed one */
+    int lock = instance_lock(directory);
+    assert_int_equal(instance_load(directory, &out), 0);
+    assert_memory_equal(&out, &instance, sizeof out);
+    instance_remove(directory);
+    assert_int_equal(instance_load(directory, &out), -ENOENT); /* starting or ending */
+    (void)close(lock);
+}
+
+static void load__damaged__told_apart(void **state)
+{
+    struct instance out;
+    char path[128];
+    (void)state;
+    int lock = instance_lock(directory);
+    (void)snprintf(path, sizeof path, "%s/" INSTANCE_FILE, directory);
+    FILE *file = fopen(path, "we");
+    (void)fputs("{\"pid\": 1, \"brokers\": 5}", file);
+    (void)fclose(file);
+    assert_int_equal(instance_load(directory, &out), -EBADMSG);
+    (void)close(lock);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(lock__second_instance__refused_until_the_first_is_gone, set_up,
+                                        tear_down),
+        cmocka_unit_test_setup_teardown(users__shared_then_claimed__new_ones_wait, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(save_load__round_trip__only_while_it_runs, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(load__damaged__told_apart, set_up, tear_down),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,127 @@
+/* Requests as they are built from the command line. */
+#include "tests/cli/cmocka_all.h"
+
+#include <errno.h>
+
+#include "cli/submit.h"
+
+#define NOW_US 1700000000000000
+
+static struct arena *arena;
+static char error[256];
+
+static int set_up(void **state)
+{
+    (void)state;
+    arena = arena_create(4096, 1u << 20);
+    return arena ? 0 : -1;
+}
+
+static int tear_down(void **state)
+{
+    (void)state;
+    arena_destroy(arena);
+    return 0;
+}
+
+static int build(const struct submit_options *options, const char *const *argv,
+                 const char *const *environment, struct msg_execution_request *out)
+{
+    return submit_build(options, (char *const *)argv, (char *const *)environment, NOW_US, arena, out, error,
+                        sizeof error);
+}
+
+static bool has_env(const struct msg_execution_request *request, const char *entry)
+{
+    for (size_t i = 0; i < request->env.count; i++)
+        if (str_equal(request->env.items[i], str_of(entry)))
+            return true;
+    return false;
+}
+
+static void build__defaults__code_environment_and_directory(void **state)
+{
+    static const char *const argv[] = {"/usr/bin/xz", "-k", NULL}, *const env[] = {"A=1", "FORESTALL_X=2",
+                                                                                   "B=3", NULL};
+    struct submit_options options = SUBMIT_OPTIONS_DEFAULT;
+    struct msg_execution_request request;
+    (void)state;
+    assert_int_equal(build(&options, argv, env, &request), 0);
+    assert_true(str_equal(request.code, str_of("xz")));
+    assert_true(str_equal(request.pool, str_of("default")));
+    assert_int_equal(request.argv.count, 2);
+    assert_int_equal(request.env.count, 2);
+    assert_true(has_env(&request, "A=1"));
+    assert_true(request.cwd.size > 0 && request.cwd.data[0] == '/');
+    assert_int_equal(request.max_attempts, 3);
+    assert_int_equal(request.submitted_us, NOW_US);
+    assert_int_equal(request.execution[6] >> 4, 7); /* UUIDv7 */
+    assert_int_equal(request.limits.memory_bytes, 0);
+}
+
+static void build__environment_options__set_kept_or_cleared(void **state)
+{
+    static const char *const argv[] = {"x", NULL}, *const env[] = {"A=1", "B=3", NULL};
+    struct submit_options options = SUBMIT_OPTIONS_DEFAULT;
+    struct msg_execution_request request;
+    (void)state;
+    options.env = (struct argument_list){{"A=9", "C=4"}, 2};
+    assert_int_equal(build(&options, argv, env, &request), 0);
+    assert_int_equal(request.env.count, 3);
+    assert_true(has_env(&request, "A=9") && has_env(&request, "B=3") && has_env(&request, "C=4"));
+    options.clear_env = true;
+    options.env = (struct argument_list){{"B", "NOT_HERE", "C=4"}, 3};
+    assert_int_equal(build(&options, argv, env, &request), 0);
+    assert_int_equal(request.env.count, 2);
+    assert_true(has_env(&request, "B=3") && has_env(&request, "C=4"));
+}
+
+static void build__limits_hints_and_code__in_the_request(void **state)
+{
+    static const char *const argv[] = {"x", NULL}, *const env[] = {NULL};
+    struct submit_options options = SUBMIT_OPTIONS_DEFAULT;
+    struct msg_execution_request request;
+    (void)state;
+    options.code = "team/nightly@2";
+    options.memory_bytes = 64 << 20;
+    options.cpu_millicores = 500;
+    options.io_read_bps = 10;
+    options.timeout_ms = 60000;
+    options.hints = (struct argument_list){{"input_bytes=5", "note=a=b"}, 2};
+    assert_int_equal(build(&options, argv, env, &request), 0);
+    assert_true(str_equal(request.code, str_of("team/nightly@2")));
+    assert_int_equal(request.limits.memory_bytes, 64 << 20);
+    assert_int_equal(request.limits.cpu_millicores, 500);
+    assert_true(str_equal(request.hints.items[1].key, str_of("note")));
+    assert_true(str_equal(request.hints.items[1].value, str_of("a=b")));
+}
+
+static void build__wrong__refused_with_a_sentence(void **state)
+{
+    static const char *const argv[] = {"x", NULL}, *const nothing[] = {NULL}, *const env[] = {NULL};
+    struct submit_options options = SUBMIT_OPTIONS_DEFAULT;
+    struct msg_execution_request request;
+    (void)state;
+    assert_int_equal(build(&options, nothing, env, &request), -EINVAL);
+    options.code = "a b";
+    assert_int_equal(build(&options, argv, env, &request), -EINVAL);
+    assert_non_null(strstr(error, "--code a b is not valid"));
+    options.code = NULL;
+    options.hints = (struct argument_list){{"=x"}, 1};
+    assert_int_equal(build(&options, argv, env, &request), -EINVAL);
+    options.hints.count = 0;
+    options.cwd = "/nonexistent/place";
+    assert_int_equal(build(&options, argv, env, &request), -EINVAL);
+    assert_non_null(strstr(error, "/nonexistent/place"));
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(build__defaults__code_environment_and_directory, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(build__environment_options__set_kept_or_cleared, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(build__limits_hints_and_code__in_the_request, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(build__wrong__refused_with_a_sentence, set_up, tear_down),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
