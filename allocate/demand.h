@@ -8,8 +8,8 @@ struct demand {
     double p50, p90, p99;
 };
 
-/* P(peak demand > limit): the quantiles are joined as straight lines of log demand over the normal score, i.e. a
- * log-normal whose spread may differ on either side of p90. limit <= 0 means no limit: 0. */
+/* P(peak demand > limit): the quantiles are joined as straight lines of log demand over the normal score,
+ * i.e. a log-normal whose spread may differ on either side of p90. limit <= 0 means no limit: 0. */
 double demand_exceeds(const struct demand *demand, double limit);
 
 /* The same demand seen over cover_ms instead of horizon_ms, growing straight from now; never below now. */

@@ -1,12 +1,14 @@
-/* What allocate decides about a running attempt: a pure function of the risk, what is known of the code, what people
- * fixed, what the node has left, and a clock value. docs/design/allocation.md gives the reasons and the arithmetic.
+/* What allocate decides about a running attempt: a pure function of the risk, what is known of the code, what
+ * people fixed, what the node has left, and a clock value. docs/design/allocation.md gives the reasons and
+ * the arithmetic.
  *
  * Memory is chosen by expected cost over the time until the next decision:
- *     cost(L) = slack seconds of (L - demand) + P(demand > L) * (seconds of a rerun) * L
- * and bounded by `memory_headroom` times what was really seen, so that a wrong forecast cannot run away: the brake holds a
- * program that outgrows a tight raise for some milliseconds, which costs less than memory that nobody uses.
- * CPU, I/O and network are multiplied while their cause stays probable: an idle quota costs nothing until somebody else
- * wants it, and shrinking gives it back. */
+ *     cost(L) = slack seconds of (usable(L) - demand) + P(demand > usable(L)) * usable(L) * seconds of a
+ * rerun and bounded by `memory_headroom` times what was really seen, so that a wrong forecast cannot run
+ * away: the brake holds a program that outgrows a tight raise for some milliseconds, which costs less than
+ * memory that nobody uses. CPU, I/O and network go to what the throttling says the program would use, at most
+ * `rate_step` times at once: an idle quota costs nothing until somebody else wants it, and shrinking gives it
+ * back. */
 #ifndef FORESTALL_ALLOCATE_POLICY_H
 #define FORESTALL_ALLOCATE_POLICY_H
 
@@ -16,23 +18,43 @@ struct policy_config {
     double memory_headroom;        /* a raise without history never exceeds this multiple of the usage seen */
     double memory_step;            /* smallest raise worth a decision, as a ratio */
     int64_t memory_overhead_bytes; /* kernel memory charged beside memory_bytes: stacks, page tables, slab */
-    double rate_step;              /* one raise of CPU, I/O or network multiplies by this */
-    double cover_ms;               /* demand to cover until the next decision takes effect */
-    double rerun_s;                /* what a rerun costs beside the time already spent, seconds of the limit */
-    double slack_s;                /* how long a raise is paid for, seconds */
-    int64_t settle_us;             /* after an adjustment, wait this long for a sample that shows it */
-    int64_t shrink_after_us;       /* quiet time before the first shrink, and between two */
-    double shrink_step;            /* one shrink multiplies by this */
-    double shrink_slack;           /* shrink only above this multiple of the demand's p99 */
+    double brake_step;             /* least raise of a program that waits in the brake, as a ratio */
+    double brake_step_fast;        /* the same when it came there within brake_fast_us of the raise before */
+    int64_t brake_fast_us;
+    double brake_trust;     /* share of the programs that outgrow their limit and are saved by the brake */
+    double rate_step;       /* most that one raise multiplies CPU, I/O or network by */
+    double rate_stalled;    /* share of the last second a resource must stall for a raise by deadline alone */
+    double deadline_share;  /* share of its time a program may stall before its deadline counts */
+    double deadline_late;   /* share of its time after which steps are not bounded any more */
+    int64_t rate_settle_us; /* shares are of the last second: so long after a raise they say nothing new */
+    double cover_ms;        /* demand to cover until the next decision takes effect */
+    double rerun_s;         /* what a rerun costs beside the time already spent, seconds of the limit */
+    double slack_s;         /* how long a raise is paid for, seconds */
+    int64_t settle_us;      /* after an adjustment, wait this long for a sample that shows it */
+    int64_t unanswered_max_us; /* longest wait before the same is asked for again */
+    int64_t shrink_after_us;   /* quiet time before the first shrink, and between two */
+    double shrink_step;        /* one shrink multiplies by this */
+    double shrink_slack;       /* shrink only above this multiple of the demand's p99 */
+    double shrink_slack_short; /* the same while somebody on the node is short */
 };
 
 /* Defaults with the source of each number in policy.c. */
 extern const struct policy_config policy_defaults;
 
-/* What finished executions of the code say; runs = 0: nothing. Bytes and millicores. */
+/* Peaks of earlier executions, rising, and the share of the executions each stands for. */
+struct policy_peak {
+    double value, weight;
+};
+
+#define POLICY_PEAKS_MAX 12
+
+/* What finished executions of the code say; runs = 0: nothing. Bytes and seconds. */
 struct policy_history {
     int64_t runs;
     double memory_p95, memory_max;
+    double duration_p50_s, duration_p95_s; /* 0 = not known */
+    struct policy_peak memory[POLICY_PEAKS_MAX];
+    uint32_t memory_count;
 };
 
 /* What the node offers; known = false: no status yet, the agent is the arbiter anyway. */
@@ -41,28 +63,40 @@ struct policy_node {
     struct msg_limits capacity, free;
 };
 
-/* What allocate keeps about one running attempt between two risks. */
+/* What allocate keeps about one running attempt between two risks. Zero = just begun. */
 struct policy_attempt {
-    struct msg_limits wanted; /* last sent, all zero = none */
-    int64_t wanted_us;        /* when; 0 = none */
-    int64_t quiet_since_us;   /* since when nothing was probable and no brake engaged; 0 = not yet */
-    int64_t shrunk_us;        /* last shrink */
-    bool braked;              /* the brake has been engaged in this attempt */
+    struct msg_limits wanted; /* last decided, all zero = none */
+    bool began;
+    struct msg_limits in_force; /* of the risk before, when it began */
+    int64_t wanted_us;          /* when; 0 = none */
+    uint32_t unanswered;        /* decisions in a row that no sample showed */
+    bool observed;              /* it was for the log only: no sample will show it */
+    int64_t quiet_since_us;     /* since when nothing was probable and no brake engaged; 0 = not yet */
+    int64_t shrunk_us;          /* last shrink */
+    bool braked;                /* the brake has been engaged in this attempt */
+    int64_t memory_raised_us, cpu_raised_us, io_raised_us,
+        net_raised_us;           /* when a sample showed it; 0 = never */
+    int64_t seen_us, seen_bytes; /* newest sample of its memory */
+    double growth_bps;           /* fastest growth of it seen lately, bytes per second */
+    int64_t oom_kills;           /* answered by a raise so far */
+    int64_t refused_bytes;       /* memory limit that the node refused although it seemed to fit; 0 = none */
 };
 
 struct policy_input {
     const struct msg_risk *risk;
-    const struct policy_history *history;
-    const struct msg_code_policy *fixed; /* NULL = nothing fixed */
-    const struct policy_node *node;
-    bool node_short; /* somebody's raise was refused on this node */
+    const struct policy_history *history;  /* NULL = nothing known */
+    const struct msg_code_policy *fixed;   /* NULL = nothing fixed */
+    const struct policy_node *node;        /* NULL = not known */
+    bool node_short;                       /* somebody's raise was refused on this node */
+    const struct msg_limits *first_limits; /* the attempt began with these; NULL = not known */
     int64_t now_us;
 };
 
-#define POLICY_REASON_MAX 256
+#define POLICY_REASON_MAX 320
 
 struct policy_decision {
     enum msg_direction direction; /* KEEP: nothing to send */
+    bool act;                     /* false: decided for the log only (held out, or the code's mode) */
     enum msg_cause cause;
     struct msg_limits limits; /* all of them, changed or not */
     float probability;        /* of the cause */
@@ -70,13 +104,24 @@ struct policy_decision {
     char reason[POLICY_REASON_MAX];
 };
 
-/* Decides; updates *attempt (also on KEEP: it counts quiet time). The caller sends the decision when not KEEP. */
-void policy_decide(const struct policy_config *config, const struct policy_input *input, struct policy_attempt *attempt,
-                   struct policy_decision *decision);
+/* Decides; updates *attempt (also on KEEP: it counts quiet time). The caller sends the decision when not KEEP
+ * and act. */
+void policy_decide(const struct policy_config *config, const struct policy_input *input,
+                   struct policy_attempt *attempt, struct policy_decision *decision);
+
+/* True while the attempt waits for a sample that shows the last decision; it must be looked at again at
+ * *due_us. */
+bool policy_is_open(const struct policy_config *config, const struct policy_attempt *attempt,
+                    int64_t *due_us);
 
 /* The limits a person's floor and ceiling allow; the pin wins over both. fixed may be NULL. */
 struct msg_limits policy_bound(struct msg_limits limits, const struct msg_code_policy *fixed);
 
 bool policy_limits_equal(const struct msg_limits *a, const struct msg_limits *b);
+
+/* Memory that a program can use under a limit before it meets the brake, a sixteenth (at least 4 MiB) below
+ * the limit as agent/cgroup.h has it, and the least limit under which it can use so much. */
+double policy_memory_usable(const struct policy_config *config, double limit);
+double policy_memory_limit(const struct policy_config *config, double usable);
 
 #endif

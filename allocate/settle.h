@@ -9,33 +9,51 @@
 #define SETTLE_REASON_MAX 256
 
 struct settle_config {
-    double margin;                 /* allocation over the history's peak, once many runs agree */
-    double margin_first;           /* further margin, divided by the square root of the runs counted */
-    int64_t memory_overhead_bytes; /* as in policy_config */
-    double failure_step;           /* a failed resource is multiplied by this */
-    double slow_step;              /* rate resources come down by at most this per finished record */
-    int32_t mark_runs;             /* a raised mark ends after so many good executions */
+    double margin;       /* allocation over the history's peak, once many runs agree */
+    double margin_first; /* further margin, divided by the square root of the runs counted */
+    double failure_step; /* a failed resource is multiplied by this at least */
+    double failure_most; /* and at most by this, when the stall tells of more */
+    double slow_step;    /* what nothing but one record speaks for comes down by at most this at a time */
+    int32_t mark_runs;   /* a raised mark ends after so many good executions */
+    double more_step;    /* a retry with less than this ratio more of the failed resource is pointless */
 };
 
 extern const struct settle_config settle_defaults;
 
-/* The allocation after a record. previous may be NULL (none yet). *next borrows its arrays and strings from storage, which
- * must outlive it; code and through are the caller's to fill. Returns true when limits, marks or counts changed. */
+struct settle_input {
+    const struct settle_config *config;
+    const struct policy_config *policy;
+    const struct policy_history *history; /* NULL = nothing known; may count the record already */
+    const struct msg_code_policy *fixed;  /* NULL = nothing fixed */
+    int64_t now_us;
+};
+
+/* What an allocation borrows its arrays and strings from. */
 struct settle_storage {
     enum msg_cause raised[MSG_CAUSE_COUNT];
     char reason[SETTLE_REASON_MAX];
 };
-bool settle_record(const struct settle_config *config, const struct msg_allocation *previous,
-                   const struct msg_execution_record *record, const struct policy_history *history,
-                   const struct msg_code_policy *fixed, int64_t now_us, struct settle_storage *storage,
+
+/* The allocation after a record. previous may be NULL (none yet). *next borrows from storage; code and
+ * through are the caller's to fill. False: the record says nothing about what the code needs (a bug, a
+ * cancel, a lost node, a code that is only observed), *next is not set. */
+bool settle_record(const struct settle_input *input, const struct msg_allocation *previous,
+                   const struct msg_execution_record *record, struct settle_storage *storage,
                    struct msg_allocation *next);
 
-/* The allocation after a raise decided for a running attempt: the next execution starts with at least that. */
-bool settle_raise(const struct msg_allocation *previous, const struct msg_limits *started_with,
-                  const struct policy_decision *decision, const struct msg_code_policy *fixed, int64_t now_us,
+/* The allocation after a raise decided for a running attempt: the next execution starts with at least that.
+ * False: it does already. */
+bool settle_raise(const struct settle_input *input, const struct msg_allocation *previous,
+                  const struct msg_limits *started_with, const struct policy_decision *decision,
                   struct settle_storage *storage, struct msg_allocation *next);
 
-/* True for outcomes that need a verdict: failures, not ends on purpose and not lost attempts (queue's own business). */
+/* The allocation after a person fixed something else. previous may be NULL: then only a pin makes one. False:
+ * nothing changes. */
+bool settle_fixed(const struct settle_input *input, const struct msg_allocation *previous,
+                  struct settle_storage *storage, struct msg_allocation *next);
+
+/* True for outcomes that need a verdict: failures, not ends on purpose and not lost attempts (queue's own
+ * business). */
 bool settle_failed(const struct msg_execution_record *record);
 
 struct settle_verdict {
@@ -44,8 +62,10 @@ struct settle_verdict {
     char reason[SETTLE_REASON_MAX];
 };
 
-/* Judges a failed attempt with the allocation that settle_record made of it. `capacity` bounds what a retry could get. */
-void settle_judge(const struct msg_execution_record *record, const struct msg_allocation *allocation,
-                  const struct msg_code_policy *fixed, const struct msg_limits *capacity, struct settle_verdict *verdict);
+/* Judges a failed attempt with the allocation that settle_record made of it (NULL: none). `capacity` bounds
+ * what a retry could get; NULL or 0 = not known. */
+void settle_judge(const struct settle_input *input, const struct msg_execution_record *record,
+                  const struct msg_allocation *allocation, const struct msg_limits *capacity,
+                  struct settle_verdict *verdict);
 
 #endif

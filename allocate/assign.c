@@ -1,0 +1,186 @@
+/* Partitions come and go. What a new owner needs is read to its end before the first message is handled. See
+ * allocate.h. */
+#include <errno.h>
+#include <inttypes.h>
+
+#include "allocate/allocate.h"
+#include "allocate/history.h"
+#include "allocate/validate.h"
+#include "common/clock.h"
+#include "common/topics.h"
+
+#define RESTORE_TIMEOUT_MS 120000
+#define HANDOVER_TIMEOUT_MS 5000
+
+struct restore {
+    struct allocate *allocate;
+    int64_t next; /* offset after the last one read */
+    uint64_t refused;
+};
+
+/* What cannot be read is passed over: it went to quarantine when it was first read, or never mattered. */
+static bool decode(struct restore *restore, const struct msg_type *type, const struct stream_message *message,
+                   void *out)
+{
+    struct allocate *allocate = restore->allocate;
+    arena_reset(allocate->arena);
+    struct str framed = {message->value, message->value_size};
+    if (codec_decode(topic_codec_codec(allocate->codec), type, framed, allocate->arena, out) == 0)
+        return true;
+    restore->refused++;
+    return false;
+}
+
+static struct str key_of(const struct stream_message *message)
+{
+    return (struct str){message->key, message->key_size};
+}
+
+static int on_allocation(void *context, const struct stream_message *message)
+{
+    struct restore *restore = context;
+    struct allocate *allocate = restore->allocate;
+    struct msg_allocation allocation;
+    struct code_entry *entry = book_find(allocate->book, key_of(message));
+    restore->next = message->offset + 1;
+    if (!message->value) {
+        if (entry)
+            entry->has_allocation = false;
+        char code[BOOK_CODE_MAX];
+        if (str_copy(code, sizeof code, key_of(message)))
+            mirror_delete(allocate->mirror, code); /* whoever wrote the tombstone may have died before */
+        return 0;
+    }
+    if (!decode(restore, &msg_allocation_type, message, &allocation))
+        return 0;
+    if (validate_allocation(&allocation, key_of(message))) {
+        restore->refused++;
+        return 0;
+    }
+    entry = allocate_entry(allocate, allocation.code, message->partition, allocation.updated_us);
+    if (!entry)
+        return 0;
+    entry->has_allocation = false; /* offsets, not revisions, say which is newer here */
+    return FS_MIN(book_set_allocation(entry, &allocation), 0);
+}
+
+static int on_policy(void *context, const struct stream_message *message)
+{
+    struct restore *restore = context;
+    struct msg_code_policy policy;
+    struct code_entry *entry = book_find(restore->allocate->book, key_of(message));
+    restore->next = message->offset + 1;
+    if (!message->value) {
+        if (entry)
+            entry->has_policy = false;
+        return 0;
+    }
+    if (!decode(restore, &msg_code_policy_type, message, &policy) ||
+        validate_policy(&policy, key_of(message)))
+        return 0;
+    entry = allocate_entry(restore->allocate, policy.code, message->partition, clock_realtime_us());
+    if (entry)
+        book_set_policy(entry, &policy);
+    return entry ? 0 : -ENOSPC;
+}
+
+static int on_profile(void *context, const struct stream_message *message)
+{
+    struct restore *restore = context;
+    struct msg_code_profile profile;
+    struct policy_history history;
+    restore->next = message->offset + 1;
+    if (!message->value || !decode(restore, &msg_code_profile_type, message, &profile) ||
+        validate_profile(&profile, key_of(message)) || history_read(&profile, &history) < 0)
+        return 0;
+    struct code_entry *entry =
+        allocate_entry(restore->allocate, profile.code, message->partition, profile.updated_us);
+    if (entry)
+        (void)book_set_history(entry, &history, profile.revision); /* an older one changes nothing */
+    return 0;
+}
+
+/* Offset after the last record, or negative. */
+static int64_t restore(struct allocate *allocate, const char *topic, int32_t partition,
+                       stream_restore_fn *take)
+{
+    struct restore restore = {.allocate = allocate};
+    int result = stream_restore(allocate->stream, topic, partition, take, &restore, RESTORE_TIMEOUT_MS);
+    if (restore.refused > 0)
+        log_warn("restored_with_gaps", "topic=%s partition=%d unreadable=%" PRIu64, topic, partition,
+                 restore.refused);
+    if (result == 0)
+        return restore.next;
+    allocate_fail(allocate, result, "%s[%d] could not be read to its end: %s", topic, partition,
+                  strerror(-result));
+    return result;
+}
+
+static bool is_topic(const struct stream_partition *partition, const char *topic)
+{
+    return strcmp(partition->topic, topic) == 0;
+}
+
+/* Policies and profiles go on where the restore ended; risks begin earlier, to know the running attempts'
+ * past. */
+static void place(struct allocate *allocate, struct stream_partition *partition)
+{
+    int64_t end = -1;
+    if (is_topic(partition, TOPIC_POLICIES))
+        end = restore(allocate, TOPIC_POLICIES, partition->partition, on_policy);
+    else if (is_topic(partition, TOPIC_CODES))
+        end = restore(allocate, TOPIC_CODES, partition->partition, on_profile);
+    else if (is_topic(partition, TOPIC_EXECUTIONS_FINISHED))
+        fs_drop(restore(allocate, TOPIC_ALLOCATIONS, partition->partition,
+                        on_allocation)); /* a failure is noted there */
+    if (end > 0)
+        partition->start_offset = FS_MAX(end, partition->start_offset);
+    if (is_topic(partition, TOPIC_RISKS) && partition->committed_offset >= 0) {
+        allocate->known_risks[partition->partition] = partition->committed_offset;
+        partition->start_offset = FS_MAX(partition->committed_offset - allocate->options->replay_risks, 0);
+    }
+}
+
+static void on_assigned(void *context, struct stream_partition *partitions, size_t count)
+{
+    struct allocate *allocate = context;
+    int64_t begun_ms = clock_monotonic_ms();
+    for (size_t i = 0; i < count && allocate->failure == 0; i++) {
+        int32_t number = partitions[i].partition;
+        if (number < 0 || number >= ALLOCATE_PARTITIONS_MAX) {
+            allocate_fail(allocate, -E2BIG, "partition %d: at most %d are supported", number,
+                          ALLOCATE_PARTITIONS_MAX);
+            return;
+        }
+        allocate->assigned[number] = true;
+        allocate->known_risks[number] = 0;
+        allocate->stored_records[number] = -1;
+    }
+    for (size_t i = 0; i < count && allocate->failure == 0; i++)
+        place(allocate, &partitions[i]);
+    mirror_invalidate(allocate->mirror);
+    allocate->fixed_due = true;
+    allocate->fixed_cursor = 0;
+    log_info("assigned", "partitions=%zu codes=%zu restored_in_ms=%" PRId64, count,
+             book_count(allocate->book), clock_monotonic_ms() - begun_ms);
+}
+
+static void on_revoked(void *context, const struct stream_partition *partitions, size_t count, bool lost)
+{
+    struct allocate *allocate = context;
+    if (!lost)
+        effects_drain(allocate, HANDOVER_TIMEOUT_MS); /* the next owner finds all of it done */
+    for (size_t i = 0; i < count; i++)
+        ledger_forget(allocate->ledger, partitions[i].topic, partitions[i].partition);
+    for (size_t i = 0; i < count; i++) {
+        int32_t number = partitions[i].partition;
+        if (number < 0 || number >= ALLOCATE_PARTITIONS_MAX || !allocate->assigned[number])
+            continue;
+        allocate->assigned[number] = false;
+        attempts_forget_partition(allocate->attempts, number);
+        book_forget_partition(allocate->book, number);
+    }
+    log_info("revoked", "partitions=%zu lost=%s", count, lost ? "yes" : "no");
+}
+
+const struct stream_callbacks allocate_callbacks = {on_assigned, on_revoked};

@@ -1,0 +1,159 @@
+/* Memory: facts first (brake, kills), then the model's alarm by expected cost. See policy.h. */
+#include <math.h>
+
+#include "allocate/demand.h"
+#include "allocate/policy_internal.h"
+
+#define CANDIDATES 32
+#define GROWTH_FADES 0.7 /* per sample without growth: a pause in a ramp is forgotten after some samples */
+#define HISTORY_SPREAD 1.02
+#define SAMPLE_LEAST_US 20000 /* nearer samples are noise as a rate */
+
+/* agent/cgroup.h: the brake takes hold a sixteenth, at least 4 MiB, below the limit. */
+#define BRAKE_SHARE (1.0 / 16)
+#define BRAKE_LEAST (4 * POLICY_MIB)
+
+double policy_memory_usable(const struct policy_config *config, double limit)
+{
+    return limit - fmax(limit * BRAKE_SHARE, BRAKE_LEAST) - (double)config->memory_overhead_bytes;
+}
+
+double policy_memory_limit(const struct policy_config *config, double usable)
+{
+    double level = usable + (double)config->memory_overhead_bytes;
+    return fmax(level / (1 - BRAKE_SHARE), level + BRAKE_LEAST);
+}
+
+void policy_memory_observe(struct policy_case *now)
+{
+    const struct msg_risk *risk = now->risk;
+    struct policy_attempt *attempt = now->attempt;
+    int64_t passed_us = risk->sampled_us - attempt->seen_us;
+    attempt->braked |= risk->brake_engaged;
+    if (attempt->seen_us != 0 && passed_us < SAMPLE_LEAST_US)
+        return;
+    if (attempt->seen_us != 0) {
+        double rate = (double)(risk->memory_bytes - attempt->seen_bytes) / ((double)passed_us / 1e6);
+        bool held = risk->brake_engaged && rate <= 0; /* standing still in the brake is no end of the ramp */
+        attempt->growth_bps = fmax(rate, held ? attempt->growth_bps : attempt->growth_bps * GROWTH_FADES);
+        attempt->growth_bps = fmax(attempt->growth_bps, 0);
+    }
+    attempt->seen_us = risk->sampled_us;
+    attempt->seen_bytes = risk->memory_bytes;
+}
+
+/* History covers the demand while this execution stays within what earlier ones used. */
+static bool history_covers(const struct policy_history *history, double used)
+{
+    return history && history->runs > 0 && used <= history->memory_max * HISTORY_SPREAD;
+}
+
+/* Demand of memory until the next decision: the model's, at least what the growth seen leads to, cut to what
+ * earlier executions of the code reached. */
+static struct demand memory_demand(const struct policy_case *now, double used)
+{
+    const struct msg_risk *risk = now->risk;
+    const struct policy_history *history = now->input->history;
+    double cover_s = now->config->cover_ms / 1000;
+    struct demand demand = {risk->memory.p50, risk->memory.p90, risk->memory.p99};
+    demand = demand_within(&demand, used, now->config->cover_ms, risk->horizon_ms);
+    demand.p90 = fmax(demand.p90, used + now->attempt->growth_bps * cover_s * 0.7);
+    demand.p99 = fmax(demand.p99, used + now->attempt->growth_bps * cover_s);
+    if (history_covers(history, used)) {
+        double most = history->memory_max * HISTORY_SPREAD;
+        demand.p50 = fmin(demand.p50, fmax(used, history->memory_p95));
+        demand.p90 = fmin(demand.p90, most);
+        demand.p99 = fmin(demand.p99, most * HISTORY_SPREAD);
+    }
+    return demand;
+}
+
+static double memory_cost(const struct policy_case *now, const struct demand *demand, double limit)
+{
+    const struct policy_config *config = now->config;
+    double elapsed_s = fmax((double)(now->risk->sampled_us - now->risk->started_us) / 1e6, 0);
+    double usable = fmax(policy_memory_usable(config, limit), 1);
+    double slack = fmax(usable - demand->p50, 0) * config->slack_s;
+    bool brake = now->input->node && now->input->node->brake;
+    double lost = demand_exceeds(demand, usable) * (brake ? 1 - config->brake_trust : 1);
+    return (slack + lost * usable * (config->rerun_s + elapsed_s)) / (1024 * POLICY_MIB);
+}
+
+/* The cheapest limit between the least that helps and the headroom. */
+static double cheapest(struct policy_case *now, double used, double least)
+{
+    const struct policy_config *config = now->config;
+    struct demand demand = memory_demand(now, used);
+    double highest = used * config->memory_headroom + (double)config->memory_overhead_bytes;
+    if (history_covers(now->input->history, used))
+        highest = fmax(highest, policy_memory_limit(config, now->input->history->memory_max * 1.05));
+    highest = fmax(highest, least);
+    double best = least, ratio = pow(highest / least, 1.0 / (CANDIDATES - 1)), limit = least;
+    now->decision->expected_cost = INFINITY;
+    for (int i = 0; i < CANDIDATES; i++, limit *= ratio) {
+        double cost = memory_cost(now, &demand, limit);
+        if (cost < now->decision->expected_cost) {
+            now->decision->expected_cost = cost;
+            best = limit;
+        }
+    }
+    now->decision->kept_cost = memory_cost(now, &demand, (double)now->risk->limits.memory_bytes);
+    return best;
+}
+
+static void explain(struct policy_case *now, bool killed)
+{
+    const struct msg_risk *risk = now->risk;
+    policy_explain(now->decision,
+                   "memory %.0f of %.0f MiB used, growing %.0f MiB/s, p=%.2f, p90 in %.0f s %.0f MiB%s%s: "
+                   "%.0f MiB costs "
+                   "%.2f, keeping %.2f GiB*s",
+                   (double)risk->memory_bytes / POLICY_MIB, (double)risk->limits.memory_bytes / POLICY_MIB,
+                   now->attempt->growth_bps / POLICY_MIB, (double)risk->probabilities.memory,
+                   risk->horizon_ms / 1000.0, risk->memory.p90 / POLICY_MIB,
+                   risk->brake_engaged ? ", in the brake" : "", killed ? ", a process was killed" : "",
+                   (double)now->wanted.memory_bytes / POLICY_MIB, now->decision->expected_cost,
+                   now->decision->kept_cost);
+}
+
+/* The least raise that lets a program out of the brake for longer than a moment. */
+static double least_out_of_brake(const struct policy_case *now, double limit)
+{
+    const struct policy_attempt *attempt = now->attempt;
+    const struct policy_config *config = now->config;
+    bool fast = attempt->memory_raised_us != 0 &&
+                now->input->now_us - attempt->memory_raised_us < config->brake_fast_us;
+    return limit * (fast ? config->brake_step_fast : config->brake_step);
+}
+
+/* Half of what was refused although the status says there is room: a bound of the agent that the status does
+ * not show. */
+static double below_refused(const struct policy_case *now, double best)
+{
+    double limit = (double)now->risk->limits.memory_bytes, refused = (double)now->attempt->refused_bytes;
+    return refused > limit && best >= refused ? limit + (refused - limit) / 2 : best;
+}
+
+void policy_memory_decide(struct policy_case *now)
+{
+    const struct msg_risk *risk = now->risk;
+    double limit = (double)risk->limits.memory_bytes, used = (double)risk->memory_bytes;
+    if (limit <= 0)
+        return;
+    bool killed = risk->oom_kills > now->attempt->oom_kills, forced = risk->brake_engaged || killed;
+    if (!forced && !policy_alarmed(risk, MSG_CAUSE_MEMORY))
+        return;
+    /* In the brake the program has met its limit, whatever the last sample of its usage says. */
+    if (forced)
+        used = fmax(used, policy_memory_usable(now->config, limit));
+    double least = policy_memory_limit(now->config, used * HISTORY_SPREAD);
+    if (forced)
+        least = fmax(least, least_out_of_brake(now, limit));
+    double best = below_refused(now, cheapest(now, used, least));
+    if (best < limit * now->config->memory_step ||
+        (!forced && now->decision->expected_cost >= now->decision->kept_cost))
+        return;
+    now->wanted.memory_bytes = policy_whole_mib(best);
+    now->least_memory = policy_whole_mib(fmin(least, best));
+    explain(now, killed);
+}
