@@ -207,7 +207,7 @@ static void take_offer(struct agent *agent, const struct msg_admission *admissio
 
 static void take_cancel(struct agent *agent, const struct msg_admission *admission)
 {
-    struct attempt *attempt = agent_find(agent, admission->request.execution, 0);
+    struct attempt *attempt = agent_find(agent, admission->request.execution, admission->attempt);
     if (memcmp(admission->incarnation, agent->node.incarnation, sizeof admission->incarnation) != 0)
         return; /* it cancels what another incarnation ran: that one's end is known by its absence */
     if (attempt) {

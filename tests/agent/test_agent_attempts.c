@@ -84,6 +84,27 @@ static void agent__cancel__kills_the_whole_tree(void **state)
     stop_cleanly(peer);
 }
 
+/* A given-up attempt that still runs is ended by queue; the execution's next one may be on the same node by
+ * then. */
+static void agent__cancel_of_another_attempt__leaves_this_one(void **state)
+{
+    struct peer *peer = started(state, NULL);
+    struct msg_admission second = shell(peer, "sleep 300", 64 * MIB);
+    second.attempt = 2;
+    peer_send_admission(peer, &second);
+    wait_running(peer, &second);
+    struct msg_admission first = second;
+    first.action = MSG_ACTION_CANCEL;
+    first.attempt = 1;
+    peer_send_admission(peer, &first);
+    (void)wait_event(peer, &first, MSG_EVENT_KIND_REFUSED); /* answered, so it was read */
+    assert_int_equal(peer_events(peer, second.request.execution, MSG_EVENT_KIND_FINISHED, NULL), 0);
+    second.action = MSG_ACTION_CANCEL;
+    peer_send_admission(peer, &second);
+    assert_int_equal(wait_event(peer, &second, MSG_EVENT_KIND_FINISHED)->outcome, MSG_OUTCOME_KILLED);
+    stop_cleanly(peer);
+}
+
 static void agent__gauges_of_the_program__are_in_samples(void **state)
 {
     struct peer *peer = started(state, NULL);
@@ -110,6 +131,7 @@ int main(void)
         SCENARIO(agent__stdout_that_cannot_be_opened__is_told),
         SCENARIO(agent__timeout_without_cpu__names_cpu),
         SCENARIO(agent__cancel__kills_the_whole_tree),
+        SCENARIO(agent__cancel_of_another_attempt__leaves_this_one),
         SCENARIO(agent__gauges_of_the_program__are_in_samples),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
