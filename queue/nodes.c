@@ -170,7 +170,7 @@ bool node_usable(const struct node *node, struct moment at)
 /* It runs something that was given up: end it, unless the same execution is there with a newer attempt (an
  * agent finds what to end by the execution). */
 static void cancel_stray(struct ledger *ledger, struct node *node, const struct msg_running_attempt *running,
-                         const struct execution *current, struct moment at)
+                         struct moment at)
 {
     struct msg_admission admission = {
         .action = MSG_ACTION_CANCEL,
@@ -180,8 +180,7 @@ static void cancel_stray(struct ledger *ledger, struct node *node, const struct 
         .placement = running->placement,
         .expires_us = at.now_us + ledger->config->offer_ttl_us,
         .propensity = 1};
-    if ((current && ledger_on_node(current) && current->node == node) ||
-        at.seen_us - node->stray_seen < STRAY_INTERVAL_US)
+    if (at.seen_us - node->stray_seen < STRAY_INTERVAL_US)
         return;
     memcpy(admission.incarnation, node->incarnation, sizeof admission.incarnation);
     memcpy(admission.request.execution, running->execution, sizeof admission.request.execution);
@@ -202,7 +201,7 @@ static void take_other(struct ledger *ledger, struct node *node, const struct ms
         room_add(&node->committed, &running->limits,
                  -1); /* an older status overtaken by the event of its end */
     else if (!execution || running->attempt <= execution->attempt)
-        cancel_stray(ledger, node, running, execution, at);
+        cancel_stray(ledger, node, running, at);
 }
 
 static void take_running(struct ledger *ledger, struct node *node, const struct msg_node_status *status,
