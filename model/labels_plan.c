@@ -60,7 +60,7 @@ static void draw_memory(struct draw *draw)
     if (draw->peak_bytes - draw->start_bytes > least_growth)
         for (int i = 0; i < 5; i++)
             add_memory(draw, crossed(draw, i));
-    add_memory(draw, draw->peak_bytes * random_log_between(&draw->seed, 1.01, 1.15));
+    add_memory(draw, draw->peak_bytes * random_log_between(&draw->seed, 1.02, 1.15));
     add_memory(draw, draw->peak_bytes * random_log_between(&draw->seed, 1.05, 1.6));
     add_memory(draw, draw->peak_bytes * random_log_between(&draw->seed, 1.3, 8));
     if (draw->peak_bytes - draw->start_bytes <= least_growth || draw->record->totals.oom_kills > 0)

@@ -83,15 +83,15 @@ static void make__hypothetical_limit__cut_there_and_positive_one_horizon_before(
     (void)state;
     struct world *world = world_of(400, leak, MSG_OUTCOME_FINISHED, MSG_CAUSE_NONE);
     make(world, (struct label_plan){.memory_bytes = 200 * MIB});
-    assert_int_equal(world->labels.ticks, 201); /* tick 201 is the first above */
-    assert_int_equal(world->labels.failure_ms, 20200);
+    assert_int_equal(world->labels.ticks, 199); /* tick 199 is the first above 0.99 of it */
+    assert_int_equal(world->labels.failure_ms, 20000);
     assert_int_equal(world->labels.cause, MSG_CAUSE_MEMORY);
-    assert_true(label(world, 100, MSG_CAUSE_MEMORY) == 0 && label(world, 101, MSG_CAUSE_MEMORY) == 1);
-    assert_true(label(world, 200, MSG_CAUSE_MEMORY) == 1 && mask(world, 50, MSG_CAUSE_MEMORY) == 1);
+    assert_true(label(world, 98, MSG_CAUSE_MEMORY) == 0 && label(world, 99, MSG_CAUSE_MEMORY) == 1);
+    assert_true(label(world, 198, MSG_CAUSE_MEMORY) == 1 && mask(world, 50, MSG_CAUSE_MEMORY) == 1);
     assert_true(world->labels.features[FEATURE_MEMORY_LIMITED] == 1);
-    /* the demand ahead is the recording's own, beyond the limit: 10 s ahead of tick 200 are 300 MiB */
-    assert_true(fabs((double)world->labels.demand[200 * NETWORK_RESOURCES] - log(301.0 / 201.0)) < 1e-5);
-    assert_true(world->labels.demand_mask[200 * NETWORK_RESOURCES] == 1);
+    /* the demand ahead is the recording's own, beyond the limit: 10 s ahead of tick 198 are 298 MiB */
+    assert_true(fabs((double)world->labels.demand[198 * NETWORK_RESOURCES] - log(299.0 / 199.0)) < 1e-5);
+    assert_true(world->labels.demand_mask[198 * NETWORK_RESOURCES] == 1);
     free_world(world);
 }
 
@@ -99,7 +99,7 @@ static void make__limit_above_the_peak__negative(void **state)
 {
     (void)state;
     struct world *world = world_of(400, leak, MSG_OUTCOME_FINISHED, MSG_CAUSE_NONE);
-    make(world, (struct label_plan){.memory_bytes = 400 * MIB});
+    make(world, (struct label_plan){.memory_bytes = 410 * MIB});
     assert_int_equal(world->labels.ticks, 400);
     assert_int_equal(world->labels.failure_ms, INT64_MAX);
     for (size_t t = 0; t < 400; t++)
@@ -128,7 +128,7 @@ static void make__staircase__acts_and_never_dies(void **state)
     assert_int_equal(world->labels.ticks, 400);
     assert_int_equal(world->labels.failure_ms, INT64_MAX);
     assert_true(label(world, 80, MSG_CAUSE_MEMORY) == 1); /* 100 MiB are crossed in 2 s */
-    assert_true(label(world, 92, MSG_CAUSE_MEMORY) == 0); /* 200 MiB in 10.9 s */
+    assert_true(label(world, 92, MSG_CAUSE_MEMORY) == 0); /* 198 MiB in 10.7 s */
     assert_true(label(world, 110, MSG_CAUSE_MEMORY) == 1);
     free_world(world);
 }
