@@ -5,12 +5,18 @@
 #include <errno.h>
 #include <stdlib.h>
 
+#include "model/profile.h"
+
 #define THROTTLED_SHARE 0.1f /* of periods: above it CPU use says less than was wanted */
 #define AT_LIMIT 0.8f        /* of an I/O or egress limit: likewise */
 
 /* Non-reclaimable memory at which the kernel kills, as a share of the limit: page tables, stacks and slab are
  * charged too. Recorded OOM kills that were sampled near their end died at 0.98 to 0.997. */
 #define KERNEL_SHARE 0.99
+
+/* How much each demand counts in training. Memory decides lives and is allocated by its quantiles; the others
+ * are rates whose logarithm swings by orders of magnitude, and would drown it. */
+static const float demand_weights[DEMAND_RESOURCE_COUNT] = {1, 0.3f, 0.05f, 0.05f};
 
 struct view {
     const struct msg_execution_record *record;
@@ -78,30 +84,77 @@ static void read_limits(struct view *view)
         view->killed[view->points - 1] = true;
 }
 
+static double scale_of(double scale)
+{
+    return scale > 0 ? scale : 1;
+}
+
+static int64_t scaled(int64_t value, double scale)
+{
+    return (int64_t)((double)value * scale);
+}
+
+/* The point as the plan would have it: clipped to its limit, then a larger or smaller program. */
+static void read_point(const struct view *view, size_t i, struct msg_limits *limits,
+                       struct msg_counters *counters)
+{
+    double memory = scale_of(view->plan->memory_scale), data = scale_of(view->plan->data_scale);
+    *limits = point(view, i)->limits;
+    *counters = point(view, i)->counters;
+    limits->memory_bytes = view->limit[i] == INT64_MAX ? 0 : view->limit[i];
+    if (view->plan->memory_bytes > 0) { /* the brake would hold it there */
+        counters->memory_bytes = FS_MIN(counters->memory_bytes, limits->memory_bytes);
+        counters->memory_usage_bytes = FS_MIN(counters->memory_usage_bytes, limits->memory_bytes);
+    }
+    int64_t *const memories[] = {&limits->memory_bytes, &counters->memory_bytes,
+                                 &counters->memory_usage_bytes, &counters->memory_peak_bytes};
+    int64_t *const bytes[] = {&limits->io_read_bps,     &limits->io_write_bps,     &limits->net_egress_bps,
+                              &counters->io_read_bytes, &counters->io_write_bytes, &counters->net_rx_bytes,
+                              &counters->net_tx_bytes};
+    for (size_t k = 0; k < FS_COUNT(memories) && memory != 1; k++)
+        *memories[k] = scaled(*memories[k], memory);
+    for (size_t k = 0; k < FS_COUNT(bytes) && data != 1; k++)
+        *bytes[k] = scaled(*bytes[k], data);
+}
+
+static struct profile_summary scale_profile(const struct profile_summary *profile,
+                                            const struct label_plan *plan)
+{
+    struct profile_summary out = *profile;
+    out.memory_p50 *= scale_of(plan->memory_scale);
+    out.memory_p95 *= scale_of(plan->memory_scale);
+    out.memory_max *= scale_of(plan->memory_scale);
+    out.io_total_p50 *= scale_of(plan->data_scale);
+    out.net_total_p50 *= scale_of(plan->data_scale);
+    out.io_peak_p95 *= scale_of(plan->data_scale);
+    out.net_peak_p95 *= scale_of(plan->data_scale);
+    return out;
+}
+
 /* Features of all points: those beyond the end are needed for the demand ahead. */
 static void read_features(struct view *view, const struct profile_summary *profile)
 {
     struct feature_state state = {0};
+    struct profile_summary known;
+    if (profile)
+        known = scale_profile(profile, view->plan);
     for (size_t i = 0; i < view->points; i++) {
-        const struct msg_series_point *p = point(view, i);
-        struct msg_limits limits = p->limits;
-        struct msg_counters counters = p->counters;
+        struct msg_limits limits;
+        struct msg_counters counters;
         float *features = view->features + i * FEATURE_COUNT;
-        limits.memory_bytes = view->limit[i] == INT64_MAX ? 0 : view->limit[i];
-        if (view->plan->memory_bytes > 0) {
-            counters.memory_bytes =
-                FS_MIN(counters.memory_bytes, limits.memory_bytes); /* the brake would hold it there */
-            counters.memory_usage_bytes = FS_MIN(counters.memory_usage_bytes, limits.memory_bytes);
-        }
-        struct feature_input input = {.time_us = p->time_us,
+        read_point(view, i, &limits, &counters);
+        struct feature_input input = {.time_us = view->time_us[i],
                                       .started_us = view->record->started_us,
                                       .timeout_ms = view->timeout_ms,
                                       .attempt = view->record->attempt,
                                       .limits = &limits,
                                       .counters = &counters,
-                                      .profile = profile};
+                                      .profile = profile ? &known : NULL};
         features_step(&state, &input, features);
-        demand_now(&state, &p->counters, view->now + i * DEMAND_RESOURCE_COUNT);
+        demand_now(&state, &counters, view->now + i * DEMAND_RESOURCE_COUNT);
+        view->now[i * DEMAND_RESOURCE_COUNT +
+                  DEMAND_MEMORY] = /* what it wanted, not what the brake let it have */
+            (double)point(view, i)->counters.memory_bytes * scale_of(view->plan->memory_scale);
         view->bound[DEMAND_MEMORY][i] = counters.brake_engaged || view->killed[i];
         view->bound[DEMAND_CPU][i] = features[FEATURE_THROTTLED_SHARE] > THROTTLED_SHARE;
         view->bound[DEMAND_IO][i] =
@@ -255,7 +308,7 @@ static void label_demand(struct view *view, size_t t)
         }
         view->out->demand[t * NETWORK_RESOURCES + r] =
             (float)demand_ratio((enum demand_resource)r, now, peak);
-        view->out->demand_mask[t * NETWORK_RESOURCES + r] = bound ? -1 : 1;
+        view->out->demand_mask[t * NETWORK_RESOURCES + r] = bound ? -demand_weights[r] : demand_weights[r];
     }
 }
 

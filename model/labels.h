@@ -36,6 +36,9 @@ struct label_plan {
     double raise_at;      /* > 0: as if acted on: when memory reaches this share of the limit ... */
     double raise_by;      /* ... the limit is multiplied by this (> 1), and nothing ever crosses it */
     int64_t timeout_ms;   /* 0: as recorded; -1: none; else this one */
+    double memory_scale; /* 0: 1; else the same program with so many times the memory, under so many times the
+                            limit */
+    double data_scale;   /* 0: 1; the same for block and network bytes */
 };
 
 struct labels {

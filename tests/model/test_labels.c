@@ -182,7 +182,7 @@ static void make__deadline_missed_for_cpu__positive_from_the_start(void **state)
         assert_true(label(world, t, MSG_CAUSE_CPU) == 1 && mask(world, t, MSG_CAUSE_CPU) == 1);
         assert_true(label(world, t, MSG_CAUSE_IO) == 0 && label(world, t, MSG_CAUSE_OTHER) == 0);
     }
-    assert_true(world->labels.demand_mask[20 * NETWORK_RESOURCES + DEMAND_CPU] == -1); /* it wanted more */
+    assert_true(world->labels.demand_mask[20 * NETWORK_RESOURCES + DEMAND_CPU] < 0); /* it wanted more */
     make(world, (struct label_plan){.timeout_ms = 20000});
     assert_int_equal(world->labels.ticks, 199);
     assert_int_equal(world->labels.cause, MSG_CAUSE_CPU);

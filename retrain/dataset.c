@@ -1,0 +1,184 @@
+/* See dataset.h. */
+#include "retrain/dataset.h"
+
+#include <errno.h>
+#include <math.h>
+#include <stdlib.h>
+
+#include "common/hash.h"
+#include "model/profile.h"
+#include "model/random.h"
+
+#define PROFILE_RUNS_MAX 8 /* other records a simulated profile is made of, at most */
+#define INVERSE_MAX 20.0   /* most weight of a record whose series was included rarely */
+#define TYPICAL_TICKS                                                                                        \
+    100.0 /* longer sequences weigh less per tick, so that one long run is not the whole set */
+
+struct builder {
+    struct dataset *dataset;
+    const struct record_set *records;
+    const struct dataset_options *options;
+    uint64_t seed; /* of the record being worked on */
+};
+
+static int code_compare(struct str a, struct str b)
+{
+    int order = memcmp(a.data, b.data, FS_MIN(a.size, b.size));
+    return order ? order : (a.size > b.size) - (a.size < b.size);
+}
+
+/* Counts up to PROFILE_RUNS_MAX other records of the code, beginning somewhere. 0: there are none. */
+static size_t count_others(const struct builder *builder, const struct msg_execution_record *self,
+                           uint64_t *seed, struct profile *profile)
+{
+    const struct record_set *set = builder->records;
+    struct profile_position nowhere = {.offset = -1};
+    size_t wanted = 1 + random_next(seed) % PROFILE_RUNS_MAX, counted = 0,
+           first = random_next(seed) % set->count;
+    profile_init(profile, self->code);
+    for (size_t i = 0; i < set->count && counted < wanted; i++) {
+        const struct msg_execution_record *other = &set->items[(first + i) % set->count];
+        if (other == self || code_compare(other->code, self->code) != 0)
+            continue;
+        counted += profile_count(profile, other, &nowhere, other->ended_us) == 1;
+    }
+    return counted;
+}
+
+/* The next run of a code has another input, or is another version: a profile is never exactly right, and
+ * sometimes wrong. */
+static void disturb(struct profile_summary *summary, uint64_t *seed)
+{
+    double width = random_unit(seed) < 0.2 ? 1.5 : 0.15;
+    double memory = exp(random_between(seed, -width, width)), work = exp(random_between(seed, -width, width));
+    summary->memory_p50 *= memory;
+    summary->memory_p95 *= memory;
+    summary->memory_max *= memory;
+    summary->cpu_time_p50_s *= work;
+    summary->cpu_time_p95_s *= work;
+    summary->duration_p50_s *= work;
+    summary->duration_p95_s *= work;
+    summary->io_total_p50 *= work;
+    summary->net_total_p50 *= work;
+}
+
+/* The profile of an example: true when it has one. */
+static bool simulate_profile(struct builder *builder, const struct msg_execution_record *record,
+                             struct profile_summary *out)
+{
+    struct profile profile;
+    bool training = builder->options->profiles == DATASET_PROFILES_MIXED;
+    if (builder->options->profiles == DATASET_PROFILES_NONE ||
+        (training && random_unit(&builder->seed) < 0.5))
+        return false;
+    if (count_others(builder, record, &builder->seed, &profile) == 0)
+        return false;
+    profile_summarise(&profile, out);
+    if (training)
+        disturb(out, &builder->seed);
+    return true;
+}
+
+static bool grow(struct dataset *dataset)
+{
+    if (dataset->count < dataset->capacity)
+        return true;
+    size_t capacity = dataset->capacity ? 2 * dataset->capacity : 256;
+    struct example *items = realloc(dataset->items, capacity * sizeof *items);
+    if (!items)
+        return false;
+    dataset->items = items;
+    dataset->capacity = capacity;
+    return true;
+}
+
+static float weight_of(const struct msg_execution_record *record, size_t ticks)
+{
+    double inclusion = (double)record->series_inclusion;
+    double inverse = inclusion > 0 && inclusion < 1 ? fmin(1 / inclusion, INVERSE_MAX) : 1;
+    return (float)(inverse * fmin(1, sqrt(TYPICAL_TICKS / (double)ticks)));
+}
+
+static int add_example(struct builder *builder, const struct msg_execution_record *record,
+                       const struct label_plan *plan)
+{
+    struct dataset *dataset = builder->dataset;
+    struct profile_summary summary;
+    struct example example = {.record = record, .plan = *plan};
+    example.known = simulate_profile(builder, record, &summary);
+    if (builder->options->profiles == DATASET_PROFILES_KNOWN && !example.known)
+        return 0;
+    if (!grow(dataset))
+        return -ENOMEM;
+    int result = labels_make(record, plan, example.known ? &summary : NULL, builder->options->horizon_ms,
+                             &example.labels);
+    if (result == -ENODATA || result == -EINVAL)
+        return 0;
+    if (result < 0)
+        return result;
+    if (dataset->ticks + example.labels.ticks > builder->options->max_ticks) {
+        dataset->left_out++;
+        labels_fini(&example.labels);
+        return 0;
+    }
+    example.weight = weight_of(record, example.labels.ticks);
+    dataset->ticks += example.labels.ticks;
+    dataset->items[dataset->count++] = example;
+    return 0;
+}
+
+/* The first plan (as recorded) and a random choice of the others. */
+static int add_record(struct builder *builder, const struct msg_execution_record *record)
+{
+    struct label_plan plans[LABEL_PLANS_MAX];
+    size_t count = label_plans_draw(record, random_next(&builder->seed), plans), used = 0;
+    for (size_t i = count; i > 2; i--) {
+        size_t k = 1 + random_next(&builder->seed) % (i - 1);
+        struct label_plan kept = plans[i - 1];
+        plans[i - 1] = plans[k];
+        plans[k] = kept;
+    }
+    for (size_t i = 0; i < count && used < builder->options->plans; i++) {
+        if (plans[i].raise_at > 0 && !builder->options->staircases)
+            continue;
+        used++;
+        if (builder->options->scaled) {
+            plans[i].memory_scale = random_log_between(&builder->seed, 0.2, 5);
+            plans[i].data_scale = random_log_between(&builder->seed, 0.2, 5);
+        }
+        int result = add_example(builder, record, &plans[i]);
+        if (result < 0)
+            return result;
+    }
+    return 0;
+}
+
+int dataset_add(struct dataset *dataset, const struct record_set *records, const size_t *chosen, size_t count,
+                const struct dataset_options *options)
+{
+    struct builder builder = {.dataset = dataset, .records = records, .options = options};
+    for (size_t i = 0; i < (chosen ? count : records->count); i++) {
+        const struct msg_execution_record *record = &records->items[chosen ? chosen[i] : i];
+        builder.seed = options->seed ^ hash_bytes(record->execution, sizeof record->execution);
+        int result = add_record(&builder, record);
+        if (result < 0)
+            return result;
+    }
+    return 0;
+}
+
+void dataset_fini(struct dataset *dataset)
+{
+    for (size_t i = 0; i < dataset->count; i++)
+        labels_fini(&dataset->items[i].labels);
+    free(dataset->items);
+    *dataset = (struct dataset){0};
+}
+
+struct train_sequence *dataset_sequences(const struct dataset *dataset)
+{
+    struct train_sequence *sequences = calloc(dataset->count + 1, sizeof *sequences);
+    for (size_t i = 0; sequences && i < dataset->count; i++)
+        sequences[i] = labels_sequence(&dataset->items[i].labels, dataset->items[i].weight);
+    return sequences;
+}

@@ -1,0 +1,47 @@
+/* Examples of records: each record under several plans (model/labels.h), as a code that is known (with a
+ * profile from other records of the same code) or not known. Repeatable from the seed. */
+#ifndef FORESTALL_RETRAIN_DATASET_H
+#define FORESTALL_RETRAIN_DATASET_H
+
+#include "model/labels.h"
+#include "retrain/records.h"
+
+enum dataset_profiles {
+    DATASET_PROFILES_NONE,  /* every code is unknown */
+    DATASET_PROFILES_KNOWN, /* every code is known where there are other records of it; the others are left
+                               out */
+    DATASET_PROFILES_MIXED  /* half and half, some profiles wrong on purpose: for training */
+};
+
+struct dataset_options {
+    uint64_t seed;
+    enum dataset_profiles profiles;
+    size_t plans;    /* most per record; 1 = as recorded only */
+    bool scaled;     /* sequences of larger and smaller programs, so that absolute sizes are no sign */
+    bool staircases; /* also plans in which the limit is raised */
+    int32_t horizon_ms;
+    size_t max_ticks; /* bound of the whole set */
+};
+
+struct example {
+    struct labels labels;
+    const struct msg_execution_record *record;
+    struct label_plan plan;
+    bool known; /* has a profile */
+    float weight;
+};
+
+struct dataset {
+    struct example *items;
+    size_t count, capacity, ticks;
+    size_t left_out; /* examples beyond max_ticks */
+};
+
+/* Adds the chosen records of the set (indexes; NULL = all). 0, -ENOMEM. */
+FS_MUST_CHECK int dataset_add(struct dataset *dataset, const struct record_set *records, const size_t *chosen,
+                              size_t count, const struct dataset_options *options);
+void dataset_fini(struct dataset *dataset);
+/* All examples as the trainer wants them (to be freed); NULL when out of memory. */
+struct train_sequence *dataset_sequences(const struct dataset *dataset);
+
+#endif

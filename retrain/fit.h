@@ -1,0 +1,39 @@
+/* Trains a network on one data set and stops by another: early stopping, calibration and the alarm threshold
+ * all come from the validation set, never from the test set. */
+#ifndef FORESTALL_RETRAIN_FIT_H
+#define FORESTALL_RETRAIN_FIT_H
+
+#include "model/train.h"
+#include "retrain/dataset.h"
+
+struct fit_options {
+    uint64_t seed;
+    size_t hidden, layers;
+    size_t epochs;        /* at most */
+    size_t patience;      /* epochs without a better validation loss before it stops */
+    double learning_rate; /* halved after two epochs without progress */
+    double weight_decay, demand_weight;
+    size_t lanes, window;
+    double false_alarms_per_hour; /* the threshold's target, memory alarms on the validation set */
+};
+
+struct fit_progress {
+    size_t epoch, epochs, best_epoch;
+    double train_loss, validation_loss, best_loss;
+    double ticks_per_second, remaining_s; /* remaining_s: if all epochs are needed */
+};
+
+typedef void fit_report_fn(void *context, const struct fit_progress *progress);
+
+/* start: NULL = a new network; else its weights and scaling are the start (same inputs). The result is
+ * calibrated and has a threshold. 0, -EINVAL (a set is empty, other inputs), -ENOMEM. report may be NULL. */
+FS_MUST_CHECK int fit_network(const struct network *start, const struct dataset *train,
+                              const struct dataset *validation, const struct fit_options *options,
+                              fit_report_fn *report, void *context, struct network **out);
+/* Calibrates every cause and chooses the threshold on this set. 0, -ENOMEM. */
+FS_MUST_CHECK int fit_calibration(struct network *network, const struct dataset *validation,
+                                  double false_alarms_per_hour);
+/* The names in the order of the features, for network_save. */
+const char *const *fit_feature_names(void);
+
+#endif

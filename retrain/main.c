@@ -1,0 +1,47 @@
+/* forestall-retrain: trains the backbone from records. Commands: train, evaluate, challenge (files only);
+ * without one it is the service, which collects records from Kafka and runs `challenge` on them. */
+#include <stdio.h>
+#include <string.h>
+
+#include "retrain/commands.h"
+
+struct command {
+    const char *name, *description;
+    int (*run)(const struct retrain_options *options, char *const *more, int count);
+};
+
+static const struct command commands[] = {
+    {"train", "Trains a model: forestall-retrain train --out FILE [options] --records FILE...",
+     command_train},
+    {"evaluate", "Scores a model: forestall-retrain evaluate --model FILE [options] --records FILE...",
+     command_evaluate},
+};
+
+static int run_command(const struct command *command, int argc, char **argv)
+{
+    struct retrain_options options = {0};
+    char error[512] = "out of memory";
+    struct config *config = config_create("forestall-retrain", command->description);
+    int result = config ? config_add(config, retrain_options, retrain_option_count, &options) : -1, count,
+        status = 1;
+    if (result == 0)
+        result = config_load(config, argc - 1, argv + 1, error, sizeof error);
+    if (result == 1) {
+        status = 0;
+    } else if (result < 0) {
+        (void)command_fail(command->name, error);
+    } else {
+        char *const *more = config_arguments(config, &count);
+        status = command->run(&options, more, count);
+    }
+    config_destroy(config);
+    return status;
+}
+
+int main(int argc, char **argv)
+{
+    for (size_t i = 0; argc > 1 && i < FS_COUNT(commands); i++)
+        if (strcmp(argv[1], commands[i].name) == 0)
+            return run_command(&commands[i], argc, argv);
+    return command_fail("no command", "train or evaluate");
+}

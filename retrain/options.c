@@ -1,0 +1,89 @@
+/* See options.h. */
+#include "retrain/options.h"
+
+#define FIELD(field) offsetof(struct retrain_options, field)
+
+const struct config_option retrain_options[] = {
+    {"retrain", "records", CONFIG_STRING, FIELD(records), "", 0, 0,
+     "train, evaluate, challenge: file or directory of records; more may follow as arguments"},
+    {"retrain", "out", CONFIG_STRING, FIELD(out), "", 0, 0, "train, challenge: file the model is written to"},
+    {"retrain", "model", CONFIG_STRING, FIELD(model), "", 0, 0, "evaluate: the model's file"},
+    {"retrain", "champion", CONFIG_STRING, FIELD(champion), "", 0, 0,
+     "challenge: file of the model to beat; train: model to start from"},
+    {"retrain", "report", CONFIG_STRING, FIELD(report), "", 0, 0,
+     "challenge: file the comparison is written to, as JSON; default: standard output"},
+    {"retrain", "splits", CONFIG_STRING, FIELD(splits), "", 0, 0,
+     "JSON lines with program and split (train, validation, test); default: by a hash of the program"},
+    {"retrain", "parts", CONFIG_STRING, FIELD(parts), "test", 0, 0,
+     "evaluate: parts of the data, comma-separated (train, validation, test), or all"},
+    {"retrain", "profiles", CONFIG_STRING, FIELD(profiles), "none", 0, 0,
+     "evaluate: none = every code is unknown, known = profiles from other records of the code"},
+    {"retrain", "recorded_only", CONFIG_BOOL, FIELD(recorded_only), "no", 0, 0,
+     "evaluate: only what happened, no hypothetical limits or deadlines"},
+    {"retrain", "by_execution", CONFIG_BOOL, FIELD(by_execution), "no", 0, 0,
+     "train: hold out executions instead of programs"},
+    {"retrain", "held_out", CONFIG_DOUBLE, FIELD(held_out), "0.2", 0, 0.9,
+     "share of executions held out for the comparison with the champion"},
+    {"retrain", "seed", CONFIG_INT, FIELD(seed), "1", 0, 1e15, "of weights, order, plans and splits"},
+    {"retrain", "hidden", CONFIG_INT, FIELD(hidden), "48", 1, NETWORK_HIDDEN_MAX, "hidden units per layer"},
+    {"retrain", "layers", CONFIG_INT, FIELD(layers), "1", 1, NETWORK_LAYERS_MAX, "LSTM layers"},
+    {"retrain", "epochs", CONFIG_INT, FIELD(epochs), "60", 1, 100000, "most passes over the data"},
+    {"retrain", "patience", CONFIG_INT, FIELD(patience), "8", 1, 100000,
+     "passes without a better validation loss before it stops"},
+    {"retrain", "plans", CONFIG_INT, FIELD(plans), "12", 1, LABEL_PLANS_MAX,
+     "most sequences per record: as recorded and under hypothetical limits and deadlines"},
+    {"retrain", "max_ticks", CONFIG_INT, FIELD(max_ticks), "4000000", 1000, 1e10,
+     "most ticks in memory, about 350 bytes each; what is beyond is left out and counted"},
+    {"retrain", "max_record_bytes", CONFIG_BYTES, FIELD(max_record_bytes), "4G", 1048576, 1e15,
+     "most memory for decoded records"},
+    {"retrain", "lanes", CONFIG_INT, FIELD(lanes), "64", 1, 4096, "sequences trained side by side"},
+    {"retrain", "window", CONFIG_INT, FIELD(window), "64", 1, 4096, "ticks of one truncated window"},
+    {"retrain", "horizon", CONFIG_DURATION_MS, FIELD(horizon_ms), "10s", 1000, 3600000, "how far ahead"},
+    {"retrain", "learning_rate", CONFIG_DOUBLE, FIELD(learning_rate), "0.002", 1e-8, 1,
+     "Adam's step at the start"},
+    {"retrain", "weight_decay", CONFIG_DOUBLE, FIELD(weight_decay), "0.001", 0, 1, "decoupled weight decay"},
+    {"retrain", "demand_weight", CONFIG_DOUBLE, FIELD(demand_weight), "1", 0, 1000,
+     "weight of the demand's loss beside that of the probabilities"},
+    {"retrain", "false_alarms", CONFIG_DOUBLE, FIELD(false_alarms_per_hour), "240", 0, 1e6,
+     "false memory alarms per hour of one execution's running time, for the threshold and the comparison"},
+    {"retrain", "member", CONFIG_STRING, FIELD(member), "1", 0, 0, "static member id of this instance"},
+    {"retrain", "champion_file", CONFIG_STRING, FIELD(champion_file), "", 0, 0,
+     "champion while the topic has none; default: ../share/forestall/champion.safetensors beside the "
+     "program"},
+    {"retrain", "reservoir", CONFIG_INT, FIELD(reservoir), "2000", 10, 1e6, "most records kept on disk"},
+    {"retrain", "sample", CONFIG_DOUBLE, FIELD(sample), "0.2", 0, 1,
+     "share of finished records that is kept; failures and dead letters always are"},
+    {"retrain", "min_records", CONFIG_INT, FIELD(min_records), "100", 1, 1e6,
+     "records needed before it trains"},
+    {"retrain", "min_new", CONFIG_INT, FIELD(min_new), "100", 1, 1e6, "new records that start a training"},
+    {"retrain", "interval", CONFIG_DURATION_MS, FIELD(interval_ms), "1h", 1000, 1e10,
+     "a training starts after this time as well, when there is any new record"},
+};
+const size_t retrain_option_count = FS_COUNT(retrain_options);
+
+struct fit_options retrain_fit_options(const struct retrain_options *options)
+{
+    return (struct fit_options){.seed = (uint64_t)options->seed,
+                                .hidden = (size_t)options->hidden,
+                                .layers = (size_t)options->layers,
+                                .epochs = (size_t)options->epochs,
+                                .patience = (size_t)options->patience,
+                                .learning_rate = options->learning_rate,
+                                .weight_decay = options->weight_decay,
+                                .demand_weight = options->demand_weight,
+                                .lanes = (size_t)options->lanes,
+                                .window = (size_t)options->window,
+                                .false_alarms_per_hour = options->false_alarms_per_hour};
+}
+
+struct dataset_options retrain_dataset_options(const struct retrain_options *options,
+                                               enum dataset_profiles profiles)
+{
+    return (struct dataset_options){.seed = (uint64_t)options->seed,
+                                    .profiles = profiles,
+                                    .plans = (size_t)options->plans,
+                                    .scaled = profiles == DATASET_PROFILES_MIXED,
+                                    .staircases = true,
+                                    .horizon_ms = (int32_t)options->horizon_ms,
+                                    .max_ticks = (size_t)options->max_ticks};
+}

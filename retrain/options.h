@@ -1,0 +1,30 @@
+/* What forestall-retrain can be told: one struct and one table, for the service and for its commands. */
+#ifndef FORESTALL_RETRAIN_OPTIONS_H
+#define FORESTALL_RETRAIN_OPTIONS_H
+
+#include "common/config.h"
+#include "retrain/fit.h"
+
+struct retrain_options {
+    /* commands */
+    const char *records, *out, *model, *champion, *splits, *parts, *profiles, *report;
+    /* training */
+    int64_t seed, hidden, layers, epochs, patience, plans, max_ticks, max_record_bytes, window, lanes,
+        horizon_ms;
+    double learning_rate, weight_decay, demand_weight, false_alarms_per_hour;
+    bool by_execution, recorded_only;
+    double held_out;
+    /* service */
+    const char *member, *champion_file;
+    int64_t reservoir, min_records, min_new, interval_ms;
+    double sample;
+};
+
+extern const struct config_option retrain_options[];
+extern const size_t retrain_option_count;
+
+struct fit_options retrain_fit_options(const struct retrain_options *options);
+struct dataset_options retrain_dataset_options(const struct retrain_options *options,
+                                               enum dataset_profiles profiles);
+
+#endif

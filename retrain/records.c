@@ -1,0 +1,159 @@
+/* See records.h. Files are read whole and kept: decoded records borrow their strings from them. */
+#include "retrain/records.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+
+#define ARENA_BLOCK ((size_t)4 << 20)
+#define FILE_MAX ((size_t)4 << 30)
+
+int records_open(struct record_set *set, size_t limit_bytes)
+{
+    *set = (struct record_set){0};
+    set->arena = arena_create(ARENA_BLOCK, limit_bytes);
+    set->codec = codec_create();
+    if (set->arena && set->codec)
+        return 0;
+    records_close(set);
+    return -ENOMEM;
+}
+
+void records_close(struct record_set *set)
+{
+    for (size_t i = 0; i < set->file_count; i++)
+        free(set->files[i]);
+    free(set->files);
+    free(set->items);
+    codec_destroy(set->codec);
+    arena_destroy(set->arena);
+    *set = (struct record_set){0};
+}
+
+static int complain(char *error, size_t error_size, const char *path, int result)
+{
+    (void)snprintf(error, error_size, "%s: %s", path, strerror(-result));
+    return result;
+}
+
+static int read_whole(const char *path, uint8_t **out, size_t *size)
+{
+    struct stat status;
+    FILE *file = fopen(path, "rb");
+    if (!file)
+        return -errno;
+    uint8_t *bytes = NULL;
+    int result = fstat(fileno(file), &status) < 0 ? -errno : 0;
+    if (result == 0 && (size_t)status.st_size > FILE_MAX)
+        result = -EFBIG;
+    if (result == 0 && !(bytes = malloc((size_t)status.st_size + 1)))
+        result = -ENOMEM;
+    if (result == 0)
+        *size = fread(bytes, 1, (size_t)status.st_size, file);
+    if (result == 0 && ferror(file))
+        result = -EIO;
+    (void)fclose(file); /* only read from */
+    if (result < 0)
+        free(bytes);
+    else
+        *out = bytes;
+    return result;
+}
+
+static int keep(struct record_set *set, uint8_t *bytes)
+{
+    uint8_t **files = realloc(set->files, (set->file_count + 1) * sizeof *files);
+    if (!files)
+        return -ENOMEM;
+    set->files = files;
+    files[set->file_count++] = bytes;
+    return 0;
+}
+
+static int take(struct record_set *set, struct str framed)
+{
+    if (set->count == set->capacity) {
+        size_t capacity = set->capacity ? 2 * set->capacity : 256;
+        struct msg_execution_record *items = realloc(set->items, capacity * sizeof *items);
+        if (!items)
+            return -ENOMEM;
+        set->items = items;
+        set->capacity = capacity;
+    }
+    int result =
+        codec_decode(set->codec, &msg_execution_record_type, framed, set->arena, &set->items[set->count]);
+    if (result == 0)
+        set->count++;
+    else if (result != -ENOMEM)
+        set->refused++;
+    return result == -ENOMEM ? result : 0;
+}
+
+static int add_file(struct record_set *set, const char *path)
+{
+    uint8_t *bytes = NULL;
+    size_t size = 0, at = 0;
+    int result = read_whole(path, &bytes, &size);
+    if (result < 0)
+        return result;
+    result = keep(set, bytes);
+    if (result < 0) {
+        free(bytes);
+        return result;
+    }
+    while (result == 0 && size - at >= 4) {
+        size_t length = (size_t)bytes[at] << 24 | (size_t)bytes[at + 1] << 16 | (size_t)bytes[at + 2] << 8 |
+                        bytes[at + 3];
+        if (length > size - at - 4)
+            break;
+        result = take(set, (struct str){(const char *)bytes + at + 4, length});
+        at += 4 + length;
+    }
+    set->cut_files += result == 0 && at < size;
+    return result;
+}
+
+static int wanted(const struct dirent *entry)
+{
+    const char *dot = strrchr(entry->d_name, '.');
+    return dot && entry->d_name[0] != '.' && (strcmp(dot, ".record") == 0 || strcmp(dot, ".records") == 0);
+}
+
+static int add_directory(struct record_set *set, const char *path)
+{
+    struct dirent **entries;
+    int count = scandir(path, &entries, wanted, alphasort), result = count < 0 ? -errno : 0;
+    for (int i = 0; i < count; i++) {
+        char name[4096];
+        if (result == 0 && snprintf(name, sizeof name, "%s/%s", path, entries[i]->d_name) < (int)sizeof name)
+            result = add_file(set, name);
+        if (result == -ENOENT) /* a reservoir may drop a record while it is read */
+            result = 0;
+        free(entries[i]);
+    }
+    if (count >= 0)
+        free(entries);
+    return result;
+}
+
+int records_add(struct record_set *set, const char *path, char *error, size_t error_size)
+{
+    struct stat status;
+    if (stat(path, &status) < 0)
+        return complain(error, error_size, path, -errno);
+    int result = S_ISDIR(status.st_mode) ? add_directory(set, path) : add_file(set, path);
+    return result < 0 ? complain(error, error_size, path, result) : 0;
+}
+
+int records_encode(const struct msg_execution_record *record, struct buffer *out)
+{
+    struct buffer framed;
+    buffer_init(&framed, 0);
+    int result = codec_encode(&msg_execution_record_type, record, &framed);
+    buffer_append_u32be(out, (uint32_t)framed.size);
+    buffer_append_str(out, buffer_str(&framed));
+    buffer_fini(&framed);
+    return result < 0 ? result : buffer_error(out);
+}

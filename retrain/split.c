@@ -1,0 +1,100 @@
+/* See split.h. */
+#include "retrain/split.h"
+
+#include <errno.h>
+#include <jansson.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "common/hash.h"
+
+struct split_table {
+    json_t *programs; /* name -> part */
+};
+
+static const char *const split_names[SPLIT_COUNT] = {"train", "validation", "test"};
+
+struct str split_program(struct str code)
+{
+    const char *colon = code.size ? memchr(code.data, ':', code.size) : NULL;
+    return (struct str){code.data, colon && colon > code.data ? (size_t)(colon - code.data) : code.size};
+}
+
+enum split split_by_hash(struct str program, uint64_t seed)
+{
+    uint64_t both[2] = {seed, hash_bytes(program.data, program.size)};
+    double draw = hash_unit(both, sizeof both);
+    return draw < 0.7 ? SPLIT_TRAIN : draw < 0.85 ? SPLIT_VALIDATION : SPLIT_TEST;
+}
+
+bool split_held_out(const uint8_t execution[16], double share)
+{
+    uint8_t salted[24] = "held-out";
+    memcpy(salted + 8, execution, 16);
+    return hash_unit(salted, sizeof salted) < share;
+}
+
+static int take_line(struct split_table *table, const char *line)
+{
+    json_t *value = json_loads(line, 0, NULL);
+    const char *program = json_string_value(json_object_get(value, "program"));
+    const char *split = json_string_value(json_object_get(value, "split"));
+    int part = -1, result = -EBADMSG;
+    for (int i = 0; i < SPLIT_COUNT; i++)
+        part = split && strcmp(split, split_names[i]) == 0 ? i : part;
+    if (program && part >= 0) {
+        const json_t *known = json_object_get(table->programs, program);
+        if (known)
+            result = json_integer_value(known) == part ? 0 : -EEXIST;
+        else
+            result = json_object_set_new(table->programs, program, json_integer(part)) ? -ENOMEM : 0;
+    }
+    json_decref(value);
+    return result;
+}
+
+int split_table_load(const char *path, struct split_table **out, char *error, size_t error_size)
+{
+    FILE *file = fopen(path, "r");
+    struct split_table *table = file ? calloc(1, sizeof *table) : NULL;
+    int result = file ? (table ? 0 : -ENOMEM) : -errno, number = 0;
+    char *line = NULL;
+    size_t room = 0;
+    if (table)
+        table->programs = json_object();
+    while (result == 0 && getline(&line, &room, file) > 0) {
+        number++;
+        result = line[0] == '\n' ? 0 : take_line(table, line);
+    }
+    free(line);
+    if (file)
+        (void)fclose(file); /* only read from */
+    if (result == 0) {
+        *out = table;
+        return 0;
+    }
+    (void)snprintf(error, error_size, "%s:%d: %s", path, number,
+                   result == -EBADMSG  ? "no JSON object with program and split (train, validation or test)"
+                   : result == -EEXIST ? "this program was in another part before"
+                                       : strerror(-result));
+    split_table_destroy(table);
+    return result;
+}
+
+void split_table_destroy(struct split_table *table)
+{
+    if (!table)
+        return;
+    json_decref(table->programs);
+    free(table);
+}
+
+enum split split_of(const struct split_table *table, struct str code, uint64_t seed)
+{
+    struct str program = split_program(code);
+    char name[129];
+    const json_t *part = NULL;
+    if (table && str_copy(name, sizeof name, program))
+        part = json_object_get(table->programs, name);
+    return part ? (enum split)json_integer_value(part) : split_by_hash(program, seed);
+}
