@@ -51,6 +51,8 @@ class AgentPeer:
         self.received = []  # frames not yet asked for: (kind, payload)
         self.acks = []
         self.closed = False
+        self.pinged = time.monotonic()
+        self.welcomed = False
 
     # --- out ---
 
@@ -65,6 +67,7 @@ class AgentPeer:
     def greet(self, **changes):
         self.send(frame(HELLO, self.hello(**changes)))
         self.wait(WELCOME)
+        self.welcomed = True
         return self
 
     def make_tick(self, samples=1, **changes):
@@ -106,7 +109,13 @@ class AgentPeer:
     # --- in ---
 
     def pump(self, timeout_s=0.0):
-        """Takes in what has come; answers pings. False once ingest has closed."""
+        """Takes in what has come; answers pings and sends one a second. False once ingest has closed."""
+        if self.welcomed and not self.closed and time.monotonic() - self.pinged > 1:
+            self.pinged = time.monotonic()
+            try:
+                self.ping(0)
+            except OSError:
+                pass  # what it said before it closed is still to be read
         if self.closed or not select.select([self.socket], [], [], timeout_s)[0]:
             return not self.closed
         try:
