@@ -121,7 +121,7 @@ int connection_keep(struct connection *connection, const uint8_t *bytes, size_t 
     struct buffer *in = &connection->in;
     if (bytes == in->data)
         buffer_consume(in, used);
-    else
+    else if (used < size)
         buffer_append(in, bytes + used, size - used);
     if (in->size == 0)
         empty(in);

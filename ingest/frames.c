@@ -81,7 +81,9 @@ static void bad_bytes(struct ingest *ingest, struct connection *connection, stru
                 sentence);
 }
 
-size_t frames_take(struct ingest *ingest, struct connection *connection, const uint8_t *bytes, size_t size)
+/* How many of the bytes were used: stops where the connection is blocked or ends. */
+static size_t take_all(struct ingest *ingest, struct connection *connection, const uint8_t *bytes,
+                       size_t size)
 {
     struct frame frame;
     size_t used = 0;
@@ -102,5 +104,41 @@ size_t frames_take(struct ingest *ingest, struct connection *connection, const u
         metric_add(ingest->counters.frames[frame.type], 1);
         metric_add(ingest->counters.frame_bytes, (double)frame.size);
     }
-    return ended(connection) ? size : used;
+    return used;
+}
+
+static void keep_rest(struct ingest *ingest, struct connection *connection, const uint8_t *bytes, size_t size,
+                      size_t used)
+{
+    if (ended(connection))
+        return;
+    if (used > 0 || connection->times.frame_ms == 0)
+        connection->times.frame_ms = used < size ? ingest->now_ms : 0;
+    if (connection_keep(connection, bytes, size, used) < 0)
+        peers_close(ingest, connection, CLOSE_MEMORY, "out of memory");
+}
+
+void frames_take(struct ingest *ingest, struct connection *connection, const uint8_t *bytes, size_t size)
+{
+    struct buffer *in = &connection->in;
+    connection->times.heard_ms = ingest->now_ms;
+    if (in->size > 0) {
+        buffer_append(in, bytes, size);
+        if (buffer_error(in) < 0) {
+            peers_close(ingest, connection, CLOSE_MEMORY, "out of memory");
+            return;
+        }
+        bytes = in->data;
+        size = in->size;
+    }
+    keep_rest(ingest, connection, bytes, size, take_all(ingest, connection, bytes, size));
+}
+
+void frames_resume(struct ingest *ingest, struct connection *connection)
+{
+    struct buffer *in = &connection->in;
+    connection->times.heard_ms = ingest->now_ms; /* silence counts from now on */
+    connection->times.frame_ms = 0;
+    if (in->size > 0)
+        keep_rest(ingest, connection, in->data, in->size, take_all(ingest, connection, in->data, in->size));
 }

@@ -62,9 +62,10 @@ void peers_watch(struct ingest *ingest, struct connection *connection);
 bool peers_reading(const struct connection *connection);
 
 /* --- frames.c --- */
-/* Takes the frames at the front of the bytes; how many bytes were used. Stops where the connection is blocked
- * or ends. */
-size_t frames_take(struct ingest *ingest, struct connection *connection, const uint8_t *bytes, size_t size);
+/* Bytes that came; what is not a whole frame yet, or is blocked, is kept. */
+void frames_take(struct ingest *ingest, struct connection *connection, const uint8_t *bytes, size_t size);
+/* The kept ones once more, after it was blocked. */
+void frames_resume(struct ingest *ingest, struct connection *connection);
 
 /* --- uplink.c --- */
 enum uplink_result { UPLINK_TAKEN, UPLINK_BLOCKED };

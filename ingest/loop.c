@@ -23,28 +23,6 @@ static void end_of_bytes(struct ingest *ingest, struct connection *connection, s
                 got == 0 ? "closed by the agent" : strerror((int)-got));
 }
 
-static void take_bytes(struct ingest *ingest, struct connection *connection, size_t size)
-{
-    const uint8_t *bytes = scratch;
-    connection->times.heard_ms = ingest->now_ms;
-    if (connection->in.size > 0) {
-        buffer_append(&connection->in, scratch, size);
-        bytes = connection->in.data;
-        size = connection->in.size;
-        if (buffer_error(&connection->in) < 0) {
-            peers_close(ingest, connection, CLOSE_MEMORY, "out of memory");
-            return;
-        }
-    }
-    size_t used = frames_take(ingest, connection, bytes, size);
-    if (connection->listed[LIST_CLOSED] || connection->times.state == SESSION_LEAVING)
-        return;
-    if (used > 0 || connection->times.frame_ms == 0)
-        connection->times.frame_ms = used < size ? ingest->now_ms : 0;
-    if (connection_keep(connection, bytes, size, used) < 0)
-        peers_close(ingest, connection, CLOSE_MEMORY, "out of memory");
-}
-
 static void on_connection(struct ingest *ingest, struct connection *connection, uint32_t events)
 {
     if (connection->listed[LIST_CLOSED])
@@ -63,7 +41,7 @@ static void on_connection(struct ingest *ingest, struct connection *connection, 
     if (got <= 0)
         end_of_bytes(ingest, connection, got);
     else if (connection->times.state != SESSION_LEAVING) /* what comes after a REJECT is of no use */
-        take_bytes(ingest, connection, (size_t)got);
+        frames_take(ingest, connection, scratch, (size_t)got);
 }
 
 static void poll_kafka(struct ingest *ingest)

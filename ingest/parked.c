@@ -75,9 +75,8 @@ void parked_retry(struct ingest *ingest, struct connection *connection)
         bool unknown;
         enum uplink_result result =
             uplink_judge(ingest, connection, parked->type, parked->number, payload, &unknown);
-        if (connection->parked_first != parked)
-            return; /* the connection was dismissed */
-        if (result == UPLINK_BLOCKED)
+        if (result == UPLINK_BLOCKED ||
+            !connection->listed[LIST_PARKED]) /* or it was dismissed by a report */
             return;
         if (unknown && (ingest->now_ms - parked->since_ms < TOPIC_CODEC_LOOKUP_MS ||
                         !give_up(ingest, connection, parked, payload)))

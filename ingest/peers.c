@@ -66,11 +66,12 @@ static void release(struct ingest *ingest, struct connection *connection)
     if (node[0] && map_get(ingest->nodes, node, strlen(node)) == connection)
         (void)map_remove(ingest->nodes, node, strlen(node));
     delivery_forget(ingest->deliveries, &connection->unacked);
-    parked_drop(ingest, connection);
     if (connection->held.size > 0)
         metric_add(ingest->counters.ticks_dropped, 1);
+    /* Reset, not freed, as the parked ones are not yet: one of them may be what is being taken just now. */
     buffer_reset(&connection->held);
     buffer_reset(&connection->in);
+    unlist(ingest, LIST_PARKED, connection);
     unlist(ingest, LIST_HELD, connection);
     unlist(ingest, LIST_BLOCKED, connection);
 }

@@ -242,19 +242,6 @@ static bool may_go_on(const struct ingest *ingest, const struct connection *conn
            connection->unacked.bytes <= (size_t)ingest->options->unacked_bytes / 2;
 }
 
-static void go_on(struct ingest *ingest, struct connection *connection)
-{
-    connection->times.heard_ms = ingest->now_ms; /* silence counts from now on */
-    connection->times.frame_ms = 0;
-    if (connection->in.size > 0) {
-        size_t used = frames_take(ingest, connection, connection->in.data, connection->in.size);
-        if (connection->listed[LIST_CLOSED] || connection->times.state == SESSION_LEAVING)
-            return;
-        fs_drop(connection_keep(connection, connection->in.data, connection->in.size, used)); /* only moves */
-    }
-    peers_watch(ingest, connection);
-}
-
 void uplink_look(struct ingest *ingest)
 {
     enum gate before = ingest->gate;
@@ -277,10 +264,13 @@ void uplink_go_on(struct ingest *ingest)
     for (size_t left = blocked->count; left > 0 && blocked->first && ingest->gate != GATE_CLOSED; left--) {
         struct connection *connection = blocked->first;
         connection_unlist(blocked, LIST_BLOCKED, connection);
-        if (may_go_on(ingest, connection))
-            go_on(ingest, connection);
-        else
+        if (!may_go_on(ingest, connection)) {
             connection_list(blocked, LIST_BLOCKED, connection);
+            continue;
+        }
+        frames_resume(ingest, connection);
+        if (!connection->listed[LIST_CLOSED])
+            peers_watch(ingest, connection);
         uplink_look(ingest);
     }
 }
