@@ -33,6 +33,9 @@ if(FORESTALL_SANITIZE)
   target_compile_options(forestall_options INTERFACE -fsanitize=${FORESTALL_SANITIZE} -fno-omit-frame-pointer)
   target_link_options(forestall_options INTERFACE -fsanitize=${FORESTALL_SANITIZE})
 endif()
+if(FORESTALL_FUZZ) # coverage for libFuzzer; each fuzzer links -fsanitize=fuzzer itself
+  target_compile_options(forestall_options INTERFACE -fsanitize=fuzzer-no-link)
+endif()
 
 # forestall_library(NAME SOURCES ... LINKS ...): links are PUBLIC so that a layer's headers bring what they need.
 function(forestall_library name)
