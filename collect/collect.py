@@ -26,9 +26,10 @@ from programs import PROGRAMS, code_of  # noqa: E402
 from recorder import NotRecorded, Running  # noqa: E402
 from store import Corpus, CorpusError  # noqa: E402
 
-WORK_FREE_BYTES = 4 << 30  # what the inputs of a few cases may take
+WORK_FREE_BYTES = 4 << 30   # what the inputs of a few cases may take
 SUBTREE = "forestall-collect-"
-FAILURES_MAX = 20          # recorders that fail one after the other: something is wrong with the machine
+MEMORY_LEAST_SHARE = 0.15  # of the machine's: an unlimited run must not take the rest of it
+FAILURES_MAX = 20           # recorders that fail one after the other: something is wrong with the machine
 
 
 class Stopped(Exception):
@@ -138,8 +139,9 @@ class Collector:
                 poller.unregister(descriptor)
                 generator, running = self.active.pop(descriptor)
                 self._advance(generator, running, poller)
+            crowded = machine.memory_available_share() < MEMORY_LEAST_SHARE
             for _, running in self.active.values():
-                if running.overdue():
+                if crowded or running.overdue():
                     running.end()
 
     def _advance(self, generator, finished, poller):
@@ -196,7 +198,7 @@ class Collector:
         result = running.finish()
         self.failures = 0
         if result.outcome == "killed":
-            say(f"{key}: not kept, took longer than a run may")
+            say(f"{key}: not kept, took longer or more memory than a run may")
             return None
         line = self.corpus.append(key, case.program.name, running.record_path, {
             "variant": case.variant.name, "code": code_of(case.program, case.variant), "split": case.program.split,

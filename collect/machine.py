@@ -37,6 +37,12 @@ def drop_cache(path):
         os.close(descriptor)
 
 
+def memory_available_share():
+    """Of the machine's memory, 0..1."""
+    fields = dict(line.split(":") for line in pathlib.Path("/proc/meminfo").read_text().splitlines())
+    return int(fields["MemAvailable"].split()[0]) / int(fields["MemTotal"].split()[0])
+
+
 def pressure():
     """10 s averages of the machine's own pressure: how quiet a `quiet` run really was."""
     found = {}

@@ -75,12 +75,12 @@ def _memory_runs(traits, measured, chance):
         return _slowed(run, quota) if quota and chance.random() < 0.5 else run
 
     if MEMORY in traits and measured.peak_bytes >= LEAST_GROWTH_BYTES:
-        if quota and chance.random() < 0.7:
+        if quota and chance.random() < 0.8:
             yield _slowed(Run("free"), quota)
         yield Run("oom", _memory(measured, 0.15, 0.93, chance), load=load_of(chance))
-        if quota and chance.random() < 0.5:
+        if quota and chance.random() < 0.8:
             yield _slowed(Run("oom", _memory(measured, 0.2, 0.97, chance)), quota)
-        if chance.random() < 0.3:
+        if chance.random() < 0.25:
             yield Run("near", _memory(measured, 0.9, 0.99, chance), load=load_of(chance))
         if chance.random() < 0.35:
             yield perhaps_slowed(Run("enough", _memory(measured, 1.04, 2.5, chance, 2 * MIB), load=load_of(chance)))

@@ -15,7 +15,7 @@ def xz_levels(m):
 @variant("threads", MEMORY, CPU)
 def xz_threads(m):
     return Command(["xz", "-k", "-c", f"-T{m.one_of(2, 3, 4)}", f"--block-size={m.one_of(1, 2, 4)}MiB", f"-{m.one_of(1, 2, 3, 6)}",
-                    m.text(m.amount(8, 40))])
+                    m.text(m.amount(8, 24))])
 
 
 @variant("from-pipe", MEMORY, CPU)

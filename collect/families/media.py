@@ -4,7 +4,7 @@ from command import CPU, MEMORY, variant, Command
 
 @variant("filters", MEMORY, CPU)
 def convert_filters(m):
-    image = m.image(m.amount(600, 3500), m.amount(600, 3500))
+    image = m.image(m.amount(1200, 4500), m.amount(1200, 4500))
     work = m.one_of(["-blur", "0x3"], ["-resize", "170%"], ["-rotate", "30"], ["-median", "2"], ["-colorspace", "Lab", "-equalize"],
                     ["-swirl", "90"], ["(", "+clone", "-negate", ")", "-append", "-resize", "60%"])
     return Command(["convert", "-limit", "memory", "4GiB", "-limit", "map", "4GiB", "-limit", "thread", "2", image, *work, "ppm:/dev/null"])
@@ -13,7 +13,7 @@ def convert_filters(m):
 @variant("frames", MEMORY)
 def convert_frames(m):
     """A list of pictures held together: stairs."""
-    size, frames = m.amount(300, 1200), m.amount(3, 16)
+    size, frames = m.amount(500, 1800), m.amount(4, 16)
     images = [m.image(size, size) for _ in range(2)]
     return Command(["convert", "-limit", "memory", "4GiB", *(images * frames), "-morph", "1", "-evaluate-sequence", "mean", "ppm:/dev/null"])
 
@@ -29,8 +29,8 @@ def ffmpeg_x264(m):
 @variant("reverse", MEMORY)
 def ffmpeg_reverse(m):
     """Keeps every frame before it writes the first: linear growth, then a slow fall."""
-    return Command(["ffmpeg", "-v", "error", "-nostdin", "-f", "lavfi", "-i", f"testsrc2=size={m.one_of('320x240', '480x360', '640x480')}:rate=25",
-                    "-t", m.amount(8, 50), "-vf", "format=yuv420p,reverse", "-c:v", m.one_of("mpeg4", "rawvideo"), "-f", "null", "-"])
+    return Command(["ffmpeg", "-v", "error", "-nostdin", "-f", "lavfi", "-i", 
+                    f"testsrc2=size={m.one_of('320x240', '480x360', '640x480')}:rate=25:duration={m.amount(8, 50)}", "-vf", "format=yuv420p,reverse", "-c:v", m.one_of("mpeg4", "rawvideo"), "-f", "null", "-"])
 
 
 @variant("audio", CPU)
@@ -51,8 +51,8 @@ def sox_effects(m):
 
 @variant("pages", MEMORY, CPU)
 def gs_pages(m):
-    return Command(["gs", "-q", "-dNOPAUSE", "-dBATCH", f"-sDEVICE={m.one_of('ppmraw', 'pbmraw', 'pdfwrite')}", f"-r{m.one_of(100, 200, 300, 450)}",
-                    *m.one_of([], ["-dGraphicsAlphaBits=4"], ["-dMaxBitmap=500000000"]), "-sOutputFile=/dev/null",
+    how = m.one_of(["ppmraw"], ["pbmraw"], ["pdfwrite"], ["ppmraw", "-dGraphicsAlphaBits=4"], ["ppmraw", "-dMaxBitmap=500000000"])
+    return Command(["gs", "-q", "-dNOPAUSE", "-dBATCH", f"-r{m.one_of(100, 200, 300, 450)}", f"-sDEVICE={how[0]}", *how[1:], "-sOutputFile=/dev/null",
                     m.postscript(m.amount(3, 20), m.amount(300, 4000))])
 
 
