@@ -30,7 +30,7 @@
 extern char **environ;
 
 struct record_options {
-    const char *code, *pool, *out, *subtree, *stdout_path, *stderr_path, *cwd, *metrics, *net_device,
+    const char *code, *pool, *node, *out, *subtree, *stdout_path, *stderr_path, *cwd, *metrics, *net_device,
         *net_namespace;
     int64_t memory_bytes, cpu_millicores, cpu_weight, io_read_bps, io_write_bps, io_weight, net_egress_bps;
     int64_t timeout_ms, tick_ms;
@@ -41,6 +41,8 @@ struct record_options {
 static const struct config_option table[] = {
     {"record", "code", CONFIG_STRING, FIELD(code), "", 0, 0, "code_id; default: base name of the program"},
     {"record", "pool", CONFIG_STRING, FIELD(pool), "record", 0, 0, "pool written into the record"},
+    {"record", "node", CONFIG_STRING, FIELD(node), "", 0, 0,
+     "node written into the record; default: host name"},
     {"record", "out", CONFIG_STRING, FIELD(out), "", 0, 0, "file the record is appended to"},
     {"record", "subtree", CONFIG_STRING, FIELD(subtree), "forestall-record", 0, 0, "cgroup subtree to use"},
     {"record", "stdout", CONFIG_STRING, FIELD(stdout_path), "", 0, 0,
@@ -271,7 +273,7 @@ static int write_record(const struct run *run)
     for (; run->argv[argc] && argc < FS_COUNT(argv); argc++)
         argv[argc] = str_of(run->argv[argc]);
     uuid_v7(record.execution, run->started_us / 1000);
-    record.node = str_of(host);
+    record.node = str_of(given(run->options->node) ? run->options->node : host);
     memcpy(record.request.execution, record.execution, UUID_SIZE);
     record.request.code = record.code;
     record.request.pool = record.pool;
