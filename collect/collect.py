@@ -6,6 +6,8 @@ that run needed. Cases go round by round over all programs, so a short collectio
 that was stopped, in whatever way, goes on where it was; started again with more seconds it grows."""
 import argparse
 import dataclasses
+import itertools
+import math
 import os
 import pathlib
 import random
@@ -19,7 +21,7 @@ import time
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
 
 import machine  # noqa: E402
-from command import NET, READ, WRITE, Maker  # noqa: E402
+from command import NET, READ, SCRIPTS, WRITE, Maker  # noqa: E402
 from network import NetworkUnavailable, open_network  # noqa: E402
 from plan import Measured, free_run, limited_runs  # noqa: E402
 from programs import PROGRAMS, code_of  # noqa: E402
@@ -29,6 +31,7 @@ from store import Corpus, CorpusError  # noqa: E402
 WORK_FREE_BYTES = 4 << 30   # what the inputs of a few cases may take
 SUBTREE = "forestall-collect-"
 MEMORY_LEAST_SHARE = 0.15  # of the machine's: an unlimited run must not take the rest of it
+VARIANTS_PER_TURN = 3
 FAILURES_MAX = 20           # recorders that fail one after the other: something is wrong with the machine
 
 
@@ -99,18 +102,25 @@ class Case:
 
 
 def endless_cases(pairs, seed, size):
-    """Each round has every program once, with one of its variants in turn, in a new order."""
+    """Each round has every program with some of its variants in turn, in a new order; who has many comes more often."""
     programs = {}
     for program, variant in pairs:
         programs.setdefault(program.name, []).append((program, variant))
     orders = {name: random.Random(f"{seed}/{name}").sample(choices, len(choices)) for name, choices in programs.items()}
-    number = 0
-    while True:
-        names = random.Random(f"{seed}/{number}").sample(sorted(programs), len(programs))
-        for name in names:
-            program, variant = orders[name][number % len(orders[name])]
-            yield Case(program, variant, number, seed, size)
-        number += 1
+    turns = {name: math.ceil(len(order) / VARIANTS_PER_TURN) for name, order in orders.items()}
+    for number in itertools.count():
+        cases = []
+        for name, order in sorted(orders.items()):
+            for turn in range(number * turns[name], (number + 1) * turns[name]):
+                program, variant = order[turn % len(order)]
+                cases.append(Case(program, variant, number, seed, size))
+        yield from random.Random(f"{seed}/{number}").sample(cases, len(cases))
+
+
+def portable(word, directory):
+    """A word of a command line that runs in directory, without saying where that is: records name no path of this machine."""
+    text = str(word)
+    return "." if text == str(directory) else text.replace(f"{directory}/", "").replace(str(SCRIPTS), "scripts")
 
 
 class Collector:
@@ -173,7 +183,9 @@ class Collector:
 
     def _runs(self, case, directory):
         command = case.variant.build(Maker(directory, case.chance("input"), self.options.size))
-        command.argv = [machine.find_program(command.argv[0]) or command.argv[0], *map(str, command.argv[1:])]
+        (directory / "scripts").symlink_to(SCRIPTS)
+        program = machine.find_program(command.argv[0]) or command.argv[0]
+        command.argv = [program, *(portable(word, directory) for word in command.argv[1:])]
         first = yield from self._record(case, directory, command, 0, free_run(case.chance("load")))
         if first is None or first["outcome"] == "killed":
             return

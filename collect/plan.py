@@ -132,7 +132,7 @@ def limited_runs(variant: Variant, command: Command, measured: Measured, chance:
                 runs.append(_rate_run(kind, field, size, measured, chance, enough if chance.random() < 0.3 else 0))
     if CPU in traits and measured.cpu_s >= 1.5 and chance.random() < 0.15:
         runs.append(_deadline("crowded", measured.duration_s * 1.6, chance, Limits(), load="cpu+memory"))
-    if IDLE in traits and measured.duration_s >= 3 and chance.random() < 0.3:
+    if IDLE in traits and measured.duration_s >= 3 and chance.random() < 0.5:
         runs.append(Run("idle-missed", timeout_ms=int(measured.duration_s * chance.uniform(0.4, 0.9) * 1000)))
     if FAULT in traits and chance.random() < 0.5:
         runs.append(Run("enough", _memory(measured, 1.5, 3, chance, 8 * MIB), int(LONGEST_S * 1000)))

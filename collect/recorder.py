@@ -56,7 +56,7 @@ class Running:
         for kind in run.load.split("+"):
             if kind:
                 self._burners.append(start([sys.executable, BURNER, kind, *([work] if kind == "disk" else [])]))
-        argv = [recorder, "--out", self.record_path, "--subtree", subtree, "--code", code, "--pool", "collect",
+        argv = [recorder, "--out", self.record_path, "--subtree", subtree, "--code", code, "--pool", "collect", "--node", "collect",
                 "--cwd", work, "--stdout", "/dev/null", "--stderr", work / f"run-{number}.out", *self._limits(run)]
         if command.gauge:
             argv += ["--metrics", work / f"run-{number}.sock"]

@@ -139,7 +139,7 @@ def gnuplot_surface(m):
 @variant("digits", CPU)
 def bc_digits(m):
     text = m.path(".bc")
-    text.write_text(f"scale={m.amount(1500, 4000)}\n4*a(1)\nquit\n")
+    text.write_text(f"scale={m.amount(1200, 3000)}\n4*a(1)\nquit\n")
     return Command(["bc", "-q", "-l", text])
 
 
