@@ -19,10 +19,7 @@ struct policy_config {
     double memory_step;            /* smallest raise worth a decision, as a ratio */
     int64_t memory_overhead_bytes; /* kernel memory charged beside memory_bytes: stacks, page tables, slab */
     double brake_step;             /* least raise of a program that waits in the brake, as a ratio */
-    double brake_step_fast;        /* the same when it came there within brake_fast_us of the raise before */
-    int64_t brake_fast_us;
-    double brake_trust;     /* share of the programs that outgrow their limit and are saved by the brake */
-    double rate_step;       /* most that one raise multiplies CPU, I/O or network by */
+    double rate_step;              /* most that one raise multiplies CPU, I/O or network by */
     double rate_stalled;    /* share of the last second a resource must stall for a raise by deadline alone */
     double deadline_share;  /* share of its time a program may stall before its deadline counts */
     double deadline_late;   /* share of its time after which steps are not bounded any more */
@@ -59,7 +56,7 @@ struct policy_history {
 
 /* What the node offers; known = false: no status yet, the agent is the arbiter anyway. */
 struct policy_node {
-    bool known, brake;
+    bool known;
     struct msg_limits capacity, free;
 };
 

@@ -6,7 +6,9 @@
 
 #define CANDIDATES 32
 #define GROWTH_FADES 0.7 /* per sample without growth: a pause in a ramp is forgotten after some samples */
-#define HISTORY_SPREAD 1.02
+#define HISTORY_SPREAD                                                                                       \
+    1.06 /* peaks of the same command: a few percent apart; beyond it this execution is another case */
+#define SAMPLE_SPREAD 1.02    /* what a program may have grown since its sample */
 #define SAMPLE_LEAST_US 20000 /* nearer samples are noise as a rate */
 
 /* agent/cgroup.h: the brake takes hold a sixteenth, at least 4 MiB, below the limit. */
@@ -63,7 +65,7 @@ static struct demand memory_demand(const struct policy_case *now, double used)
         double most = history->memory_max * HISTORY_SPREAD;
         demand.p50 = fmin(demand.p50, fmax(used, history->memory_p95));
         demand.p90 = fmin(demand.p90, most);
-        demand.p99 = fmin(demand.p99, most * HISTORY_SPREAD);
+        demand.p99 = fmin(demand.p99, most);
     }
     return demand;
 }
@@ -74,8 +76,7 @@ static double memory_cost(const struct policy_case *now, const struct demand *de
     double elapsed_s = fmax((double)(now->risk->sampled_us - now->risk->started_us) / 1e6, 0);
     double usable = fmax(policy_memory_usable(config, limit), 1);
     double slack = fmax(usable - demand->p50, 0) * config->slack_s;
-    bool brake = now->input->node && now->input->node->brake;
-    double lost = demand_exceeds(demand, usable) * (brake ? 1 - config->brake_trust : 1);
+    double lost = demand_exceeds(demand, usable);
     return (slack + lost * usable * (config->rerun_s + elapsed_s)) / (1024 * POLICY_MIB);
 }
 
@@ -86,7 +87,8 @@ static double cheapest(struct policy_case *now, double used, double least)
     struct demand demand = memory_demand(now, used);
     double highest = used * config->memory_headroom + (double)config->memory_overhead_bytes;
     if (history_covers(now->input->history, used))
-        highest = fmax(highest, policy_memory_limit(config, now->input->history->memory_max * 1.05));
+        highest =
+            fmax(highest, policy_memory_limit(config, now->input->history->memory_max * HISTORY_SPREAD));
     highest = fmax(highest, least);
     double best = least, ratio = pow(highest / least, 1.0 / (CANDIDATES - 1)), limit = least;
     now->decision->expected_cost = INFINITY;
@@ -116,16 +118,6 @@ static void explain(struct policy_case *now, bool killed)
                    now->decision->kept_cost);
 }
 
-/* The least raise that lets a program out of the brake for longer than a moment. */
-static double least_out_of_brake(const struct policy_case *now, double limit)
-{
-    const struct policy_attempt *attempt = now->attempt;
-    const struct policy_config *config = now->config;
-    bool fast = attempt->memory_raised_us != 0 &&
-                now->input->now_us - attempt->memory_raised_us < config->brake_fast_us;
-    return limit * (fast ? config->brake_step_fast : config->brake_step);
-}
-
 /* Half of what was refused although the status says there is room: a bound of the agent that the status does
  * not show. */
 static double below_refused(const struct policy_case *now, double best)
@@ -146,9 +138,9 @@ void policy_memory_decide(struct policy_case *now)
     /* In the brake the program has met its limit, whatever the last sample of its usage says. */
     if (forced)
         used = fmax(used, policy_memory_usable(now->config, limit));
-    double least = policy_memory_limit(now->config, used * HISTORY_SPREAD);
+    double least = policy_memory_limit(now->config, used * SAMPLE_SPREAD);
     if (forced)
-        least = fmax(least, least_out_of_brake(now, limit));
+        least = fmax(least, limit * now->config->brake_step);
     double best = below_refused(now, cheapest(now, used, least));
     if (best < limit * now->config->memory_step ||
         (!forced && now->decision->expected_cost >= now->decision->kept_cost))
