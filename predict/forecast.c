@@ -5,6 +5,8 @@
 
 #define USAGE_MAX 1e15 /* 1 PB, 1 PB/s: nothing real is above (as in model/features.c) */
 #define MILLICORES_MAX 1e9
+#define STALLED_PERMILLE 300 /* share of the last second */
+#define NET_FULL_PERCENT 85  /* of an egress limit: senders wait only once the class is full */
 
 static double bounded(double value, double most)
 {
@@ -119,11 +121,25 @@ void forecast_risk(const struct msg_tick *tick, const struct msg_sample *sample,
     memcpy(out->incarnation, tick->incarnation, sizeof out->incarnation);
 }
 
+/* Held up by a limit in force while a deadline comes nearer: whoever decides must hear of it, whatever the
+ * model says. */
+static bool is_stalled(const struct msg_risk *risk)
+{
+    const struct msg_limits *limits = &risk->limits;
+    if (risk->timeout_ms <= 0)
+        return false;
+    return (limits->cpu_millicores > 0 && risk->throttled_permille >= STALLED_PERMILLE) ||
+           ((limits->io_read_bps > 0 || limits->io_write_bps > 0) &&
+            risk->io_stall_permille >= STALLED_PERMILLE) ||
+           (limits->net_egress_bps > 0 && risk->net_bps >= limits->net_egress_bps / 100 * NET_FULL_PERCENT);
+}
+
 void forecast_view(const struct msg_risk *risk, struct publish_view *out)
 {
     *out = (struct publish_view){.time_us = risk->sampled_us,
                                  .above = risk->above,
                                  .brake_engaged = risk->brake_engaged,
+                                 .stalled = is_stalled(risk),
                                  .cause = risk->cause,
                                  .oom_kills = risk->oom_kills,
                                  .limits = risk->limits,

@@ -3,6 +3,9 @@
 
 #include <math.h>
 
+/* The shares of a risk are of the last second: sooner they tell nothing new. */
+#define STALLED_AGAIN_US 1000000
+
 static bool same_limits(const struct msg_limits *a, const struct msg_limits *b)
 {
     return a->memory_bytes == b->memory_bytes && a->cpu_millicores == b->cpu_millicores &&
@@ -29,6 +32,8 @@ static bool demand_moved(const struct publish_view *last, const struct publish_v
 static bool changed(const struct publish_rules *rules, const struct publish_view *last,
                     const struct publish_view *now)
 {
+    if (now->stalled && now->time_us - last->time_us >= STALLED_AGAIN_US)
+        return true;
     return now->brake_engaged != last->brake_engaged || now->oom_kills != last->oom_kills ||
            !same_limits(&now->limits, &last->limits) ||
            (now->above && demand_moved(last, now, rules->change));

@@ -14,6 +14,7 @@ struct publish_rules {
 struct publish_view {
     int64_t time_us;
     bool above, brake_engaged;
+    bool stalled; /* a deadline runs and a limit holds it up for much of its time */
     enum msg_cause cause;
     int64_t oom_kills;
     struct msg_limits limits;
@@ -29,7 +30,8 @@ struct publish_memory {
 
 /* True: tell it, as *kind. CROSSING: the threshold was passed, up or down, or the first risk is above it.
  * CHANGE: the brake engaged or released, other limits are in force, the kernel killed, or, above the
- * threshold, memory or the demand for memory or for the probable cause's resource moved by the rules' ratio.
+ * threshold, memory or the demand for memory or for the probable cause's resource moved by the rules' ratio;
+ * also when it is stalled and nothing was told for a second.
  * REFRESH: the first risk, or it is time. */
 bool publish_due(const struct publish_rules *rules, const struct publish_memory *memory,
                  const struct publish_view *now, enum msg_risk_kind *kind);

@@ -120,6 +120,17 @@ static void publish__brake_limits_kills__change(void **state)
     assert_int_equal(told_as(&last, &now), MSG_RISK_KIND_CHANGE);
 }
 
+static void publish__stalled__told_once_a_second(void **state)
+{
+    (void)state;
+    struct publish_view last = quiet(0), now = quiet(1000000);
+    assert_int_equal(told_as(&last, &now), -1);
+    now.stalled = true;
+    assert_int_equal(told_as(&last, &now), MSG_RISK_KIND_CHANGE);
+    now.time_us = 999999;
+    assert_int_equal(told_as(&last, &now), -1);
+}
+
 static void publish__movement__told_only_above_the_threshold(void **state)
 {
     (void)state;
@@ -328,6 +339,7 @@ int main(void)
         cmocka_unit_test(publish__time__refresh_at_its_end_and_when_it_goes_back),
         cmocka_unit_test(publish__crossing__up_and_down),
         cmocka_unit_test(publish__brake_limits_kills__change),
+        cmocka_unit_test(publish__stalled__told_once_a_second),
         cmocka_unit_test(publish__movement__told_only_above_the_threshold),
         cmocka_unit_test(feed__nothing_committed__from_the_beginning_and_told_once_fresh),
         cmocka_unit_test(feed__clock_of_another_machine__caught_up_ends_the_silence),

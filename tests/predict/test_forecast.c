@@ -32,6 +32,29 @@ static void forecast__ratios__rising_and_never_below_now(void **state)
     network_destroy(network);
 }
 
+static bool is_stalled(struct msg_limits limits, int64_t timeout_ms)
+{
+    struct msg_risk risk = {.limits = limits,
+                            .timeout_ms = timeout_ms,
+                            .throttled_permille = 300,
+                            .io_stall_permille = 300,
+                            .net_bps = 850};
+    struct publish_view view;
+    forecast_view(&risk, &view);
+    return view.stalled;
+}
+
+static void forecast__stalled__only_by_a_limit_and_with_a_deadline(void **state)
+{
+    (void)state;
+    assert_true(is_stalled((struct msg_limits){.cpu_millicores = 100}, 1000));
+    assert_true(is_stalled((struct msg_limits){.io_read_bps = 100}, 1000));
+    assert_true(is_stalled((struct msg_limits){.net_egress_bps = 1000}, 1000));
+    assert_false(is_stalled((struct msg_limits){.net_egress_bps = 2000}, 1000));
+    assert_false(is_stalled((struct msg_limits){.cpu_millicores = 100, .io_write_bps = 100}, 0));
+    assert_false(is_stalled((struct msg_limits){0}, 1000));
+}
+
 static void forecast__absurd_samples__finite_and_bounded(void **state)
 {
     (void)state;
@@ -153,6 +176,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(forecast__ratios__rising_and_never_below_now),
+        cmocka_unit_test(forecast__stalled__only_by_a_limit_and_with_a_deadline),
         cmocka_unit_test(forecast__absurd_samples__finite_and_bounded),
         cmocka_unit_test(fallback_exceeds__history__survival_between_its_quantiles),
         cmocka_unit_test(fallback__memory__alarms_when_the_limit_is_a_horizon_away),
