@@ -52,6 +52,18 @@ static enum stream_outcome decode_tick(struct predict *predict, const struct str
     return STREAM_QUARANTINE;
 }
 
+/* The engine borrows a tick until the end of the batch: beside its samples, where that lives. */
+static struct msg_tick *keep_tick(struct predict *predict, const struct msg_tick *tick)
+{
+    struct msg_tick *kept = arena_alloc(predict->ticks, 1, sizeof *kept);
+    if (kept)
+        *kept = *tick;
+    else
+        stream_set_reason(predict->stream, "a tick of %zu samples does not fit into memory",
+                          tick->samples.count);
+    return kept;
+}
+
 static bool tick_valid(struct stream *stream, const struct msg_tick *tick)
 {
     if (tick->node.size == 0 || tick->node.size > PREDICT_NODE_MAX) {
@@ -107,7 +119,7 @@ static void take_tick(struct predict *predict, const struct msg_tick *tick,
 static enum stream_outcome take_telemetry(struct predict *predict, const struct stream_message *message)
 {
     struct telemetry *telemetry = &predict->telemetry[message->partition];
-    struct msg_tick tick;
+    struct msg_tick tick, *kept = NULL;
     if (telemetry->rewinding)
         return STREAM_DONE; /* comes again; not noted */
     int64_t age_ms = predict->consumed_us / 1000 - message->timestamp_ms;
@@ -121,12 +133,14 @@ static enum stream_outcome take_telemetry(struct predict *predict, const struct 
     enum stream_outcome outcome = decode_tick(predict, message, &tick);
     if (outcome == STREAM_DONE && !tick_valid(predict->stream, &tick))
         outcome = STREAM_QUARANTINE;
+    if (outcome == STREAM_DONE && !(kept = keep_tick(predict, &tick)))
+        outcome = STREAM_QUARANTINE;
     if (outcome == STREAM_QUARANTINE && action == FEED_BUILD)
         outcome = STREAM_DONE; /* it went there when it came first */
     else if (outcome == STREAM_QUARANTINE)
         outcome = quarantine(predict, TOPIC_TELEMETRY, message);
     else if (outcome == STREAM_DONE)
-        take_tick(predict, &tick, message, action);
+        take_tick(predict, kept, message, action);
     return outcome == STREAM_DONE ? note(predict, TOPIC_TELEMETRY, message, STREAM_DONE) : outcome;
 }
 
