@@ -15,7 +15,7 @@
 #include "predict/feed.h"
 #include "predict/learn.h"
 #include "predict/ledger.h"
-#include "predict/models.h"
+#include "model/models.h"
 #include "predict/options.h"
 #include "predict/order.h"
 #include "predict/table.h"

@@ -1,5 +1,8 @@
 /* predict/models: chunks in any order, what is damaged or mixed up is refused and the next one works. */
-#include "tests/predict/fixture.h"
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <cmocka.h>
 
 #include <errno.h>
 #include <openssl/evp.h>
@@ -7,7 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "predict/models.h"
+#include "model/models.h"
 
 #define LIMIT 10000
 

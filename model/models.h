@@ -1,8 +1,8 @@
 /* Puts the chunks of the topic `models` together: per role the newest version whose chunks are all there,
  * checked against its SHA-256. Chunks come in any order; one of another version begins anew. Bounded. No
  * broker. */
-#ifndef FORESTALL_PREDICT_MODELS_H
-#define FORESTALL_PREDICT_MODELS_H
+#ifndef FORESTALL_MODEL_MODELS_H
+#define FORESTALL_MODEL_MODELS_H
 
 #include "schemas/messages.h"
 

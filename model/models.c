@@ -1,5 +1,5 @@
 /* See models.h. */
-#include "predict/models.h"
+#include "model/models.h"
 
 #include <errno.h>
 #include <openssl/evp.h>
