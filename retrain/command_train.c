@@ -16,7 +16,7 @@ static enum split part_of(const struct retrain_options *options, const struct sp
                           const struct msg_execution_record *record)
 {
     if (options->by_execution)
-        return split_held_out(record->execution, options->held_out) ? SPLIT_VALIDATION : SPLIT_TRAIN;
+        return split_by_execution(record->execution, options->held_out);
     return split_of(table, record->code, (uint64_t)options->seed);
 }
 
@@ -44,7 +44,7 @@ static int train(const struct retrain_options *options, const struct record_set 
     if (*options->champion && !(start = command_load_network(options->champion)))
         return result;
     result = dataset_add(&data, records, parts->chosen[SPLIT_TRAIN], parts->count[SPLIT_TRAIN], &how);
-    how.scaled = false; /* calibration is about real sizes */
+    how.augmented = false; /* calibration is about real sizes */
     if (result == 0)
         result = dataset_add(&validation, records, parts->chosen[SPLIT_VALIDATION],
                              parts->count[SPLIT_VALIDATION], &how);

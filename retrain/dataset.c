@@ -8,6 +8,7 @@
 #include "common/hash.h"
 #include "model/profile.h"
 #include "model/random.h"
+#include "retrain/stretch.h"
 
 #define PROFILE_RUNS_MAX 8 /* other records a simulated profile is made of, at most */
 #define INVERSE_MAX 20.0   /* most weight of a record whose series was included rarely */
@@ -21,14 +22,19 @@ struct builder {
     uint64_t seed; /* of the record being worked on */
 };
 
-static int code_compare(struct str a, struct str b)
+static bool same_command(const struct msg_execution_record *a, const struct msg_execution_record *b)
 {
-    int order = memcmp(a.data, b.data, FS_MIN(a.size, b.size));
-    return order ? order : (a.size > b.size) - (a.size < b.size);
+    const struct msg_str_array *left = &a->request.argv, *right = &b->request.argv;
+    if (left->count != right->count)
+        return false;
+    for (size_t i = 0; i < left->count; i++)
+        if (!str_equal(left->items[i], right->items[i]))
+            return false;
+    return true;
 }
 
 /* Counts up to PROFILE_RUNS_MAX other records of the code, beginning somewhere. 0: there are none. */
-static size_t count_others(const struct builder *builder, const struct msg_execution_record *self,
+static size_t count_others(const struct builder *builder, const struct msg_execution_record *self, bool same,
                            uint64_t *seed, struct profile *profile)
 {
     const struct record_set *set = builder->records;
@@ -38,7 +44,7 @@ static size_t count_others(const struct builder *builder, const struct msg_execu
     profile_init(profile, self->code);
     for (size_t i = 0; i < set->count && counted < wanted; i++) {
         const struct msg_execution_record *other = &set->items[(first + i) % set->count];
-        if (other == self || code_compare(other->code, self->code) != 0)
+        if (other == self || !str_equal(other->code, self->code) || (same && !same_command(other, self)))
             continue;
         counted += profile_count(profile, other, &nowhere, other->ended_us) == 1;
     }
@@ -71,7 +77,10 @@ static bool simulate_profile(struct builder *builder, const struct msg_execution
     if (builder->options->profiles == DATASET_PROFILES_NONE ||
         (training && random_unit(&builder->seed) < 0.5))
         return false;
-    if (count_others(builder, record, &builder->seed, &profile) == 0)
+    /* Most codes run the same command again and again; some get other inputs each time. */
+    bool same = random_unit(&builder->seed) < 0.7;
+    if (count_others(builder, record, same, &builder->seed, &profile) == 0 &&
+        count_others(builder, record, false, &builder->seed, &profile) == 0)
         return false;
     profile_summarise(&profile, out);
     if (training)
@@ -99,7 +108,17 @@ static float weight_of(const struct msg_execution_record *record, size_t ticks)
     return (float)(inverse * fmin(1, sqrt(TYPICAL_TICKS / (double)ticks)));
 }
 
+static void stretch_profile(struct profile_summary *profile, double factor)
+{
+    double *const work[] = {&profile->cpu_time_p50_s, &profile->cpu_time_p95_s, &profile->duration_p50_s,
+                            &profile->duration_p95_s, &profile->io_total_p50,   &profile->net_total_p50};
+    for (size_t i = 0; i < FS_COUNT(work); i++)
+        *work[i] *= factor;
+}
+
+/* source: the record or a stretched copy of it, which is not kept. */
 static int add_example(struct builder *builder, const struct msg_execution_record *record,
+                       const struct msg_execution_record *source, double factor,
                        const struct label_plan *plan)
 {
     struct dataset *dataset = builder->dataset;
@@ -108,9 +127,11 @@ static int add_example(struct builder *builder, const struct msg_execution_recor
     example.known = simulate_profile(builder, record, &summary);
     if (builder->options->profiles == DATASET_PROFILES_KNOWN && !example.known)
         return 0;
+    if (example.known && factor > 1)
+        stretch_profile(&summary, factor);
     if (!grow(dataset))
         return -ENOMEM;
-    int result = labels_make(record, plan, example.known ? &summary : NULL, builder->options->horizon_ms,
+    int result = labels_make(source, plan, example.known ? &summary : NULL, builder->options->horizon_ms,
                              &example.labels);
     if (result == -ENODATA || result == -EINVAL)
         return 0;
@@ -127,30 +148,46 @@ static int add_example(struct builder *builder, const struct msg_execution_recor
     return 0;
 }
 
-/* The first plan (as recorded) and a random choice of the others. */
-static int add_record(struct builder *builder, const struct msg_execution_record *record)
+/* The first plan (as recorded) and a random choice of the others, of the record or of a stretched one. */
+static int add_plans(struct builder *builder, const struct msg_execution_record *record, double factor,
+                     size_t most)
 {
     struct label_plan plans[LABEL_PLANS_MAX];
-    size_t count = label_plans_draw(record, random_next(&builder->seed), plans), used = 0;
+    struct msg_execution_record stretched;
+    size_t count, used = 0;
+    int result = factor > 1 ? stretch_record(record, factor, &stretched) : 0;
+    if (result < 0)
+        return result == -EINVAL ? 0 : result;
+    const struct msg_execution_record *source = factor > 1 ? &stretched : record;
+    count = label_plans_draw(source, random_next(&builder->seed), plans);
     for (size_t i = count; i > 2; i--) {
         size_t k = 1 + random_next(&builder->seed) % (i - 1);
         struct label_plan kept = plans[i - 1];
         plans[i - 1] = plans[k];
         plans[k] = kept;
     }
-    for (size_t i = 0; i < count && used < builder->options->plans; i++) {
+    for (size_t i = 0; i < count && used < most && result == 0; i++) {
         if (plans[i].raise_at > 0 && !builder->options->staircases)
             continue;
         used++;
-        if (builder->options->scaled) {
+        if (builder->options->augmented) {
             plans[i].memory_scale = random_log_between(&builder->seed, 0.2, 5);
             plans[i].data_scale = random_log_between(&builder->seed, 0.2, 5);
         }
-        int result = add_example(builder, record, &plans[i]);
-        if (result < 0)
-            return result;
+        result = add_example(builder, record, source, factor, &plans[i]);
     }
-    return 0;
+    if (factor > 1)
+        free(stretched.series.items);
+    return result;
+}
+
+static int add_record(struct builder *builder, const struct msg_execution_record *record)
+{
+    size_t most = builder->options->plans;
+    int result = add_plans(builder, record, 1, builder->options->augmented ? (most + 1) / 2 : most);
+    if (result < 0 || !builder->options->augmented || most < 2)
+        return result;
+    return add_plans(builder, record, random_log_between(&builder->seed, 1.2, 12), most / 2);
 }
 
 int dataset_add(struct dataset *dataset, const struct record_set *records, const size_t *chosen, size_t count,

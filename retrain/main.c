@@ -15,6 +15,11 @@ static const struct command commands[] = {
      command_train},
     {"evaluate", "Scores a model: forestall-retrain evaluate --model FILE [options] --records FILE...",
      command_evaluate},
+    {"challenge",
+     "Trains from the champion and compares: forestall-retrain challenge --champion FILE --out FILE "
+     "[options] "
+     "--records DIRECTORY...",
+     command_challenge},
 };
 
 static int run_command(const struct command *command, int argc, char **argv)

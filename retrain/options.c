@@ -82,7 +82,7 @@ struct dataset_options retrain_dataset_options(const struct retrain_options *opt
     return (struct dataset_options){.seed = (uint64_t)options->seed,
                                     .profiles = profiles,
                                     .plans = (size_t)options->plans,
-                                    .scaled = profiles == DATASET_PROFILES_MIXED,
+                                    .augmented = profiles == DATASET_PROFILES_MIXED,
                                     .staircases = true,
                                     .horizon_ms = (int32_t)options->horizon_ms,
                                     .max_ticks = (size_t)options->max_ticks};

@@ -27,11 +27,15 @@ enum split split_by_hash(struct str program, uint64_t seed)
     return draw < 0.7 ? SPLIT_TRAIN : draw < 0.85 ? SPLIT_VALIDATION : SPLIT_TEST;
 }
 
-bool split_held_out(const uint8_t execution[16], double share)
+enum split split_by_execution(const uint8_t execution[16], double held_out)
 {
+    const double validation = 0.15;
     uint8_t salted[24] = "held-out";
     memcpy(salted + 8, execution, 16);
-    return hash_unit(salted, sizeof salted) < share;
+    double draw = hash_unit(salted, sizeof salted);
+    if (draw < held_out)
+        return SPLIT_TEST;
+    return draw < held_out + validation * (1 - held_out) ? SPLIT_VALIDATION : SPLIT_TRAIN;
 }
 
 static int take_line(struct split_table *table, const char *line)

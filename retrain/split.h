@@ -11,9 +11,9 @@ enum split { SPLIT_TRAIN, SPLIT_VALIDATION, SPLIT_TEST, SPLIT_COUNT };
 struct str split_program(struct str code);
 /* By a hash of the program and the seed: 70 % train, 15 % validation, 15 % test. */
 enum split split_by_hash(struct str program, uint64_t seed);
-/* True for a share of the executions, by a hash of the id: for a data set of few programs, where each must be
- * known. */
-bool split_held_out(const uint8_t execution[16], double share);
+/* By a hash of the execution: this share is the test part, 15 % of the rest validation. For a data set of few
+ * programs, where the question is how well those are known. */
+enum split split_by_execution(const uint8_t execution[16], double held_out);
 
 /* A table program -> part, from a file of JSON lines with "program" and "split" ("train", "validation",
  * "test"), as `make collect` writes its manifest. */

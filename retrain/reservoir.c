@@ -1,0 +1,284 @@
+/* See reservoir.h. Name of a file: key (16 hex digits, order kept) - hash of the code (16) - hash of the
+ * attempt (16) .record */
+#include "retrain/reservoir.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "common/hash.h"
+#include "retrain/records.h"
+
+#define NAME_SIZE 64
+
+struct entry {
+    uint64_t key, code, attempt;
+    int64_t stored_s;
+};
+
+struct reservoir {
+    char directory[3072];
+    int directory_fd;
+    size_t limit, count, capacity;
+    uint64_t evicted;
+    struct entry *entries;
+};
+
+static uint64_t attempt_hash(const struct msg_execution_record *record)
+{
+    uint8_t bytes[20];
+    memcpy(bytes, record->execution, 16);
+    memcpy(bytes + 16, &record->attempt, 4);
+    return hash_bytes(bytes, sizeof bytes);
+}
+
+double reservoir_key(const struct msg_execution_record *record, double weight)
+{
+    uint64_t hash = attempt_hash(record);
+    double u = fmin(fmax(hash_unit(&hash, sizeof hash), 1e-12), 1 - 1e-12);
+    return (double)record->ended_us * 1e-6 / RESERVOIR_HALF_LIFE_S + log2(weight) - log2(-log(u));
+}
+
+/* Doubles to integers of the same order. */
+static uint64_t ordered(double key)
+{
+    uint64_t bits;
+    memcpy(&bits, &key, sizeof bits);
+    return bits >> 63 ? ~bits : bits | (uint64_t)1 << 63;
+}
+
+static void name_of(const struct entry *entry, char name[NAME_SIZE])
+{
+    (void)snprintf(name, NAME_SIZE, "%016llx-%016llx-%016llx.record", (unsigned long long)entry->key,
+                   (unsigned long long)entry->code, (unsigned long long)entry->attempt);
+}
+
+static bool parse_name(const char *name, struct entry *entry)
+{
+    unsigned long long key, code, attempt;
+    int end = 0;
+    if (sscanf(name, "%16llx-%16llx-%16llx.record%n", &key, &code, &attempt, &end) != 3 || end == 0 ||
+        name[end])
+        return false;
+    *entry = (struct entry){.key = key, .code = code, .attempt = attempt};
+    return true;
+}
+
+static int insert(struct reservoir *reservoir, const struct entry *entry)
+{
+    if (reservoir->count == reservoir->capacity) {
+        size_t capacity = reservoir->capacity ? 2 * reservoir->capacity : 256;
+        struct entry *entries = realloc(reservoir->entries, capacity * sizeof *entries);
+        if (!entries)
+            return -ENOMEM;
+        reservoir->entries = entries;
+        reservoir->capacity = capacity;
+    }
+    reservoir->entries[reservoir->count++] = *entry;
+    return 0;
+}
+
+static size_t find(const struct reservoir *reservoir, uint64_t attempt)
+{
+    size_t i = 0;
+    while (i < reservoir->count && reservoir->entries[i].attempt != attempt)
+        i++;
+    return i;
+}
+
+static size_t code_count(const struct reservoir *reservoir, uint64_t code)
+{
+    size_t count = 0;
+    for (size_t i = 0; i < reservoir->count; i++)
+        count += reservoir->entries[i].code == code;
+    return count;
+}
+
+static int by_code_and_key(const void *a, const void *b)
+{
+    const struct entry *left = a, *right = b;
+    if (left->code != right->code)
+        return left->code < right->code ? -1 : 1;
+    return left->key < right->key ? -1 : left->key > right->key;
+}
+
+/* The lowest key of the code that has most. O(n log n), n = records. */
+static size_t choose_victim(struct reservoir *reservoir)
+{
+    size_t victim = 0, most = 0;
+    qsort(reservoir->entries, reservoir->count, sizeof *reservoir->entries, by_code_and_key);
+    for (size_t i = 0; i < reservoir->count;) {
+        size_t first = i;
+        while (i < reservoir->count && reservoir->entries[i].code == reservoir->entries[first].code)
+            i++;
+        if (i - first > most) {
+            most = i - first;
+            victim = first;
+        }
+    }
+    return victim;
+}
+
+static int evict(struct reservoir *reservoir)
+{
+    while (reservoir->count > reservoir->limit) {
+        size_t victim = choose_victim(reservoir);
+        char name[NAME_SIZE];
+        name_of(&reservoir->entries[victim], name);
+        if (unlinkat(reservoir->directory_fd, name, 0) < 0 && errno != ENOENT)
+            return -errno;
+        reservoir->entries[victim] = reservoir->entries[--reservoir->count];
+        reservoir->evicted++;
+    }
+    return 0;
+}
+
+static int scan(struct reservoir *reservoir)
+{
+    DIR *directory = opendir(reservoir->directory);
+    int result = directory ? 0 : -errno;
+    for (struct dirent *found; result == 0 && (found = readdir(directory));) {
+        struct entry entry;
+        struct stat status;
+        size_t size = strlen(found->d_name);
+        if (size > 4 && strcmp(found->d_name + size - 4, ".new") == 0)
+            (void)unlinkat(reservoir->directory_fd, found->d_name,
+                           0); /* half-written: its record was not acknowledged */
+        if (!parse_name(found->d_name, &entry) ||
+            fstatat(reservoir->directory_fd, found->d_name, &status, 0) < 0)
+            continue;
+        entry.stored_s = status.st_mtime;
+        result = insert(reservoir, &entry);
+    }
+    if (directory)
+        (void)closedir(directory); /* only read from */
+    return result < 0 ? result : evict(reservoir);
+}
+
+int reservoir_open(const char *directory, size_t limit, struct reservoir **out, char *error,
+                   size_t error_size)
+{
+    struct reservoir *reservoir = calloc(1, sizeof *reservoir);
+    int result = reservoir ? 0 : -ENOMEM;
+    if (reservoir) {
+        reservoir->limit = limit;
+        reservoir->directory_fd = -1;
+        if (!str_copy(reservoir->directory, sizeof reservoir->directory, str_of(directory)))
+            result = -ENAMETOOLONG;
+        else if (mkdir(directory, 0755) < 0 && errno != EEXIST)
+            result = -errno;
+        else if ((reservoir->directory_fd = open(directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC)) < 0)
+            result = -errno;
+        else
+            result = scan(reservoir);
+    }
+    if (result < 0) {
+        (void)snprintf(error, error_size, "%s: %s", directory, strerror(-result));
+        reservoir_close(reservoir);
+    } else {
+        *out = reservoir;
+    }
+    return result;
+}
+
+void reservoir_close(struct reservoir *reservoir)
+{
+    if (!reservoir)
+        return;
+    if (reservoir->directory_fd >= 0)
+        (void)close(reservoir->directory_fd); /* a directory: nothing was written through it */
+    free(reservoir->entries);
+    free(reservoir);
+}
+
+/* Written beside, synced, renamed, the directory synced: either whole or not there. */
+static int write_record(const struct reservoir *reservoir, const char *name, struct str bytes)
+{
+    char beside[NAME_SIZE + 8];
+    (void)snprintf(beside, sizeof beside, "%s.new", name);
+    int fd = openat(reservoir->directory_fd, beside, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
+    if (fd < 0)
+        return -errno;
+    ssize_t written = write(fd, bytes.data, bytes.size);
+    int result = written < 0 ? -errno : (size_t)written < bytes.size ? -ENOSPC : 0;
+    if (result == 0 && fsync(fd) < 0)
+        result = -errno;
+    if (close(fd) < 0 && result == 0)
+        result = -errno;
+    if (result == 0 && renameat(reservoir->directory_fd, beside, reservoir->directory_fd, name) < 0)
+        result = -errno;
+    if (result == 0 && fsync(reservoir->directory_fd) < 0)
+        result = -errno;
+    if (result < 0)
+        (void)unlinkat(reservoir->directory_fd, beside, 0); /* the first error is the one to tell */
+    return result;
+}
+
+/* Whether it would be the one to go at once. */
+static bool would_leave(struct reservoir *reservoir, const struct entry *entry)
+{
+    if (reservoir->count < reservoir->limit)
+        return false;
+    size_t victim = choose_victim(reservoir);
+    const struct entry *lowest = &reservoir->entries[victim];
+    size_t own = code_count(reservoir, entry->code) + 1, most = code_count(reservoir, lowest->code);
+    if (own < most || (own == most && lowest->code != entry->code))
+        return false;
+    for (size_t i = 0; i < reservoir->count; i++)
+        if (reservoir->entries[i].code == entry->code && reservoir->entries[i].key < entry->key)
+            return false;
+    return true;
+}
+
+int reservoir_put(struct reservoir *reservoir, const struct msg_execution_record *record, double weight)
+{
+    char name[NAME_SIZE];
+    struct stat status;
+    struct buffer bytes;
+    struct entry entry = {.key = ordered(reservoir_key(record, weight)),
+                          .code = hash_bytes(record->code.data, record->code.size),
+                          .attempt = attempt_hash(record)};
+    if (find(reservoir, entry.attempt) < reservoir->count || would_leave(reservoir, &entry))
+        return 0;
+    buffer_init(&bytes, 0);
+    name_of(&entry, name);
+    int result = records_encode(record, &bytes);
+    if (result == 0)
+        result = write_record(reservoir, name, buffer_str(&bytes));
+    buffer_fini(&bytes);
+    if (result < 0)
+        return result;
+    entry.stored_s = fstatat(reservoir->directory_fd, name, &status, 0) == 0 ? status.st_mtime : 0;
+    result = insert(reservoir, &entry);
+    if (result == 0)
+        result = evict(reservoir);
+    return result < 0 ? result : 1;
+}
+
+size_t reservoir_count(const struct reservoir *reservoir)
+{
+    return reservoir->count;
+}
+
+uint64_t reservoir_evicted(const struct reservoir *reservoir)
+{
+    return reservoir->evicted;
+}
+
+size_t reservoir_newer(const struct reservoir *reservoir, int64_t than_s)
+{
+    size_t count = 0;
+    for (size_t i = 0; i < reservoir->count; i++)
+        count += reservoir->entries[i].stored_s > than_s;
+    return count;
+}
+
+const char *reservoir_directory(const struct reservoir *reservoir)
+{
+    return reservoir->directory;
+}

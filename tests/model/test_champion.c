@@ -1,0 +1,278 @@
+/* The shipped model on hand-made series whose answer everybody knows: a leak, a flat program, a sawtooth, a
+ * step, page cache, a throttled program with a deadline. Series are ideal, so bounds are wide; scores on real
+ * programs are in its card. */
+#include <math.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <cmocka.h>
+
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "model/demand.h"
+#include "model/network.h"
+#include "model/profile.h"
+
+#define MIB 1048576.0
+#define T0 1700000000000000
+#define MEMORY (MSG_CAUSE_MEMORY - 1)
+#define CPU (MSG_CAUSE_CPU - 1)
+
+static struct network *network;
+static struct network_scratch *scratch;
+
+struct run {
+    struct feature_state state;
+    real *memory; /* of the network */
+    struct msg_limits limits;
+    struct msg_counters counters;
+    struct feature_input input;
+    struct network_output out;
+    double now[DEMAND_RESOURCE_COUNT];
+    size_t tick;
+};
+
+static void run_init(struct run *run, double limit_mib, int64_t timeout_ms)
+{
+    *run = (struct run){.memory = calloc(network_state_size(&network->shape), sizeof(real))};
+    assert_non_null(run->memory);
+    run->limits.memory_bytes = (int64_t)(limit_mib * MIB);
+    run->counters.tasks = 1;
+    run->input = (struct feature_input){.started_us = T0,
+                                        .timeout_ms = timeout_ms,
+                                        .attempt = 1,
+                                        .limits = &run->limits,
+                                        .counters = &run->counters};
+}
+
+/* The next tick; a busy program of one thread whose page faults follow its growth. */
+static void step(struct run *run, double memory_mib, double cache_mib, double cores)
+{
+    float features[FEATURE_COUNT];
+    int64_t before = run->counters.memory_bytes;
+    run->tick++;
+    run->input.time_us = T0 + (int64_t)run->tick * 100000;
+    run->counters.memory_bytes = (int64_t)(memory_mib * MIB);
+    run->counters.memory_usage_bytes = (int64_t)((memory_mib + cache_mib) * MIB);
+    run->counters.memory_peak_bytes = FS_MAX(run->counters.memory_peak_bytes, run->counters.memory_bytes);
+    run->counters.cpu_usage_us += (int64_t)(cores * 100000);
+    run->counters.page_faults += FS_MAX(run->counters.memory_bytes - before, 0) / 4096 + 5;
+    features_step(&run->state, &run->input, features);
+    demand_now(&run->state, &run->counters, run->now);
+    network_step(network, scratch, features, &run->memory, &run->out, 1);
+}
+
+static double memory_quantile(const struct run *run, size_t quantile)
+{
+    return demand_peak(DEMAND_MEMORY, run->now[DEMAND_MEMORY],
+                       (double)run->out.demand[DEMAND_MEMORY][quantile]) /
+           MIB;
+}
+
+/* A leak from 20 MiB to the limit of 200: seconds of lead with which the threshold is crossed, for a rate in
+ * MiB/s. */
+static double leak_lead_s(double rate, double *highest)
+{
+    struct run run;
+    double lead_s = 0;
+    run_init(&run, 200, 0);
+    *highest = 0;
+    for (double t = 0.1; 20 + rate * t < 199; t += 0.1) {
+        step(&run, 20 + rate * t, 3, 1);
+        double probability = (double)run.out.probabilities[MEMORY];
+        *highest = fmax(*highest, probability);
+        if (lead_s == 0 && probability >= (double)network->threshold)
+            lead_s = (180 - rate * t) / rate;
+    }
+    free(run.memory);
+    return lead_s;
+}
+
+static void leak__any_rate__alarm_seconds_before(void **unused)
+{
+    (void)unused;
+    static const double rates[] = {5, 10, 20, 40, 80};
+    for (size_t i = 0; i < FS_COUNT(rates); i++) {
+        double highest, lead_s = leak_lead_s(rates[i], &highest);
+        print_message("leak %.0f MiB/s: alarm %.1f s before the limit, highest probability %.2f\n", rates[i],
+                      lead_s, highest);
+        assert_true(lead_s >= 1 && highest >= 0.8);
+    }
+}
+
+static void flat__far_or_near_the_limit__no_alarm(void **unused)
+{
+    (void)unused;
+    static const double shares[] = {0.1, 0.5, 0.8};
+    for (size_t i = 0; i < FS_COUNT(shares); i++) {
+        struct run run;
+        double highest = 0;
+        run_init(&run, 200, 0);
+        for (int t = 0; t < 300; t++) {
+            step(&run, fmin(200 * shares[i], 10 + 60 * t / 10.0), 5, 1);
+            highest = t > 50 ? fmax(highest, (double)run.out.probabilities[MEMORY]) : highest;
+        }
+        print_message("flat at %.0f %%: highest probability %.3f after 5 s, p99 %.0f MiB\n", 100 * shares[i],
+                      highest, memory_quantile(&run, 2));
+        assert_true(highest < (double)network->threshold);
+        assert_true(memory_quantile(&run, 2) < 200 * shares[i] * 2.5 + 20);
+        free(run.memory);
+    }
+}
+
+static void sawtooth__below_the_limit__calms_down(void **unused)
+{
+    (void)unused;
+    struct run run;
+    double late = 0;
+    run_init(&run, 200, 0);
+    for (int t = 0; t < 600; t++) {
+        step(&run, 40 + 100.0 * (t % 30) / 30, 5, 1); /* 40 .. 137 MiB every 3 s */
+        late = t > 300 ? fmax(late, (double)run.out.probabilities[MEMORY]) : late;
+    }
+    print_message("sawtooth to 68 %%: highest probability %.3f after 30 s\n", late);
+    free(run.memory);
+    assert_true(late < 0.95);
+}
+
+static void step_up__to_half_the_limit__calms_down(void **unused)
+{
+    (void)unused;
+    struct run run;
+    double late = 0;
+    run_init(&run, 200, 0);
+    for (int t = 0; t < 300; t++) {
+        step(&run, t < 50 ? 20 : 100, 5, 1);
+        late = t > 150 ? fmax(late, (double)run.out.probabilities[MEMORY]) : late;
+    }
+    print_message("step to 50 %%: highest probability %.3f from 10 s after it\n", late);
+    free(run.memory);
+    assert_true(late < (double)network->threshold);
+}
+
+static void page_cache__at_the_limit__no_alarm(void **unused)
+{
+    (void)unused;
+    struct run run;
+    double highest = 0;
+    run_init(&run, 100, 0);
+    for (int t = 0; t < 300; t++) {
+        run.counters.io_read_bytes += 20 * 1048576;
+        step(&run, 1, fmin(98, t * 20.0), 0.5);
+        highest = fmax(highest, (double)run.out.probabilities[MEMORY]);
+    }
+    print_message("page cache fills the limit: highest probability %.3f\n", highest);
+    free(run.memory);
+    assert_true(highest < (double)network->threshold);
+}
+
+static void demand__of_a_leak__p50_follows_the_extrapolation(void **unused)
+{
+    (void)unused;
+    struct run run;
+    run_init(&run, 400, 0);
+    for (int t = 1; t <= 100; t++)
+        step(&run, 20 + 1.0 * t, 3, 1); /* 10 MiB/s */
+    print_message("leak of 10 MiB/s at 120 MiB: p50 %.0f p90 %.0f p99 %.0f MiB in 10 s (straight on: 220)\n",
+                  memory_quantile(&run, 0), memory_quantile(&run, 1), memory_quantile(&run, 2));
+    assert_true(memory_quantile(&run, 0) >= 118 && memory_quantile(&run, 0) < 400);
+    assert_true(memory_quantile(&run, 1) > 150 && memory_quantile(&run, 2) > 200);
+    free(run.memory);
+}
+
+/* Half a core under a quota with every period throttled. known: a profile says it needs 20 CPU seconds. */
+static void throttled_run(struct run *run, int64_t timeout_ms, double seconds,
+                          const struct profile_summary *profile)
+{
+    run_init(run, 0, timeout_ms);
+    run->limits.cpu_millicores = 500;
+    run->input.profile = profile;
+    for (int t = 0; t < (int)(seconds * 10); t++) {
+        run->counters.cpu_periods++;
+        run->counters.cpu_throttled_periods++;
+        run->counters.cpu_throttled_us += 50000;
+        step(run, 30, 3, 0.5);
+    }
+}
+
+static void deadline__throttled__rises_only_with_one(void **unused)
+{
+    (void)unused;
+    struct profile_summary profile = {.runs = 5,
+                                      .finished = 5,
+                                      .memory_p50 = 30 * MIB,
+                                      .memory_p95 = 32 * MIB,
+                                      .memory_max = 32 * MIB,
+                                      .cpu_peak_p95 = 1000,
+                                      .cpu_time_p50_s = 20,
+                                      .cpu_time_p95_s = 21,
+                                      .duration_p50_s = 21,
+                                      .duration_p95_s = 22};
+    struct run run;
+    throttled_run(&run, 0, 10, NULL);
+    double without = (double)run.out.probabilities[CPU];
+    free(run.memory);
+    throttled_run(&run, 20000, 15, NULL);
+    double unknown = (double)run.out.probabilities[CPU];
+    free(run.memory);
+    throttled_run(&run, 20000, 5, &profile);
+    double misses = (double)run.out.probabilities[CPU];
+    free(run.memory);
+    throttled_run(&run, 200000, 5, &profile);
+    double makes = (double)run.out.probabilities[CPU];
+    free(run.memory);
+    print_message(
+        "throttled: no deadline %.3f; unknown code at 75 %% of it %.3f; known, needs twice the time %.3f; "
+        "known, needs a fifth of it %.3f\n",
+        without, unknown, misses, makes);
+    assert_true(without < 0.1 && unknown > without && misses > makes);
+    assert_true(misses > 0.5);
+}
+
+static int load(void **unused)
+{
+    (void)unused;
+    static char bytes[16 << 20];
+    char error[256] = "";
+    FILE *file = fopen(getenv("FORESTALL_MODEL"), "rb");
+    size_t size = file ? fread(bytes, 1, sizeof bytes, file) : 0;
+    if (file)
+        (void)fclose(file); /* only read from */
+    if (network_load((struct str){bytes, size}, &network, error, sizeof error) < 0) {
+        print_error("%s\n", error);
+        return -1;
+    }
+    if (network->features_version != FEATURES_VERSION || network->shape.inputs != FEATURE_COUNT)
+        return -1;
+    scratch = network_scratch_create(&network->shape);
+    print_message("version %s, hidden %zu, layers %zu, threshold %.3f\n", network->version,
+                  network->shape.hidden, network->shape.layers, (double)network->threshold);
+    return scratch ? 0 : -1;
+}
+
+static int unload(void **unused)
+{
+    (void)unused;
+    network_scratch_destroy(scratch);
+    network_destroy(network);
+    return 0;
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(leak__any_rate__alarm_seconds_before),
+        cmocka_unit_test(flat__far_or_near_the_limit__no_alarm),
+        cmocka_unit_test(sawtooth__below_the_limit__calms_down),
+        cmocka_unit_test(step_up__to_half_the_limit__calms_down),
+        cmocka_unit_test(page_cache__at_the_limit__no_alarm),
+        cmocka_unit_test(demand__of_a_leak__p50_follows_the_extrapolation),
+        cmocka_unit_test(deadline__throttled__rises_only_with_one),
+    };
+    if (!getenv("FORESTALL_MODEL")) {
+        print_error("set FORESTALL_MODEL to the model's file\n");
+        return 1;
+    }
+    return cmocka_run_group_tests(tests, load, unload);
+}
