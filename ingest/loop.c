@@ -82,6 +82,7 @@ static void sweep(struct ingest *ingest)
     uint64_t expirations;
     ssize_t size = read(ingest->timer_fd, &expirations, sizeof expirations);
     (void)size; /* EAGAIN: swept already */
+    uplink_look(ingest);
     peers_sweep(ingest);
     parked_retry_all(ingest);
     show_state(ingest);

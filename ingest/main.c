@@ -12,7 +12,8 @@
 #include "schemas/topic_codec.h"
 
 #define FILES_BESIDE 64 /* descriptors that are no agents: Kafka, epoll, logs */
-#define LOG_BURST 20    /* lines per second about agents */
+#define SCHEMAS_TIMEOUT_MS 10000
+#define LOG_BURST 20 /* lines per second about agents */
 /* A frame of 1 MiB decodes to 16 MiB at the worst (empty strings), twice that when it is resolved. */
 #define ARENA_BLOCK_BYTES ((size_t)256 << 10)
 #define ARENA_LIMIT_BYTES ((size_t)64 << 20)
@@ -46,9 +47,28 @@ static int raise_files(int64_t connections)
     return 0;
 }
 
+static int learn_schema(void *context, const struct stream_message *message)
+{
+    downlink_take(context, message);
+    return 0;
+}
+
+/* Reads orders from now on, and schemas: those that are there and those to come. All in one assignment,
+ * because librdkafka 2.0 may fail an assertion when it is closed soon after a second one. */
+static int open_orders(struct ingest *ingest, char *error, size_t size)
+{
+    static const char *const topics[] = {TOPIC_EXECUTIONS_ADMITTED, TOPIC_ADJUSTMENTS, TOPIC_SCHEMAS};
+    int result =
+        stream_assign_all(ingest->stream, topics, FS_COUNT(topics), STREAM_FROM_END, true, error, size);
+    if (result < 0)
+        return result;
+    (void)snprintf(error, size, "cannot read the topic %s from Kafka at %s", TOPIC_SCHEMAS,
+                   ingest->service->options.brokers);
+    return stream_restore(ingest->stream, TOPIC_SCHEMAS, 0, learn_schema, ingest, SCHEMAS_TIMEOUT_MS);
+}
+
 static int open_kafka(struct ingest *ingest, char *error, size_t size)
 {
-    static const char *const orders[] = {TOPIC_EXECUTIONS_ADMITTED, TOPIC_ADJUSTMENTS};
     struct stream_topic topics[TOPIC_COUNT];
     const struct service *service = ingest->service;
     struct stream_options options = {.brokers = service->options.brokers,
@@ -67,13 +87,7 @@ static int open_kafka(struct ingest *ingest, char *error, size_t size)
     result = topic_codec_announce(ingest->stream, written, FS_COUNT(written));
     for (size_t i = 0; result == 0 && i < FS_COUNT(written); i++)
         result = uplink_note_published(ingest, written[i]->fingerprint);
-    if (result == 0)
-        result =
-            stream_assign_all(ingest->stream, orders, FS_COUNT(orders), STREAM_FROM_END, true, error, size);
-    if (result < 0)
-        return result;
-    (void)snprintf(error, size, "cannot read the topic %s", TOPIC_SCHEMAS);
-    return stream_assign_at(ingest->stream, TOPIC_SCHEMAS, 0, STREAM_OFFSET_BEGINNING);
+    return result == 0 ? open_orders(ingest, error, size) : result;
 }
 
 static int open_memory(struct ingest *ingest)

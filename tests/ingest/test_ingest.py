@@ -10,7 +10,7 @@ import pytest
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "support"))
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
 from agent_peer import (ADJUSTMENT, ADMISSION, EVENT, HELLO, LIMITS, PONG, RECORD, SCHEMA, STATUS, TICK,  # noqa: E402
-                        frame, now_us, numbered, request)
+                        encode, frame, now_us, numbered, request)
 from cluster import Cluster  # noqa: E402
 from gateway import Gateway, headers_of  # noqa: E402
 from process import wait_until  # noqa: E402
@@ -168,7 +168,7 @@ def test_absurd_values__each__quarantined_with_reason_acknowledged_and_not_forwa
         payload = getattr(peer, make)(**changes)
         peer.send(numbered(kind, number, payload) if kind in (EVENT, RECORD) else frame(kind, payload))
         sent.append((payload, words))
-    garbage = peer.codec.encode("Tick", peer.codec.decode(peer.make_tick())[1])[:-3]
+    garbage = peer.make_tick()[:-3]
     peer.send(frame(TICK, garbage))
     sent.append((garbage, "not a readable Tick"))
     peer.wait_ack(*[number for number, case in enumerate(ABSURD, 1) if case[1] in (EVENT, RECORD)])
@@ -199,8 +199,8 @@ def test_unknown_schema__then_learnt_from_agent__forwarded_unchanged_and_publish
     _, fields = theirs.decode(peer.make_event())
     theirs._names.pop("ExecutionEvent")
     theirs.learn(text)
-    value = theirs.encode("ExecutionEvent", {**fields, f"extra_{node[5:]}": 44})
-    absurd = theirs.encode("ExecutionEvent", {**fields, f"extra_{node[5:]}": 44, "attempt": 0})
+    value = encode(theirs, "ExecutionEvent", {**fields, f"extra_{node[5:]}": 44})
+    absurd = encode(theirs, "ExecutionEvent", {**fields, f"extra_{node[5:]}": 44, "attempt": 0})
     peer.send(numbered(EVENT, 1, value) + numbered(EVENT, 2, absurd))
     peer.ping()
     peer.wait(PONG)  # both were read, and wait for their schema
@@ -215,7 +215,7 @@ def test_unknown_schema__then_learnt_from_agent__forwarded_unchanged_and_publish
     # the same through the topic: another agent that does not send it, on another instance that has not seen it
     second = Gateway(cluster, "second")
     other = second.peer(f"{node}-b", pool=peer.pool)
-    other.send(numbered(EVENT, 3, theirs.encode("ExecutionEvent", {
+    other.send(numbered(EVENT, 3, encode(theirs, "ExecutionEvent", {
         **fields, f"extra_{node[5:]}": 45, "node": other.node, "incarnation": other.incarnation})))
     other.wait_ack(3)
     assert second.stop() == 0
@@ -285,20 +285,20 @@ def test_orders__for_a_node__reach_its_connection_only_and_committed_only(cluste
     producer.begin_transaction()
     values = {}
     for peer in [*peers, elsewhere]:
-        values[peer.node] = (ingest.codec.encode("Admission", admission(peer, uuid.uuid4().bytes)),
-                             ingest.codec.encode("Adjustment", adjustment(peer, 1)))
+        values[peer.node] = (encode(ingest.codec, "Admission", admission(peer, uuid.uuid4().bytes)),
+                             encode(ingest.codec, "Adjustment", adjustment(peer, 1)))
         producer.produce("executions.admitted", values[peer.node][0], peer.node)
         producer.produce("adjustments", values[peer.node][1], peer.node)
     producer.commit_transaction(30)
     producer.begin_transaction()
-    producer.produce("executions.admitted", ingest.codec.encode("Admission", admission(peers[0], b"a" * 16)), peers[0].node)
+    producer.produce("executions.admitted", encode(ingest.codec, "Admission", admission(peers[0], b"a" * 16)), peers[0].node)
     producer.abort_transaction(30)
     producer.begin_transaction()
-    producer.produce("adjustments", ingest.codec.encode("Adjustment", adjustment(peers[0], 2)), "nobody")
-    bad = ingest.codec.encode("Adjustment", adjustment(peers[1], 3))
+    producer.produce("adjustments", encode(ingest.codec, "Adjustment", adjustment(peers[0], 2)), "nobody")
+    bad = encode(ingest.codec, "Adjustment", adjustment(peers[1], 3))
     producer.produce("adjustments", bad, peers[0].node)  # its key is not its node
     producer.produce("adjustments", b"\xc3\x01garbage", peers[0].node)
-    last = ingest.codec.encode("Admission", admission(peers[0], b"z" * 16))
+    last = encode(ingest.codec, "Admission", admission(peers[0], b"z" * 16))
     producer.produce("executions.admitted", last, peers[0].node)
     producer.commit_transaction(30)
     for peer in [*peers, elsewhere]:
@@ -322,7 +322,7 @@ def test_orders__latency__no_polling_in_between(cluster, ingest, node):
     times = []
     for number in range(100):
         started = time.monotonic()
-        producer.produce("adjustments", ingest.codec.encode("Adjustment", adjustment(peer, number)), node)
+        producer.produce("adjustments", encode(ingest.codec, "Adjustment", adjustment(peer, number)), node)
         producer.poll(0)
         while peer.count(ADJUSTMENT) == 0:
             peer.pump(1)
@@ -338,7 +338,7 @@ def test_two_gateways__same_node_other_incarnation__orders_name_their_incarnatio
     second = Gateway(cluster, "fourth")
     here, there = ingest.peer(node), second.peer(node)
     producer = cluster.producer()
-    value = ingest.codec.encode("Admission", admission(here, b"q" * 16))
+    value = encode(ingest.codec, "Admission", admission(here, b"q" * 16))
     producer.produce("executions.admitted", value, node)
     producer.flush(30)
     assert here.wait(ADMISSION) == value
