@@ -183,7 +183,9 @@ static int take_frames(struct link *link, int64_t now_ms)
         result = take_frame(link, &frame, now_ms);
         if (result < 0)
             return result;
-        if (link->state == LINK_UP)
+        /* A ping from ingest says that it lives, not that it reaches Kafka: the lease is not extended by it.
+         */
+        if (link->state == LINK_UP && frame.type != FRAME_PING)
             link->contact_ms = now_ms;
         used += frame.size;
     }

@@ -48,7 +48,8 @@ int link_fd(const struct link *link, short *events);
 void link_step(struct link *link, int64_t now_ms);
 int64_t link_wait_ms(const struct link *link, int64_t now_ms);
 bool link_up(const struct link *link);
-/* When ingest was last heard of on a welcomed connection; 0 = never. */
+/* When ingest last showed on a welcomed connection that what is sent to it is taken (any frame but a ping of
+ * its own, frame.h); 0 = never. */
 int64_t link_contact_ms(const struct link *link);
 /* Queues a tick; the oldest give way. */
 void link_push_tick(struct link *link, struct str framed);

@@ -19,8 +19,10 @@ enum frame_type {
     FRAME_ADMISSION = 9,   /* to agent: framed Admission */
     FRAME_ADJUSTMENT = 10, /* to agent: framed Adjustment */
     FRAME_PING = 11,       /* either: u64be token, every second; 5 s of silence close the connection */
-    FRAME_PONG = 12,       /* either: the token back */
-    FRAME_SCHEMA = 13,     /* to ingest: u64be fingerprint + schema JSON that the agent writes with */
+    FRAME_PONG = 12, /* either: the token back. From ingest it also says that it took what came before; while
+                      * Kafka does not answer it ingest reads nothing and only pings, which keeps the
+                      * connection and does not extend the lease */
+    FRAME_SCHEMA = 13, /* to ingest: u64be fingerprint + schema JSON that the agent writes with */
     FRAME_TYPE_END
 };
 

@@ -5,3 +5,5 @@ foreach(part attempts memory offers restart load)
   forestall_test(test_agent_${part} SOURCES test_agent_${part}.c LINKS forestall_test_agent ROOT TIMEOUT 120)
   add_dependencies(test_agent_${part} forestall-agent forestall-supervisor)
 endforeach()
+
+forestall_test(test_link SOURCES test_link.c LINKS forestall_agent_link)
