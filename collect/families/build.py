@@ -30,17 +30,20 @@ def gcc_error(m):
 
 @variant("templates", MEMORY, CPU)
 def gpp_templates(m):
-    return Command(["g++", f"-O{m.one_of(0, 1, 2)}", "-ftemplate-depth=2000", "-c", "-o", "/dev/null", m.cpp_templates(m.amount(40, 300), m.amount(4, 40))])
+    return Command(["g++", f"-O{m.one_of(0, 1, 2)}", "-ftemplate-depth=2000", "-c", "-o", "/dev/null",
+                    m.cpp_templates(m.amount(40, 300), m.amount(4, 40))])
 
 
 @variant("headers", MEMORY, CPU)
 def gpp_headers(m):
     path = m.path(".cc")
     names = m.words(m.amount(5, 40))
-    path.write_text("#include <regex>\n#include <map>\n#include <unordered_map>\n#include <iostream>\n"
-                    + "".join(f"struct s_{n}{i} {{ int x; }}; std::unordered_map<std::string, std::map<int, s_{n}{i}>> m_{n}{i};\n"
-                              f"bool f_{n}{i}(const std::string &t) {{ std::regex r(\"{n}.*\"); m_{n}{i}[t][1].x++; return std::regex_match(t, r); }}\n"
-                              for i, n in enumerate(names)))
+    parts = ["#include <regex>\n#include <map>\n#include <unordered_map>\n#include <iostream>\n"]
+    for i, name in enumerate(names):
+        parts.append(f"struct s{i} {{ int x; }};\nstd::unordered_map<std::string, std::map<int, s{i}>> m{i};\n"
+                     f"bool f{i}(const std::string &t) {{ std::regex r(\"{name}.*\"); m{i}[t][1].x++;"
+                     f" return std::regex_match(t, r); }}\n")
+    path.write_text("".join(parts))
     return Command(["g++", f"-O{m.one_of(0, 1, 2)}", "-c", "-o", "/dev/null", path])
 
 

@@ -79,7 +79,8 @@ def cp_tree(m):
 @variant("tree", CACHE, CPU)
 def find_tree(m):
     tree = m.tree(m.amount(800, 4000), 1)
-    return Command(["find", *[tree] * m.amount(10, 60), "-type", "f", "-size", "+1k", "-newermt", "2001-01-01", "-name", "n*[02468]", "-printf", "%s %p\n"])
+    return Command(["find", *[tree] * m.amount(10, 60), "-type", "f", "-size", "+1k", "-newermt", "2001-01-01",
+                    "-name", "n*[02468]", "-printf", "%s %p\n"])
 
 
 @variant("exec", CPU)

@@ -144,7 +144,8 @@ def php_blocks(m):
 @variant("limit.php", FAULT)
 def php_limit(m):
     """PHP's own limit: it fails without any OOM kill, and no allocation would have helped."""
-    return Command(["php", "-d", f"memory_limit={m.amount(20, 80)}M", script("php", "blocks.php"), 5, m.amount(200, 2000), 200, 1024, 20000])
+    return Command(["php", "-d", f"memory_limit={m.amount(20, 80)}M", script("php", "blocks.php"), 5,
+                    m.amount(200, 2000), 200, 1024, 20000])
 
 
 @variant("crunch.php", CPU)

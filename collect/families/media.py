@@ -15,7 +15,8 @@ def convert_frames(m):
     """A list of pictures held together: stairs."""
     size, frames = m.amount(500, 1800), m.amount(4, 16)
     images = [m.image(size, size) for _ in range(2)]
-    return Command(["convert", "-limit", "memory", "4GiB", *(images * frames), "-morph", "1", "-evaluate-sequence", "mean", "ppm:/dev/null"])
+    return Command(["convert", "-limit", "memory", "4GiB", *(images * frames),
+                    "-morph", "1", "-evaluate-sequence", "mean", "ppm:/dev/null"])
 
 
 @variant("x264", MEMORY, CPU)
@@ -23,14 +24,16 @@ def ffmpeg_x264(m):
     width = m.one_of(320, 640, 960, 1280)
     return Command(["ffmpeg", "-v", "error", "-nostdin", "-f", "lavfi", "-i", f"testsrc2=size={width}x{width * 9 // 16 // 2 * 2}:rate=25",
                     "-t", m.amount(4, 40), "-c:v", "libx264", "-preset", m.one_of("ultrafast", "veryfast", "fast", "slow"),
-                    "-threads", m.one_of(1, 2), *m.one_of([], ["-x264-params", f"rc-lookahead={m.one_of(60, 150, 250)}"]), "-f", "null", "-"])
+                    "-threads", m.one_of(1, 2),
+                    *m.one_of([], ["-x264-params", f"rc-lookahead={m.one_of(60, 150, 250)}"]), "-f", "null", "-"])
 
 
 @variant("reverse", MEMORY)
 def ffmpeg_reverse(m):
     """Keeps every frame before it writes the first: linear growth, then a slow fall."""
-    return Command(["ffmpeg", "-v", "error", "-nostdin", "-f", "lavfi", "-i", 
-                    f"testsrc2=size={m.one_of('320x240', '480x360', '640x480')}:rate=25:duration={m.amount(8, 50)}", "-vf", "format=yuv420p,reverse", "-c:v", m.one_of("mpeg4", "rawvideo"), "-f", "null", "-"])
+    return Command(["ffmpeg", "-v", "error", "-nostdin", "-f", "lavfi", "-i",
+                    f"testsrc2=size={m.one_of('320x240', '480x360', '640x480')}:rate=25:duration={m.amount(8, 50)}",
+                    "-vf", "format=yuv420p,reverse", "-c:v", m.one_of("mpeg4", "rawvideo"), "-f", "null", "-"])
 
 
 @variant("audio", CPU)
@@ -41,7 +44,8 @@ def ffmpeg_audio(m):
 
 @variant("reverse", MEMORY, CPU)
 def sox_reverse(m):
-    return Command(["sox", m.sound(m.amount(150, 1200)), "-n", m.one_of("reverse", "stat"), m.one_of("vol", "gain"), "0.5", "rate", m.one_of("96000", "22050")])
+    return Command(["sox", m.sound(m.amount(150, 1200)), "-n", m.one_of("reverse", "stat"), m.one_of("vol", "gain"),
+                    "0.5", "rate", m.one_of("96000", "22050")])
 
 
 @variant("effects", CPU)
@@ -52,8 +56,8 @@ def sox_effects(m):
 @variant("pages", MEMORY, CPU)
 def gs_pages(m):
     how = m.one_of(["ppmraw"], ["pbmraw"], ["pdfwrite"], ["ppmraw", "-dGraphicsAlphaBits=4"], ["ppmraw", "-dMaxBitmap=500000000"])
-    return Command(["gs", "-q", "-dNOPAUSE", "-dBATCH", f"-r{m.one_of(100, 200, 300, 450)}", f"-sDEVICE={how[0]}", *how[1:], "-sOutputFile=/dev/null",
-                    m.postscript(m.amount(3, 20), m.amount(300, 4000))])
+    return Command(["gs", "-q", "-dNOPAUSE", "-dBATCH", f"-r{m.one_of(100, 200, 300, 450)}", f"-sDEVICE={how[0]}", *how[1:],
+                    "-sOutputFile=/dev/null", m.postscript(m.amount(3, 20), m.amount(300, 4000))])
 
 
 CONVERT = (convert_filters, convert_frames)

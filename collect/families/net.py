@@ -39,18 +39,20 @@ def wget_post(m):
 @variant("pipe", NET)
 def socat_pipe(m):
     mib = m.amount(6, 60)
-    return Command(["socat", "-u", f"-b{m.one_of(8192, 65536)}", f"FILE:{m.noise(mib)}", f"TCP:{HUB_ADDRESS}:{RAW_PORT}"], sent_bytes=mib * MIB)
+    return Command(["socat", "-u", f"-b{m.one_of(8192, 65536)}", f"FILE:{m.noise(mib)}", f"TCP:{HUB_ADDRESS}:{RAW_PORT}"],
+                   sent_bytes=mib * MIB)
 
 
 @variant("encrypt", CPU)
 def openssl_encrypt(m):
-    return Command(["openssl", "enc", f"-{m.one_of('aes-256-cbc', 'camellia-256-cbc', 'des-ede3-cbc')}", "-pbkdf2", "-iter", m.amount(100000, 6000000),
-                    "-pass", "pass:forestall", "-in", m.noise(m.amount(10, 90)), "-out", "/dev/null"])
+    return Command(["openssl", "enc", f"-{m.one_of('aes-256-cbc', 'camellia-256-cbc', 'des-ede3-cbc')}", "-pbkdf2",
+                    "-iter", m.amount(100000, 6000000), "-pass", "pass:forestall", "-in", m.noise(m.amount(10, 90)), "-out", "/dev/null"])
 
 
 @variant("digest", CPU)
 def openssl_digest(m):
-    return Command(["openssl", "dgst", f"-{m.one_of('sha3-512', 'sha1', 'md5', 'ripemd160')}", *[m.noise(m.amount(20, 70))] * m.amount(4, 12)])
+    return Command(["openssl", "dgst", f"-{m.one_of('sha3-512', 'sha1', 'md5', 'ripemd160')}",
+                    *[m.noise(m.amount(20, 70))] * m.amount(4, 12)])
 
 
 CURL = (curl_put, curl_many, curl_refused)

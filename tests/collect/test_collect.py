@@ -123,7 +123,8 @@ def test_collect__wrong_use__one_clear_line(tmp_path):
 def test_record__gauge_of_the_program__in_its_samples(tmp_path):
     from messages import MessageCodec
     out = tmp_path / "r.records"
-    subprocess.run([BIN / "forestall-record", "--out", out, "--subtree", f"forestall-collect-{os.getpid()}-test", "--metrics", tmp_path / "s",
+    subprocess.run([BIN / "forestall-record", "--out", out, "--metrics", tmp_path / "s",
+                    "--subtree", f"forestall-collect-{os.getpid()}-test",
                     "--", "/usr/bin/python3", ROOT / "collect/scripts/python/primes.py", "400000"],
                    check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     record = MessageCodec().decode(out.read_bytes()[4:], "ExecutionRecord")[1]

@@ -1,4 +1,5 @@
 """The table of programs and the choice of limited runs: pure, so nothing is run here."""
+import itertools
 import os
 import pathlib
 import random
@@ -6,7 +7,9 @@ import sys
 
 ROOT = pathlib.Path(os.environ["FORESTALL_SOURCE"])
 sys.path.insert(0, str(ROOT / "collect"))
-from command import CPU, FAULT, MEMORY, NET, READ, TEST, TRAIN, VALIDATION, Command, Variant  # noqa: E402
+from cases import chosen_variants, endless_cases  # noqa: E402
+from collector import portable  # noqa: E402
+from command import CPU, FAULT, MEMORY, NET, READ, SCRIPTS, TEST, TRAIN, VALIDATION, Command, Variant  # noqa: E402
 from plan import LEAST_LIMIT_BYTES, Measured, free_run, limited_runs  # noqa: E402
 from programs import PROGRAMS, code_of  # noqa: E402
 
@@ -68,3 +71,18 @@ def test_limited_runs__deadlines__missed_and_met():
         else:
             continue
         assert (run.timeout_ms / 1000 < needed_s) == (end == "missed")
+
+
+def test_endless_cases__two_rounds__every_program_in_each_and_no_case_twice():
+    cases = list(itertools.islice(endless_cases(chosen_variants(None), 1, 1.0), 400))
+    assert len({case.name for case in cases}) == len(cases)
+    for number in (0, 1):
+        assert {case.program.name for case in cases if case.round == number} == {program.name for program in PROGRAMS}
+    again = itertools.islice(endless_cases(chosen_variants(None), 1, 1.0), 400)
+    assert [case.name for case in again] == [case.name for case in cases]
+
+
+def test_portable__words_of_a_command__without_the_directory():
+    directory = pathlib.Path("/somewhere/case-1")
+    words = ["-T", directory, f"if={directory}/f1.bin", SCRIPTS / "python" / "leak.py", 7]
+    assert [portable(word, directory) for word in words] == ["-T", ".", "if=f1.bin", "scripts/python/leak.py", "7"]
