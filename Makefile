@@ -68,6 +68,11 @@ format: ## format the C sources in place
 	@scripts/install-deps.sh lint
 	@git ls-files -z '*.c' '*.h' | xargs -0 clang-format -i
 
+.PHONY: bench-latency
+bench-latency: deps-test ## sample to new limit in the kernel, real broker; EXECUTIONS=200
+	@$(MAKE) --no-print-directory build
+	@FORESTALL_BIN=$(abspath $(RELEASE))/bin tests/support/python.sh bench/latency.py
+
 .PHONY: clean
 clean: ## remove the build trees
 	@cmake -E rm -rf $(BUILD)
