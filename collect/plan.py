@@ -58,7 +58,7 @@ def _memory(measured, low, high, chance, extra=0):
 def _slow_quota(measured, chance):
     """A CPU quota that makes a computing program take some seconds, as on a slower or fuller machine; 0 when it would not."""
     wanted_s = chance.uniform(3, 16)
-    if measured.cpu_s < 0.4 * measured.duration_s or measured.duration_s > 0.6 * wanted_s:
+    if measured.cpu_s < 0.2 * measured.duration_s or measured.duration_s > 0.7 * wanted_s:
         return 0
     return max(int(1000 * measured.cpu_s / wanted_s), 40)
 

@@ -43,7 +43,7 @@ def bzip2_file(m):
 
 @variant("levels", MEMORY, CPU)
 def zstd_levels(m):
-    return Command(["zstd", "-q", "-c", f"-{m.one_of(3, 9, 12, 15, 17)}", _some_text(m, 30, 120)])
+    return Command(["zstd", "-q", "-c", f"-{m.one_of(3, 9, 12, 15, 17)}", _some_text(m, 20, 80)])
 
 
 @variant("ultra", MEMORY, CPU)
