@@ -17,6 +17,8 @@ static const struct property shared_properties[] = {
     {"socket.keepalive.enable", "true", false}, {"reconnect.backoff.ms", "50", false},
     {"reconnect.backoff.max.ms", "500", false}, /* default 10 s: noticed 16-19 s late instead of 3 s */
     {"log.connection.close", "false", false},
+    /* default 5 min: so long a broker that hung, was put off its partitions and leads them again may go unnoticed */
+    {"topic.metadata.refresh.interval.ms", "5000", false},
 };
 
 static const struct property producer_properties[] = {
