@@ -192,6 +192,7 @@ static void throttled_run(struct run *run, int64_t timeout_ms, double seconds,
         run->counters.cpu_periods++;
         run->counters.cpu_throttled_periods++;
         run->counters.cpu_throttled_us += 50000;
+        run->counters.cpu_some_us += 48000 + t % 7 * 500;
         step(run, 30, 3, 0.5);
     }
 }
@@ -227,7 +228,7 @@ static void deadline__throttled__rises_only_with_one(void **unused)
         "known, needs a fifth of it %.3f\n",
         without, unknown, misses, makes);
     assert_true(without < 0.1 && unknown > without && misses > makes);
-    assert_true(misses > 0.5);
+    assert_true(misses > 0.3 && misses > 5 * makes);
 }
 
 static int load(void **unused)
