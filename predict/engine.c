@@ -17,8 +17,10 @@
 struct attempt {
     int32_t partition;
     uint32_t shadow_ticks; /* steps under the network beside the champion */
+    uint32_t ticks;        /* of the agent's cycle, since its state was begun */
     uint64_t wave;         /* in which it is */
     int64_t seen_ms;
+    int64_t started_us, first_us; /* of the attempt; of the sample its state began with */
     struct feature_state features;
     struct publish_memory told;
 };
@@ -31,6 +33,8 @@ struct row {
     const struct msg_sample *sample;
     int64_t consumed_us;
     bool muted;
+    bool aside;                  /* out of the cycle: told, but the state stays as it was */
+    struct feature_state before; /* of one that is aside */
 };
 
 struct engine {
@@ -242,30 +246,44 @@ static struct attempt *find_attempt(struct engine *engine, const struct msg_samp
     return attempt;
 }
 
+static void begin_sample(struct engine *engine, struct attempt *attempt, const struct engine_tick *tick,
+                         const struct msg_sample *sample)
+{
+    if (attempt->wave == 0) {
+        attempt->started_us = sample->started_us;
+        attempt->first_us = tick->tick->time_us;
+    }
+    attempt->partition = tick->partition;
+    attempt->seen_ms = tick->now_ms;
+    attempt->wave = engine->wave;
+    attempt->ticks += !tick->tick->extra;
+}
+
 void engine_add(struct engine *engine, const struct engine_tick *tick, const struct msg_sample *sample)
 {
     struct attempt *attempt = find_attempt(engine, sample);
     if (attempt->wave == engine->wave || engine->count == ENGINE_WAVE)
         engine_flush(engine);
-    const struct code *code = codes_find(engine->codes, sample->code);
+    struct row *row = &engine->rows[engine->count];
+    row->attempt = attempt;
+    row->code = codes_find(engine->codes, sample->code);
+    row->tick = tick->tick;
+    row->sample = sample;
+    row->consumed_us = tick->consumed_us;
+    row->muted = tick->muted;
+    row->aside = tick->tick->extra;
+    if (row->aside)
+        row->before = attempt->features;
     struct feature_input input = {.time_us = tick->tick->time_us,
                                   .started_us = sample->started_us,
                                   .timeout_ms = sample->timeout_ms,
                                   .attempt = sample->attempt,
                                   .limits = &sample->limits,
                                   .counters = &sample->counters,
-                                  .profile = code ? &code->summary : NULL};
-    attempt->partition = tick->partition;
-    attempt->seen_ms = tick->now_ms;
-    attempt->wave = engine->wave;
+                                  .profile = row->code ? &row->code->summary : NULL};
+    begin_sample(engine, attempt, tick, sample);
     features_step(&attempt->features, &input, engine->features[engine->count]);
-    engine->indexes[engine->count] = (uint32_t)table_index(engine->attempts, attempt);
-    engine->rows[engine->count++] = (struct row){.attempt = attempt,
-                                                 .code = code,
-                                                 .tick = tick->tick,
-                                                 .sample = sample,
-                                                 .consumed_us = tick->consumed_us,
-                                                 .muted = tick->muted};
+    engine->indexes[engine->count++] = (uint32_t)table_index(engine->attempts, attempt);
 }
 
 /* The head of this code that was fitted to the champion: its own, or the shadow's of before the swap. */
@@ -325,6 +343,15 @@ static size_t explain_row(struct engine *engine, size_t row, const struct online
     return explain(lane->explainer, &input, terms);
 }
 
+/* The network was trained on the cycle: what came in between is answered, not remembered. */
+static void undo_row(struct engine *engine, size_t row)
+{
+    struct row *at = &engine->rows[row];
+    at->attempt->features = at->before;
+    lane_undo(&engine->champion, engine->indexes[row], row);
+    lane_undo(&engine->shadow, engine->indexes[row], row);
+}
+
 static void tell_row(struct engine *engine, size_t row)
 {
     const struct row *at = &engine->rows[row];
@@ -337,7 +364,8 @@ static void tell_row(struct engine *engine, size_t row)
     struct msg_risk risk;
     float logits[NETWORK_CAUSES];
 
-    count_shadow(engine, at->attempt);
+    if (!at->aside)
+        count_shadow(engine, at->attempt);
     if (at->muted) {
         engine->counters.muted++;
         return;
@@ -373,8 +401,11 @@ void engine_flush(struct engine *engine)
     lane_step(&engine->shadow, engine->features[0], engine->indexes, engine->pointers, count);
     engine->counters.samples += count;
     engine->counters.waves++;
-    for (size_t row = 0; row < count; row++)
+    for (size_t row = 0; row < count; row++) {
         tell_row(engine, row);
+        if (engine->rows[row].aside)
+            undo_row(engine, row);
+    }
     engine->count = 0;
     engine->wave++;
 }
@@ -402,6 +433,28 @@ void engine_forget(struct engine *engine, int32_t partition)
         if (attempt->partition == partition)
             table_remove(engine->attempts, attempt);
     }
+}
+
+#define ALIVE_US 5000000       /* behind the newest sample of the partition: longer means ended */
+#define JUST_STARTED_US 500000 /* a first sample so soon after the start is the first of all */
+
+uint32_t engine_least_ticks(const struct engine *engine, int32_t partition)
+{
+    uint32_t least = UINT32_MAX;
+    int64_t newest_us = INT64_MIN, behind_us, after_us;
+    for (const struct attempt *a = table_oldest(engine->attempts); a; a = table_newer(engine->attempts, a))
+        if (a->partition == partition)
+            newest_us = FS_MAX(newest_us, a->features.time_us);
+    for (const struct attempt *a = table_oldest(engine->attempts); a; a = table_newer(engine->attempts, a)) {
+        bool alive = a->partition == partition &&
+                     !__builtin_sub_overflow(newest_us, a->features.time_us, &behind_us) &&
+                     behind_us <= ALIVE_US;
+        bool began_earlier =
+            !__builtin_sub_overflow(a->first_us, a->started_us, &after_us) && after_us > JUST_STARTED_US;
+        if (alive && began_earlier)
+            least = FS_MIN(least, a->ticks);
+    }
+    return least;
 }
 
 size_t engine_running(const struct engine *engine)

@@ -4,6 +4,8 @@
  * - State per (execution, attempt) in a bounded table; the one without samples for longest is dropped when it
  * is full.
  * - A sample costs one step; a wave holds each attempt once, so an attempt's second sample ends the wave.
+ * - A tick out of the agents' cycle (Tick.extra) is answered from the state as it is and leaves it so:
+ * networks are trained on the cycle.
  * - The network beside the champion ("shadow") is a challenger, or the next champion until its states have
  * seen as many ticks as training does: so a swap has warm state and nothing ever stops.
  * - Without a champion the fallback decides (fallback.h).
@@ -73,6 +75,9 @@ bool engine_warming(const struct engine *engine);
 void engine_tend(struct engine *engine, int64_t now_ms, int64_t idle_ms);
 /* Drops the state of all attempts that came from this partition. */
 void engine_forget(struct engine *engine, int32_t partition);
+/* The fewest ticks that the state of an attempt of this partition was built from, of those that still run and
+ * were running before; UINT32_MAX when there is none. Linear. */
+uint32_t engine_least_ticks(const struct engine *engine, int32_t partition);
 size_t engine_running(const struct engine *engine);
 uint64_t engine_evicted(const struct engine *engine);
 const struct engine_counters *engine_counters(const struct engine *engine);

@@ -3,12 +3,10 @@
 
 #define PASSES_MAX 3
 
-static int64_t rewind_to(const struct feed_rules *rules, int64_t committed, int64_t nodes)
+static int64_t back_by(const struct feed_rules *rules, int64_t committed, double records)
 {
-    int64_t records;
-    if (__builtin_mul_overflow(rules->ticks, FS_MAX(nodes, 1), &records))
-        records = rules->records_max;
-    return FS_MAX(committed - FS_MIN(records, rules->records_max), 0);
+    double most = (double)FS_MIN(rules->records_max, committed);
+    return committed - (int64_t)(records < most ? records : most);
 }
 
 static void begin_pass(struct feed *feed, int64_t start)
@@ -16,7 +14,6 @@ static void begin_pass(struct feed *feed, int64_t start)
     feed->start = start;
     feed->first = -1;
     feed->records = 0;
-    feed->nodes = 0;
     feed->passes++;
 }
 
@@ -29,7 +26,8 @@ bool feed_assign(struct feed *feed, const struct feed_rules *rules, int64_t comm
     }
     *feed = (struct feed){
         .phase = committed > 0 ? FEED_REPLAYING : FEED_CATCHING_UP, .committed = committed, .next = -1};
-    begin_pass(feed, committed > 0 ? rewind_to(rules, committed, rules->nodes) : 0);
+    begin_pass(feed,
+               committed > 0 ? back_by(rules, committed, (double)rules->ticks * (double)rules->nodes) : 0);
     *start = feed->start;
     return false;
 }
@@ -41,22 +39,29 @@ void feed_leave(struct feed *feed)
     feed->phase = FEED_AWAY;
 }
 
-/* Every node had its ticks, or there is nothing further back, or going back further is not allowed. */
-static bool enough(const struct feed *feed, const struct feed_rules *rules)
+/* Every attempt had its ticks, or there is nothing further back, or going back further is not allowed. */
+static bool enough(const struct feed *feed, const struct feed_rules *rules, uint32_t least_ticks)
 {
-    return feed->nodes == 0 || feed->records / feed->nodes >= rules->ticks || feed->start == 0 ||
+    return least_ticks >= rules->ticks || feed->records == 0 || feed->start == 0 ||
            feed->first > feed->start || feed->passes >= PASSES_MAX ||
            feed->committed - feed->start >= rules->records_max;
 }
 
+bool feed_ends_pass(const struct feed *feed, int64_t offset)
+{
+    return feed->phase == FEED_REPLAYING && offset >= feed->committed;
+}
+
 enum feed_action feed_take(struct feed *feed, const struct feed_rules *rules, int64_t offset, int64_t age_ms,
-                           bool caught_up)
+                           bool caught_up, uint32_t least_ticks)
 {
     if (feed->first < 0)
         feed->first = offset;
-    if (feed->phase == FEED_REPLAYING && offset >= feed->committed) {
-        if (!enough(feed, rules)) { /* a quarter more: nodes do not take turns exactly */
-            begin_pass(feed, rewind_to(rules, feed->committed, feed->nodes + feed->nodes / 4 + 1));
+    if (feed_ends_pass(feed, offset)) {
+        if (!enough(feed, rules, least_ticks)) { /* a quarter more: nodes do not take turns exactly */
+            double wanted =
+                (double)feed->records * (double)rules->ticks / FS_MAX((double)least_ticks, 1) * 1.25;
+            begin_pass(feed, back_by(rules, feed->committed, wanted));
             return FEED_REWIND;
         }
         feed->phase = FEED_CATCHING_UP;
@@ -66,9 +71,8 @@ enum feed_action feed_take(struct feed *feed, const struct feed_rules *rules, in
     return feed->phase == FEED_LIVE ? FEED_TELL : FEED_BUILD;
 }
 
-void feed_handled(struct feed *feed, int64_t offset, bool new_node)
+void feed_handled(struct feed *feed, int64_t offset)
 {
     feed->next = offset + 1;
     feed->records++;
-    feed->nodes += new_node;
 }

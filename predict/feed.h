@@ -22,10 +22,10 @@ enum feed_phase { FEED_AWAY, FEED_REPLAYING, FEED_CATCHING_UP, FEED_LIVE };
 
 struct feed {
     enum feed_phase phase;
-    int64_t committed;      /* next record nobody has handled; -1 = there never was one */
-    int64_t start, first;   /* where this pass began, and the first record that came; -1 = none yet */
-    int64_t next;           /* after the last record handled here; -1 = none */
-    int64_t records, nodes; /* met in this pass */
+    int64_t committed;    /* next record nobody has handled; -1 = there never was one */
+    int64_t start, first; /* where this pass began, and the first record that came; -1 = none yet */
+    int64_t next;         /* after the last record handled here; -1 = none */
+    int64_t records;      /* met in this pass */
     int passes;
 };
 
@@ -39,11 +39,13 @@ enum feed_action {
     FEED_TELL,
     FEED_REWIND /* drop the partition's state and go on reading at feed->start; this record comes again */
 };
+/* True when this record ends a pass: feed_take wants to know what the pass brought. */
+bool feed_ends_pass(const struct feed *feed, int64_t offset);
 /* What to do with this record; age_ms: by the broker's clock; caught_up: all that was there at the assignment
- * is read. */
+ * is read; least_ticks: the fewest that a running attempt got in this pass (UINT32_MAX: none runs), looked at
+ * when the pass ends. */
 enum feed_action feed_take(struct feed *feed, const struct feed_rules *rules, int64_t offset, int64_t age_ms,
-                           bool caught_up);
-/* It was handled. new_node: the first one of its node in this pass. */
-void feed_handled(struct feed *feed, int64_t offset, bool new_node);
+                           bool caught_up, uint32_t least_ticks);
+void feed_handled(struct feed *feed, int64_t offset);
 
 #endif

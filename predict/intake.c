@@ -4,6 +4,8 @@
 #include "common/clock.h"
 #include "predict/predict.h"
 
+#define UNKNOWN_WAIT_MS 2000                /* within the 5 s in which every attempt has a risk */
+#define UNKNOWN_AGAIN_MS 60000              /* the schema is still looked for once a second */
 #define TICKS_SOFT_BYTES ((size_t)16 << 20) /* decoded ticks that wait for one step */
 
 static enum stream_outcome note(struct predict *predict, const char *topic,
@@ -64,29 +66,43 @@ static struct msg_tick *keep_tick(struct predict *predict, const struct msg_tick
     return kept;
 }
 
+/* 1..most bytes of [A-Za-z0-9._:+@/-], as ingest lets through: names go into risks, which others must be able
+ * to read. */
+static bool name_valid(struct str text, size_t most)
+{
+    for (size_t i = 0; i < text.size && i < most; i++) {
+        unsigned char c = (unsigned char)text.data[i];
+        bool letter = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9');
+        if (!letter && !memchr("._:+@/-", c, 7))
+            return false;
+    }
+    return text.size > 0 && text.size <= most;
+}
+
 static bool tick_valid(struct stream *stream, const struct msg_tick *tick)
 {
-    if (tick->node.size == 0 || tick->node.size > PREDICT_NODE_MAX) {
-        stream_set_reason(stream, "a node's name of %zu bytes", tick->node.size);
+    if (!name_valid(tick->node, PREDICT_NODE_MAX) || !name_valid(tick->pool, PREDICT_NODE_MAX)) {
+        stream_set_reason(stream,
+                          "the name of the node or of its pool is not 1..%d bytes of [A-Za-z0-9._:+@/-]",
+                          PREDICT_NODE_MAX);
         return false;
     }
     for (size_t i = 0; i < tick->samples.count; i++) {
         const struct msg_sample *sample = &tick->samples.items[i];
-        if (sample->code.size == 0 || sample->code.size >= PROFILE_CODE_MAX || sample->attempt < 1) {
-            stream_set_reason(stream, "sample %zu: a code of %zu bytes, attempt %d", i, sample->code.size,
-                              (int)sample->attempt);
+        if (!name_valid(sample->code, PROFILE_CODE_MAX - 1) || sample->attempt < 1) {
+            stream_set_reason(
+                stream, "sample %zu: its code is not 1..128 bytes of [A-Za-z0-9._:+@/-], or attempt %d < 1",
+                i, (int)sample->attempt);
             return false;
         }
     }
     return true;
 }
 
-/* False for a repeat. *new_node: its first tick here. */
-static bool take_order(struct predict *predict, const struct msg_tick *tick, int32_t partition,
-                       bool *new_node)
+/* False for a repeat. */
+static bool take_order(struct predict *predict, const struct msg_tick *tick, int32_t partition)
 {
     struct node *node = table_find(predict->nodes, tick->node.data, tick->node.size);
-    *new_node = !node;
     if (!node)
         node = table_add(predict->nodes, tick->node.data, tick->node.size);
     if (!order_take(&node->order, tick)) {
@@ -108,12 +124,42 @@ static void take_tick(struct predict *predict, const struct msg_tick *tick,
                                   .consumed_us = predict->consumed_us,
                                   .now_ms = predict->now_ms,
                                   .muted = action == FEED_BUILD};
-    bool new_node;
-    bool taken = take_order(predict, tick, message->partition, &new_node);
-    feed_handled(&telemetry->feed, message->offset, new_node);
+    bool taken = take_order(predict, tick, message->partition);
+    feed_handled(&telemetry->feed, message->offset);
     metric_add(predict->metrics.ticks, 1);
     for (size_t i = 0; taken && i < tick->samples.count; i++)
         engine_add(predict->engine, &context, &tick->samples.items[i]);
+}
+
+/* A tick written with an unknown schema holds up every node of its partition, and a lost tick costs
+ * resolution only: so it waits for its schema much shorter than other messages do, and once one was given up
+ * the others do not wait. */
+static enum stream_outcome bound_wait(struct predict *predict, struct telemetry *telemetry)
+{
+    if (telemetry->unknown_since_ms == 0)
+        telemetry->unknown_since_ms = predict->now_ms;
+    bool given_up =
+        telemetry->unknown_told_ms != 0 && predict->now_ms - telemetry->unknown_told_ms < UNKNOWN_AGAIN_MS;
+    if (!given_up && predict->now_ms - telemetry->unknown_since_ms < UNKNOWN_WAIT_MS)
+        return STREAM_RETRY;
+    telemetry->unknown_since_ms = 0;
+    telemetry->unknown_told_ms = predict->now_ms;
+    stream_set_reason(predict->stream, "a tick written with a schema that nobody put into the topic schemas");
+    return STREAM_QUARANTINE;
+}
+
+static enum feed_action look(struct predict *predict, struct telemetry *telemetry,
+                             const struct stream_message *message)
+{
+    struct feed *feed = &telemetry->feed;
+    int64_t age_ms = predict->consumed_us / 1000 - message->timestamp_ms;
+    bool caught_up = feed->phase != FEED_LIVE && stream_caught_up(predict->stream);
+    uint32_t least = UINT32_MAX;
+    if (feed_ends_pass(feed, message->offset)) {
+        release_ticks(predict);
+        least = engine_least_ticks(predict->engine, message->partition);
+    }
+    return feed_take(feed, &predict->rules, message->offset, age_ms, caught_up, least);
 }
 
 static enum stream_outcome take_telemetry(struct predict *predict, const struct stream_message *message)
@@ -122,15 +168,16 @@ static enum stream_outcome take_telemetry(struct predict *predict, const struct 
     struct msg_tick tick, *kept = NULL;
     if (telemetry->rewinding)
         return STREAM_DONE; /* comes again; not noted */
-    int64_t age_ms = predict->consumed_us / 1000 - message->timestamp_ms;
-    enum feed_action action =
-        feed_take(&telemetry->feed, &predict->rules, message->offset, age_ms,
-                  telemetry->feed.phase != FEED_LIVE && stream_caught_up(predict->stream));
+    enum feed_action action = look(predict, telemetry, message);
     if (action == FEED_REWIND) {
         telemetry->rewinding = true;
         return STREAM_DONE;
     }
     enum stream_outcome outcome = decode_tick(predict, message, &tick);
+    if (outcome == STREAM_RETRY)
+        outcome = bound_wait(predict, telemetry);
+    else
+        telemetry->unknown_since_ms = 0;
     if (outcome == STREAM_DONE && !tick_valid(predict->stream, &tick))
         outcome = STREAM_QUARANTINE;
     if (outcome == STREAM_DONE && !(kept = keep_tick(predict, &tick)))
@@ -160,9 +207,8 @@ static enum stream_outcome take_finished(struct predict *predict, const struct s
                           message->value_size);
         outcome = STREAM_QUARANTINE;
     }
-    if (outcome == STREAM_DONE &&
-        (finished->record.code.size == 0 || finished->record.code.size >= PROFILE_CODE_MAX)) {
-        stream_set_reason(predict->stream, "a code of %zu bytes", finished->record.code.size);
+    if (outcome == STREAM_DONE && !name_valid(finished->record.code, PROFILE_CODE_MAX - 1)) {
+        stream_set_reason(predict->stream, "its code is not 1..128 bytes of [A-Za-z0-9._:+@/-]");
         outcome = STREAM_QUARANTINE;
     }
     if (outcome == STREAM_QUARANTINE)

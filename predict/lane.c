@@ -46,3 +46,10 @@ void lane_step(struct lane *lane, const float *features, const uint32_t *attempt
     }
     network_step(lane->network, lane->scratch, features, pointers, lane->out, rows);
 }
+
+void lane_undo(struct lane *lane, size_t attempt, size_t row)
+{
+    if (lane->network)
+        memcpy(lane->states + attempt * lane->state_size, lane->before + row * lane->state_size,
+               lane->state_size * sizeof *lane->states);
+}

@@ -24,4 +24,7 @@ void lane_clear_state(struct lane *lane, size_t attempt);
 void lane_step(struct lane *lane, const float *features, const uint32_t *attempts, real **pointers,
                size_t rows);
 
+/* After a step: puts the state of this row's attempt back to what it was before. */
+void lane_undo(struct lane *lane, size_t attempt, size_t row);
+
 #endif

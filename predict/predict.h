@@ -38,6 +38,8 @@ struct node {
 struct telemetry {
     struct feed feed;
     bool rewinding; /* the rest of this batch is not looked at, then it is read again from feed.start */
+    int64_t unknown_since_ms; /* its next record waits for its schema; 0 = no */
+    int64_t unknown_told_ms;  /* when one was given up last; 0 = never */
 };
 
 /* A decoded record that waits for the end of its batch. */

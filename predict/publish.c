@@ -29,22 +29,21 @@ static bool demand_moved(const struct publish_view *last, const struct publish_v
     return moved(last->demand[resource], now->demand[resource], ratio);
 }
 
+/* Also when the clock of the node went back: silence must not outlast the refresh. */
+static bool passed(int64_t last_us, int64_t now_us, int64_t least_us)
+{
+    int64_t passed_us;
+    return __builtin_sub_overflow(now_us, last_us, &passed_us) || passed_us < 0 || passed_us >= least_us;
+}
+
 static bool changed(const struct publish_rules *rules, const struct publish_view *last,
                     const struct publish_view *now)
 {
-    if (now->stalled && now->time_us - last->time_us >= STALLED_AGAIN_US)
+    if (now->stalled && passed(last->time_us, now->time_us, STALLED_AGAIN_US))
         return true;
     return now->brake_engaged != last->brake_engaged || now->oom_kills != last->oom_kills ||
            !same_limits(&now->limits, &last->limits) ||
            (now->above && demand_moved(last, now, rules->change));
-}
-
-/* Also when the clock of the node went back: silence must not outlast the refresh. */
-static bool refresh_due(const struct publish_rules *rules, int64_t last_us, int64_t now_us)
-{
-    int64_t passed_us;
-    return __builtin_sub_overflow(now_us, last_us, &passed_us) || passed_us < 0 ||
-           passed_us >= rules->refresh_us;
 }
 
 bool publish_due(const struct publish_rules *rules, const struct publish_memory *memory,
@@ -55,7 +54,7 @@ bool publish_due(const struct publish_rules *rules, const struct publish_memory 
         *kind = MSG_RISK_KIND_CROSSING;
     else if (memory->told && changed(rules, last, now))
         *kind = MSG_RISK_KIND_CHANGE;
-    else if (!memory->told || refresh_due(rules, last->time_us, now->time_us))
+    else if (!memory->told || passed(last->time_us, now->time_us, rules->refresh_us))
         *kind = MSG_RISK_KIND_REFRESH;
     else
         return false;

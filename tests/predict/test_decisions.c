@@ -161,9 +161,9 @@ static void feed__nothing_committed__from_the_beginning_and_told_once_fresh(void
     int64_t start;
     assert_false(feed_assign(&feed, &feeding, -1, &start));
     assert_int_equal(start, 0);
-    assert_int_equal(feed_take(&feed, &feeding, 0, 60000, false), FEED_BUILD);
-    assert_int_equal(feed_take(&feed, &feeding, 1, 9999, false), FEED_TELL);
-    assert_int_equal(feed_take(&feed, &feeding, 2, 60000, false), FEED_TELL); /* live once and for all */
+    assert_int_equal(feed_take(&feed, &feeding, 0, 60000, false, 10), FEED_BUILD);
+    assert_int_equal(feed_take(&feed, &feeding, 1, 9999, false, 10), FEED_TELL);
+    assert_int_equal(feed_take(&feed, &feeding, 2, 60000, false, 10), FEED_TELL); /* live once and for all */
 }
 
 static void feed__clock_of_another_machine__caught_up_ends_the_silence(void **state)
@@ -172,7 +172,7 @@ static void feed__clock_of_another_machine__caught_up_ends_the_silence(void **st
     struct feed feed = {.next = -1};
     int64_t start;
     assert_false(feed_assign(&feed, &feeding, 0, &start));
-    assert_int_equal(feed_take(&feed, &feeding, 0, 3600000, true), FEED_TELL);
+    assert_int_equal(feed_take(&feed, &feeding, 0, 3600000, true, 10), FEED_TELL);
 }
 
 static void feed__committed__rewinds_and_tells_nothing_before_it(void **state)
@@ -183,52 +183,55 @@ static void feed__committed__rewinds_and_tells_nothing_before_it(void **state)
     assert_false(feed_assign(&feed, &feeding, 100, &start));
     assert_int_equal(start, 60);
     for (int64_t offset = start; offset < 100; offset++) {
-        assert_int_equal(feed_take(&feed, &feeding, offset, 0, false), FEED_BUILD);
-        feed_handled(&feed, offset, offset < 64); /* four nodes */
+        assert_int_equal(feed_take(&feed, &feeding, offset, 0, false, 0), FEED_BUILD);
+        feed_handled(&feed, offset);
     }
-    assert_int_equal(feed_take(&feed, &feeding, 100, 0, false), FEED_TELL);
+    assert_int_equal(feed_take(&feed, &feeding, 100, 0, false, 10), FEED_TELL);
 }
 
-static int64_t replay(struct feed *feed, int64_t nodes, enum feed_action *last)
+static enum feed_action replay(struct feed *feed, uint32_t least_ticks)
 {
-    int64_t offset = feed->start, seen = 0;
-    for (; offset < feed->committed; offset++) {
-        assert_int_equal(feed_take(feed, &feeding, offset, 0, false), FEED_BUILD);
-        feed_handled(feed, offset, seen++ < nodes);
+    for (int64_t offset = feed->start; offset < feed->committed; offset++) {
+        assert_int_equal(feed_take(feed, &feeding, offset, 0, false, 0), FEED_BUILD);
+        feed_handled(feed, offset);
     }
-    *last = feed_take(feed, &feeding, offset, 0, false);
-    return feed->start;
+    assert_true(feed_ends_pass(feed, feed->committed));
+    return feed_take(feed, &feeding, feed->committed, 0, false, least_ticks);
 }
 
 static void feed__more_nodes_than_assumed__goes_further_back(void **state)
 {
     (void)state;
     struct feed feed = {.next = -1};
-    enum feed_action action;
     int64_t start;
     assert_false(feed_assign(&feed, &feeding, 2000, &start));
     assert_int_equal(start, 1960);
-    (void)replay(&feed, 20, &action);
-    assert_int_equal(action, FEED_REWIND);
-    assert_int_equal(feed.start, 2000 - 26 * 10);
-    (void)replay(&feed, 20, &action);
-    assert_int_equal(action, FEED_TELL);
+    assert_int_equal(replay(&feed, 2),
+                     FEED_REWIND); /* 40 records gave 2 ticks to each: 200 give 10, and a quarter more */
+    assert_int_equal(feed.start, 2000 - 250);
+    assert_int_equal(replay(&feed, 12), FEED_TELL);
+}
+
+static void feed__nobody_runs__once_is_enough(void **state)
+{
+    (void)state;
+    struct feed feed = {.next = -1};
+    int64_t start;
+    assert_false(feed_assign(&feed, &feeding, 2000, &start));
+    assert_int_equal(replay(&feed, UINT32_MAX), FEED_TELL);
 }
 
 static void feed__far_more_nodes__bounded(void **state)
 {
     (void)state;
     struct feed feed = {.next = -1};
-    enum feed_action action;
     int64_t start;
     assert_false(feed_assign(&feed, &feeding, 5000, &start));
-    (void)replay(&feed, 40, &action);
-    assert_int_equal(action, FEED_REWIND);
-    (void)replay(&feed, 510, &action);
-    assert_int_equal(action, FEED_REWIND);
+    assert_int_equal(replay(&feed, 1), FEED_REWIND);
+    assert_int_equal(feed.start, 4500);
+    assert_int_equal(replay(&feed, 0), FEED_REWIND);
     assert_int_equal(feed.start, 4000);
-    (void)replay(&feed, 1000, &action);
-    assert_int_equal(action, FEED_TELL);
+    assert_int_equal(replay(&feed, 1), FEED_TELL);
 }
 
 static void feed__back_at_the_same_record__keeps_its_state(void **state)
@@ -237,8 +240,8 @@ static void feed__back_at_the_same_record__keeps_its_state(void **state)
     struct feed feed = {.next = -1};
     int64_t start;
     assert_false(feed_assign(&feed, &feeding, 0, &start));
-    assert_int_equal(feed_take(&feed, &feeding, 0, 0, false), FEED_TELL);
-    feed_handled(&feed, 0, true);
+    assert_int_equal(feed_take(&feed, &feeding, 0, 0, false, 10), FEED_TELL);
+    feed_handled(&feed, 0);
     feed_leave(&feed);
     assert_true(feed_assign(&feed, &feeding, 1, &start));
     assert_int_equal(start, 1);
@@ -345,6 +348,7 @@ int main(void)
         cmocka_unit_test(feed__clock_of_another_machine__caught_up_ends_the_silence),
         cmocka_unit_test(feed__committed__rewinds_and_tells_nothing_before_it),
         cmocka_unit_test(feed__more_nodes_than_assumed__goes_further_back),
+        cmocka_unit_test(feed__nobody_runs__once_is_enough),
         cmocka_unit_test(feed__far_more_nodes__bounded),
         cmocka_unit_test(feed__back_at_the_same_record__keeps_its_state),
         cmocka_unit_test(ledger__reports_out_of_order__offsets_in_order),

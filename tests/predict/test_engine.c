@@ -353,6 +353,52 @@ static void champion__the_same_again__nothing_happens(void **state)
     tear_down(&bench);
 }
 
+static void extra_tick__answered_and_forgotten(void **state)
+{
+    (void)state;
+    struct bench plain = set_up(make_random_network(4, 16, 2), 64),
+                 disturbed = set_up(make_random_network(4, 16, 2), 64);
+    struct run run = make_run(1, "life", 400 * MIB);
+    for (int64_t i = 1; i <= 100; i++) {
+        live(&run, i);
+        run.limits.net_priority = (int32_t)(i % 2);
+        feed_tick(plain.engine, 2 * i, &run, 1, false);
+        feed_tick(disturbed.engine, 2 * i, &run, 1, false);
+        assert_true(last_risk(&plain)->probability == last_risk(&disturbed)->probability);
+        struct run changed = run;
+        changed.limits.memory_bytes = (400 + i) * MIB;
+        struct msg_sample sample;
+        struct msg_tick tick = make_tick("node-1", 2 * i + 1, &changed, 1, &sample);
+        struct engine_tick context = {.tick = &tick, .partition = 3};
+        tick.extra = true;
+        engine_add(disturbed.engine, &context, &sample);
+        engine_flush(disturbed.engine);
+        assert_int_equal(last_risk(&disturbed)->sequence, 2 * i + 1);
+        assert_int_equal(last_risk(&disturbed)->kind, MSG_RISK_KIND_CHANGE);
+        assert_int_equal(last_risk(&disturbed)->limits.memory_bytes, (400 + i) * MIB);
+    }
+    tear_down(&plain);
+    tear_down(&disturbed);
+}
+
+static void least_ticks__running_attempts_from_before__only_those(void **state)
+{
+    (void)state;
+    struct bench bench = set_up(make_ramp_network(), 64);
+    struct run before = make_run(1, "before", 0), ended = make_run(2, "ended", 0),
+               fresh = make_run(3, "fresh", 0);
+    assert_int_equal(engine_least_ticks(bench.engine, 3), UINT32_MAX);
+    feed_tick(bench.engine, 100, &ended, 1, true);
+    assert_int_equal(engine_least_ticks(bench.engine, 3), 1);
+    for (int64_t i = 0; i < 70; i++)
+        feed_tick(bench.engine, 101 + i, &before, 1, true);
+    fresh.started_us = START_US + 170 * TICK_US;
+    feed_tick(bench.engine, 171, &fresh, 1, true);
+    assert_int_equal(engine_least_ticks(bench.engine, 3), 70);
+    assert_int_equal(engine_least_ticks(bench.engine, 4), UINT32_MAX);
+    tear_down(&bench);
+}
+
 static void no_model__histogram_decides(void **state)
 {
     (void)state;
@@ -400,6 +446,8 @@ int main(void)
         cmocka_unit_test(challenger__promoted__takes_over_at_once_when_warm),
         cmocka_unit_test(challenger__during_a_warm_up__waits_and_comes_after_it),
         cmocka_unit_test(champion__the_same_again__nothing_happens),
+        cmocka_unit_test(extra_tick__answered_and_forgotten),
+        cmocka_unit_test(least_ticks__running_attempts_from_before__only_those),
         cmocka_unit_test(no_model__histogram_decides),
         cmocka_unit_test(held_out_run__told_like_the_others),
     };
