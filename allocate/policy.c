@@ -20,11 +20,12 @@ const struct policy_config policy_defaults = {
     .rate_stalled = 0.3,
     .deadline_share = 0.1,
     .deadline_late = 0.5,
-    .rate_settle_us = 1000000,    /* the window of the shares in a risk */
-    .cover_ms = 1500,             /* 15 samples: the loop's p99 is 60 ms, the rest is for a slow broker */
-    .rerun_s = 60,                /* somebody looks at it and starts it again */
-    .slack_s = 10,                /* the model's horizon */
-    .settle_us = 60000,           /* p99 of the loop */
+    .rate_settle_us =
+        900000,         /* shares in a risk are of the last second; risks of a stall come every second */
+    .cover_ms = 1500,   /* 15 samples: the loop's p99 is 60 ms, the rest is for a slow broker */
+    .rerun_s = 60,      /* somebody looks at it and starts it again */
+    .slack_s = 10,      /* the model's horizon */
+    .settle_us = 60000, /* p99 of the loop */
     .unanswered_max_us = 2000000, /* the expiry of an adjustment */
     .shrink_after_us = 30 * 1000000LL,
     .shrink_step = 0.9,

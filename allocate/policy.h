@@ -2,13 +2,14 @@
  * people fixed, what the node has left, and a clock value. docs/design/allocation.md gives the reasons and
  * the arithmetic.
  *
- * Memory is chosen by expected cost over the time until the next decision:
- *     cost(L) = slack seconds of (usable(L) - demand) + P(demand > usable(L)) * usable(L) * seconds of a
- * rerun and bounded by `memory_headroom` times what was really seen, so that a wrong forecast cannot run
- * away: the brake holds a program that outgrows a tight raise for some milliseconds, which costs less than
- * memory that nobody uses. CPU, I/O and network go to what the throttling says the program would use, at most
- * `rate_step` times at once: an idle quota costs nothing until somebody else wants it, and shrinking gives it
- * back. */
+ * Memory is chosen by expected cost over the time until the next decision,
+ *
+ *     cost(L) = slack_s * (usable(L) - demand) + P(demand > usable(L)) * used * (rerun_s + time spent)
+ *
+ * and bounded by `memory_headroom` times what was really seen, so that a wrong forecast cannot run away: the
+ * brake holds a program that outgrows a tight raise for some milliseconds, which costs less than memory that
+ * nobody uses. CPU, I/O and network go to what the throttling says the program would use, at most `rate_step`
+ * times at once: an idle quota costs nothing until somebody else wants it, and shrinking gives it back. */
 #ifndef FORESTALL_ALLOCATE_POLICY_H
 #define FORESTALL_ALLOCATE_POLICY_H
 

@@ -70,14 +70,17 @@ static struct demand memory_demand(const struct policy_case *now, double used)
     return demand;
 }
 
-static double memory_cost(const struct policy_case *now, const struct demand *demand, double limit)
+/* What is lost with a failure does not depend on the limit: the memory used, for the time spent and a rerun.
+ */
+static double memory_cost(const struct policy_case *now, const struct demand *demand, double used,
+                          double limit)
 {
     const struct policy_config *config = now->config;
     double elapsed_s = fmax((double)(now->risk->sampled_us - now->risk->started_us) / 1e6, 0);
     double usable = fmax(policy_memory_usable(config, limit), 1);
     double slack = fmax(usable - demand->p50, 0) * config->slack_s;
-    double lost = demand_exceeds(demand, usable);
-    return (slack + lost * usable * (config->rerun_s + elapsed_s)) / (1024 * POLICY_MIB);
+    return (slack + demand_exceeds(demand, usable) * used * (config->rerun_s + elapsed_s)) /
+           (1024 * POLICY_MIB);
 }
 
 /* The cheapest limit between the least that helps and the headroom. */
@@ -93,13 +96,13 @@ static double cheapest(struct policy_case *now, double used, double least)
     double best = least, ratio = pow(highest / least, 1.0 / (CANDIDATES - 1)), limit = least;
     now->decision->expected_cost = INFINITY;
     for (int i = 0; i < CANDIDATES; i++, limit *= ratio) {
-        double cost = memory_cost(now, &demand, limit);
+        double cost = memory_cost(now, &demand, used, limit);
         if (cost < now->decision->expected_cost) {
             now->decision->expected_cost = cost;
             best = limit;
         }
     }
-    now->decision->kept_cost = memory_cost(now, &demand, (double)now->risk->limits.memory_bytes);
+    now->decision->kept_cost = memory_cost(now, &demand, used, (double)now->risk->limits.memory_bytes);
     return best;
 }
 
@@ -123,7 +126,8 @@ static void explain(struct policy_case *now, bool killed)
 static double below_refused(const struct policy_case *now, double best)
 {
     double limit = (double)now->risk->limits.memory_bytes, refused = (double)now->attempt->refused_bytes;
-    return refused > limit && best >= refused ? limit + (refused - limit) / 2 : best;
+    return refused > limit && (double)policy_whole_mib(best) >= refused ? limit + (refused - limit) / 2
+                                                                        : best;
 }
 
 void policy_memory_decide(struct policy_case *now)

@@ -11,6 +11,10 @@
 #define ALARM_STEP 2.0  /* the alarm says it is short, the throttling does not say of how much */
 #define STALL_MOST 0.98 /* share of the last second; beyond it the quotient says nothing */
 #define NET_FULL 0.85   /* agent/outcome.c: senders wait only once the class is full */
+#define FULL_SHARE 0.8
+#define STALL_LEAST 0.05
+#define BINDING_SHARE                                                                                        \
+    0.3 /* of a limit used over a second; bursts and v1's late charging of writes included */
 #define WEIGHT_DEFAULT 100
 #define WEIGHT_MAX 10000
 #define WEIGHT_STEP 4
@@ -40,12 +44,22 @@ static bool deadline_threatens(const struct policy_case *now, double stalled)
 }
 
 /* How much more it would use: it ran for 1 - stalled of the time, and is taken to be able to run for all of
- * it. */
+ * it. Bounded while there is time for a second step. */
 static double step_of(const struct policy_case *now, double stalled, bool alarmed)
 {
+    const struct policy_config *config = now->config;
     double step = fmax(1 / (1 - fmin(fmax(stalled, 0), STALL_MOST)), alarmed ? ALARM_STEP : STEP_LEAST);
-    bool late = now->risk->timeout_ms > 0 && elapsed_share(now->risk) >= now->config->deadline_late;
-    return late ? step : fmin(step, now->config->rate_step);
+    double gone = elapsed_share(now->risk);
+    if (gone >= config->deadline_late)
+        return step;
+    return fmin(step, gone >= config->deadline_late / 2 ? 2 * config->rate_step : config->rate_step);
+}
+
+/* Something speaks for the limit as the reason: an alarm alone would be answered for ever. */
+static bool is_binding(double used, double stalled, int64_t limit)
+{
+    double share = used / (double)limit;
+    return share >= FULL_SHARE || (share >= BINDING_SHARE && stalled >= STALL_LEAST);
 }
 
 static int64_t stepped(int64_t limit, double step, double demand)
@@ -97,7 +111,8 @@ void policy_cpu_decide(struct policy_case *now)
             raise_weight(now);
         return;
     }
-    if (!alarmed && !deadline_threatens(now, stalled))
+    if (!is_binding(risk->cpu_millicores, stalled, risk->limits.cpu_millicores) ||
+        (!alarmed && !deadline_threatens(now, stalled)))
         return;
     /* More quota than its tasks could use would only be taken from others. */
     int64_t useful = 1000 * (int64_t)FS_MAX(risk->tasks, 1);
@@ -112,11 +127,11 @@ void policy_cpu_decide(struct policy_case *now)
                    now->wanted.cpu_millicores);
 }
 
-/* A direction whose limit is far above what it moves does not hold it up. */
-static int64_t io_raised(const struct msg_risk *risk, int64_t limit, int64_t other, double step)
+static int64_t io_raised(const struct msg_risk *risk, int64_t limit, double step)
 {
-    bool binding = limit <= 2 * risk->io_bps || other == 0 || limit <= other;
-    return limit > 0 && binding ? stepped(limit, step, risk->io.p90) : limit;
+    double stalled = risk->io_stall_permille / 1000.0;
+    return limit > 0 && is_binding((double)risk->io_bps, stalled, limit) ? stepped(limit, step, risk->io.p90)
+                                                                         : limit;
 }
 
 void policy_io_decide(struct policy_case *now)
@@ -129,10 +144,12 @@ void policy_io_decide(struct policy_case *now)
     if ((limits->io_read_bps == 0 && limits->io_write_bps == 0) ||
         just_raised(now, now->attempt->io_raised_us) || (!alarmed && !deadline_threatens(now, stalled)))
         return;
-    double step =
-        step_of(now, stalled, true); /* waiting for a slow device looks the same: never less than double */
-    now->wanted.io_read_bps = io_raised(risk, limits->io_read_bps, limits->io_write_bps, step);
-    now->wanted.io_write_bps = io_raised(risk, limits->io_write_bps, limits->io_read_bps, step);
+    const struct msg_limits before = now->wanted;
+    double step = step_of(now, stalled, true);
+    now->wanted.io_read_bps = io_raised(risk, limits->io_read_bps, step);
+    now->wanted.io_write_bps = io_raised(risk, limits->io_write_bps, step);
+    if (policy_limits_equal(&now->wanted, &before))
+        return; /* it waits for a device that is slow by itself */
     policy_explain(now->decision,
                    "io stalled %.0f %% of the last second, p=%.2f, %s: read %" PRId64 " -> %" PRId64
                    ", write %" PRId64 " -> %" PRId64 " B/s",
@@ -151,7 +168,7 @@ void policy_net_decide(struct policy_case *now)
         return;
     double used = (double)risk->net_bps / (double)limit;
     double stalled = used >= NET_FULL ? 0.75 : 0; /* a full class does not say how much waits behind it */
-    if (!alarmed && !deadline_threatens(now, stalled))
+    if (!is_binding((double)risk->net_bps, stalled, limit) || (!alarmed && !deadline_threatens(now, stalled)))
         return;
     now->wanted.net_egress_bps = stepped(limit, step_of(now, stalled, true), risk->net.p90);
     policy_explain(now->decision, "net sends %.0f %% of its %" PRId64 " B/s, p=%.2f, %s: %" PRId64 " B/s",

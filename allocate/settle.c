@@ -182,7 +182,7 @@ static void settle_failure(const struct settle_input *input, const struct msg_ex
         int64_t had = amount_get(&record->highest_limits, amount), now = amount_get(limits, amount);
         if (amount_cause(amount) != record->cause || had == 0 || now == 0)
             continue;
-        int64_t wanted = (int64_t)fmin((double)had * step, 9e18);
+        int64_t wanted = (int64_t)ceil(fmin((double)had * step, 9e18) - 1e-6);
         if (amount == AMOUNT_MEMORY) {
             wanted = (int64_t)(ceil((double)wanted / MIB) * MIB);
             if (input->history && input->history->runs > 0)
