@@ -9,8 +9,9 @@
 
 #define COMPARE_EXECUTIONS_MIN 20 /* fewer held-out executions decide nothing */
 #define COMPARE_CODES_MIN 5
-#define COMPARE_GAIN_MIN 0.01 /* a swap costs every code its online head: it must be worth 1 % of the loss   \
-                               */
+#define COMPARE_GAIN_MIN                                                                                     \
+    0.01 /* a swap costs every code its online head: it must be worth 1 % of the loss                        \
+          */
 
 struct compare_execution {
     double champion, challenger; /* mean loss per tick */

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "retrain/commands.h"
+#include "retrain/service.h"
 
 struct command {
     const char *name, *description;
@@ -43,10 +44,45 @@ static int run_command(const struct command *command, int argc, char **argv)
     return status;
 }
 
+static int serve(struct service *service, const struct retrain_options *options)
+{
+    static struct retrain retrain;
+    char error[512];
+    int result = retrain_open(&retrain, service, options, error, sizeof error);
+    if (result < 0) {
+        (void)command_fail("cannot start", error);
+        return 1;
+    }
+    log_info("ready", "records=%zu directory=\"%s\"", reservoir_count(retrain.reservoir), retrain.directory);
+    while (result == 0 && !service_stopping())
+        result = retrain_step(&retrain);
+    if (result < 0)
+        log_error("failed", "reason=\"%s\"", retrain.failure);
+    retrain_close(&retrain);
+    log_info("stopped", "result=%d", result);
+    return result < 0 ? 1 : 0;
+}
+
+static int run_service(int argc, char **argv)
+{
+    struct service service;
+    struct retrain_options options = {0};
+    int result = service_open(
+        &service, RETRAIN_SERVICE,
+        "Trains the model from what failed and a sample of what finished, and publishes what wins. "
+        "Commands on files: train, evaluate, challenge.",
+        "forestall_retrain_", retrain_options, retrain_option_count, &options, argc, argv);
+    if (result != 0)
+        return result > 0 ? 0 : 1;
+    int status = serve(&service, &options);
+    service_close(&service);
+    return status;
+}
+
 int main(int argc, char **argv)
 {
     for (size_t i = 0; argc > 1 && i < FS_COUNT(commands); i++)
         if (strcmp(argv[1], commands[i].name) == 0)
             return run_command(&commands[i], argc, argv);
-    return command_fail("no command", "train or evaluate");
+    return run_service(argc, argv);
 }

@@ -1,0 +1,286 @@
+/* See service.h. An offset is stored after the record is on disk, so a kill repeats at most what the
+ * reservoir knows already. */
+#include "retrain/service.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+
+#include "common/clock.h"
+#include "common/hash.h"
+#include "common/topics.h"
+#include "retrain/child.h"
+#include "retrain/commands.h"
+
+#define ARENA_BLOCK ((size_t)1 << 20)
+#define ARENA_LIMIT ((size_t)256 << 20)
+#define MODEL_MAX ((size_t)64 << 20)
+#define FOLLOW_MS 60000
+#define WAIT_MS 200
+
+/* What one more record of a kind is worth to the reservoir beside a finished one. */
+#define WEIGHT_FAILED 2.0
+#define WEIGHT_DEAD 4.0
+
+static const char *const record_topics[] = {TOPIC_EXECUTIONS_DLQ, TOPIC_EXECUTIONS_FINISHED};
+static const char *const followed_topics[] = {TOPIC_MODELS};
+
+static bool failed(const struct msg_execution_record *record)
+{
+    return record->outcome == MSG_OUTCOME_OOM_KILLED || record->outcome == MSG_OUTCOME_TIMED_OUT ||
+           record->outcome == MSG_OUTCOME_CRASHED;
+}
+
+static enum stream_outcome keep(struct retrain *retrain, struct msg_execution_record *record, double weight)
+{
+    if (record->series.count == 0) {
+        metric_add(retrain->metrics.skipped, 1);
+        return STREAM_DONE;
+    }
+    int result = reservoir_put(retrain->reservoir, record, weight);
+    if (result < 0) {
+        metric_add(retrain->metrics.store_failed, 1);
+        if (!log_limited(&retrain->limiter, clock_monotonic_ms()))
+            log_error("store_failed", "directory=\"%s\" reason=\"%s\" do=\"free space; the log waits\"",
+                      reservoir_directory(retrain->reservoir), strerror(-result));
+        return STREAM_RETRY;
+    }
+    metric_add(result > 0 ? retrain->metrics.stored : retrain->metrics.skipped, 1);
+    metric_set(retrain->metrics.kept, (double)reservoir_count(retrain->reservoir));
+    return STREAM_DONE;
+}
+
+static enum stream_outcome take_finished(struct retrain *retrain, const struct stream_message *message)
+{
+    struct msg_execution_record record;
+    enum stream_outcome outcome = topic_codec_decode(retrain->codec, &msg_execution_record_type, message,
+                                                     retrain->arena, &record, clock_monotonic_ms());
+    if (outcome != STREAM_DONE)
+        return outcome;
+    metric_add(retrain->metrics.taken[1], 1);
+    if (failed(&record))
+        return keep(retrain, &record, WEIGHT_FAILED);
+    if (hash_unit(record.execution, sizeof record.execution) >= retrain->options->sample) {
+        metric_add(retrain->metrics.skipped, 1);
+        return STREAM_DONE;
+    }
+    record.series_inclusion =
+        (record.series_inclusion > 0 ? record.series_inclusion : 1) * (float)retrain->options->sample;
+    return keep(retrain, &record, 1);
+}
+
+static enum stream_outcome take_record(void *context, const struct stream_message *message)
+{
+    struct retrain *retrain = context;
+    struct msg_dead_execution dead;
+    arena_reset(retrain->arena);
+    if (!message->value)
+        return STREAM_DONE;
+    if (!str_equal(message->topic, str_of(TOPIC_EXECUTIONS_DLQ)))
+        return take_finished(retrain, message);
+    enum stream_outcome outcome = topic_codec_decode(retrain->codec, &msg_dead_execution_type, message,
+                                                     retrain->arena, &dead, clock_monotonic_ms());
+    if (outcome != STREAM_DONE)
+        return outcome;
+    metric_add(retrain->metrics.taken[0], 1);
+    return keep(retrain, &dead.record, WEIGHT_DEAD);
+}
+
+/* --- the champion of the topic --- */
+
+static void save_champion(struct retrain *retrain, struct str bytes)
+{
+    char path[RETRAIN_PATH];
+    training_path(retrain, "champion.safetensors", path);
+    if (command_write_file(path, bytes) == 0)
+        log_info("champion", "bytes=%zu path=\"%s\"", bytes.size, path);
+}
+
+static enum stream_outcome take_model(void *context, const struct stream_message *message)
+{
+    struct retrain *retrain = context;
+    enum models_role role;
+    int32_t number;
+    struct msg_model chunk;
+    struct str bytes;
+    char error[128], path[RETRAIN_PATH];
+    if (models_role_of((struct str){message->key, message->key_size}, &role, &number) < 0 ||
+        role != MODELS_CHAMPION)
+        return STREAM_DONE;
+    if (!message->value) {
+        training_path(retrain, "champion.safetensors", path);
+        if (number == 0 && remove(path) == 0)
+            log_info("champion_withdrawn", "next=shipped");
+        return STREAM_DONE;
+    }
+    arena_reset(retrain->arena);
+    enum stream_outcome outcome = topic_codec_decode(retrain->followed_codec, &msg_model_type, message,
+                                                     retrain->arena, &chunk, clock_monotonic_ms());
+    if (outcome == STREAM_RETRY)
+        return outcome;
+    int result = outcome == STREAM_DONE
+                     ? models_take(retrain->models, role, &chunk, &bytes, error, sizeof error)
+                     : -EBADMSG;
+    if (result > 0)
+        save_champion(retrain, bytes);
+    else if (result < 0)
+        log_warn("model_refused", "reason=\"%s\"", outcome == STREAM_DONE ? error : "not a readable Model");
+    return STREAM_DONE;
+}
+
+/* --- life --- */
+
+static void open_metrics(struct retrain *retrain)
+{
+    struct metrics *m = retrain->service->metrics;
+    struct retrain_metrics *to = &retrain->metrics;
+    to->taken[0] = metrics_counter(m, "records_total", "Records read", "topic", TOPIC_EXECUTIONS_DLQ);
+    to->taken[1] = metrics_counter(m, "records_total", "Records read", "topic", TOPIC_EXECUTIONS_FINISHED);
+    to->skipped = metrics_counter(
+        m, "skipped_total", "Records not kept: no series, not sampled, known, or not chosen", NULL, NULL);
+    to->stored = metrics_counter(m, "stored_total", "Records stored", NULL, NULL);
+    to->store_failed =
+        metrics_counter(m, "store_failed_total", "Records that could not be stored at once", NULL, NULL);
+    to->evicted = metrics_gauge(m, "evicted", "Records that left the reservoir since the start", NULL, NULL);
+    to->kept = metrics_gauge(m, "reservoir_records", "Records in the reservoir", NULL, NULL);
+    to->trainings = metrics_counter(m, "trainings_total", "Trainings started", NULL, NULL);
+    to->failed =
+        metrics_counter(m, "trainings_failed_total", "Trainings that ended without a model", NULL, NULL);
+    to->won = metrics_counter(m, "models_total", "Models trained", "published", "champion");
+    to->undecided = metrics_counter(m, "models_total", "Models trained", "published", "challenger");
+    to->lost = metrics_counter(m, "models_total", "Models trained", "published", "no");
+    to->running = metrics_gauge(m, "training", "1 while a training runs", NULL, NULL);
+    to->seconds = metrics_gauge(m, "training_seconds", "Duration of the last training", NULL, NULL);
+}
+
+static int open_directory(struct retrain *retrain, char *error, size_t error_size)
+{
+    char records[RETRAIN_PATH];
+    const char *state = retrain->service->options.state_dir;
+    if (snprintf(retrain->directory, sizeof retrain->directory, "%s/retrain", state) > 3000) {
+        (void)snprintf(error, error_size, "service.state_dir is too long");
+        return -ENAMETOOLONG;
+    }
+    if ((mkdir(state, 0755) < 0 && errno != EEXIST) ||
+        (mkdir(retrain->directory, 0755) < 0 && errno != EEXIST)) {
+        int result = -errno;
+        (void)snprintf(error, error_size, "cannot make %s: %s; set service.state_dir", retrain->directory,
+                       strerror(-result));
+        return result;
+    }
+    training_path(retrain, "records", records);
+    return reservoir_open(records, (size_t)retrain->options->reservoir, &retrain->reservoir, error,
+                          error_size);
+}
+
+static int open_streams(struct retrain *retrain, char *error, size_t error_size)
+{
+    static const struct msg_type *const written[] = {&msg_model_type};
+    const struct service *service = retrain->service;
+    struct stream_topic topics[TOPIC_COUNT];
+    struct stream_options options = {.brokers = service->options.brokers,
+                                     .topic_prefix = service->options.topic_prefix,
+                                     .client_id = service->name,
+                                     .config = service->config};
+    if (!(retrain->stream = stream_open(&options, error, error_size)) ||
+        !(retrain->followed = stream_open(&options, error, error_size)))
+        return -EHOSTDOWN;
+    topics_fill(topics, 0);
+    int result = stream_topics_ensure(retrain->stream, topics, TOPIC_COUNT, error, error_size);
+    if (result < 0)
+        return result;
+    retrain->codec = topic_codec_create(retrain->stream);
+    retrain->followed_codec = topic_codec_create(retrain->followed);
+    retrain->models = models_create(MODEL_MAX);
+    retrain->arena = arena_create(ARENA_BLOCK, ARENA_LIMIT);
+    result = retrain->codec && retrain->followed_codec && retrain->models && retrain->arena
+                 ? topic_codec_announce(retrain->stream, written, FS_COUNT(written))
+                 : -ENOMEM;
+    if (result < 0)
+        (void)snprintf(error, error_size, "announcing schemas: %s", strerror(-result));
+    return result;
+}
+
+/* The champion first: a training starts from it. */
+static int follow_to_end(struct retrain *retrain, char *error, size_t error_size)
+{
+    int result = stream_assign_all(retrain->followed, followed_topics, FS_COUNT(followed_topics),
+                                   STREAM_FROM_BEGINNING, true, error, error_size);
+    int64_t deadline_ms = clock_monotonic_ms() + FOLLOW_MS;
+    while (result >= 0 && !stream_caught_up(retrain->followed)) {
+        if (clock_monotonic_ms() > deadline_ms || service_stopping()) {
+            (void)snprintf(error, error_size, "%s could not be read to its end", TOPIC_MODELS);
+            return -ETIMEDOUT;
+        }
+        result = stream_dispatch(retrain->followed, take_model, retrain, WAIT_MS);
+        if (result < 0)
+            (void)snprintf(error, error_size, "reading %s: %s", TOPIC_MODELS, strerror(-result));
+    }
+    return FS_MIN(result, 0);
+}
+
+static int subscribe(struct retrain *retrain, char *error, size_t error_size)
+{
+    char member[128];
+    (void)snprintf(member, sizeof member, "retrain-%.100s", retrain->options->member);
+    return stream_subscribe(retrain->stream, RETRAIN_SERVICE, member, record_topics, FS_COUNT(record_topics),
+                            NULL, NULL, error, error_size);
+}
+
+int retrain_open(struct retrain *retrain, struct service *service, const struct retrain_options *options,
+                 char *error, size_t error_size)
+{
+    *retrain = (struct retrain){.service = service, .options = options, .limiter = {.burst = 5}};
+    retrain->last_ms = clock_monotonic_ms();
+    open_metrics(retrain);
+    service_ready(service, false, "starting");
+    int result = open_directory(retrain, error, error_size);
+    if (result == 0)
+        result = open_streams(retrain, error, error_size);
+    if (result >= 0)
+        result = follow_to_end(retrain, error, error_size);
+    if (result == 0)
+        result = subscribe(retrain, error, error_size);
+    if (result < 0)
+        retrain_close(retrain);
+    return FS_MIN(result, 0);
+}
+
+static int fail(struct retrain *retrain, const char *what, int result)
+{
+    if (stream_failed(retrain->stream, retrain->failure, sizeof retrain->failure) == 0)
+        (void)snprintf(retrain->failure, sizeof retrain->failure, "%s: %s", what, strerror(-result));
+    return result;
+}
+
+int retrain_step(struct retrain *retrain)
+{
+    int result = stream_dispatch(retrain->stream, take_record, retrain, WAIT_MS);
+    if (result < 0)
+        return fail(retrain, "reading records", result);
+    result = stream_dispatch(retrain->followed, take_model, retrain, 0);
+    if (result < 0)
+        return fail(retrain, "reading models", result);
+    bool ready = stream_caught_up(retrain->stream);
+    if (ready && !retrain->ready)
+        service_ready(retrain->service, true, "");
+    retrain->ready = retrain->ready || ready;
+    metric_set(retrain->metrics.kept, (double)reservoir_count(retrain->reservoir));
+    metric_set(retrain->metrics.evicted, (double)reservoir_evicted(retrain->reservoir));
+    result = training_step(retrain);
+    return result < 0 ? fail(retrain, "training", result) : 0;
+}
+
+void retrain_close(struct retrain *retrain)
+{
+    child_stop(retrain->child);
+    stream_close(retrain->stream);
+    stream_close(retrain->followed);
+    topic_codec_destroy(retrain->codec);
+    topic_codec_destroy(retrain->followed_codec);
+    models_destroy(retrain->models);
+    arena_destroy(retrain->arena);
+    reservoir_close(retrain->reservoir);
+    *retrain = (struct retrain){0};
+}

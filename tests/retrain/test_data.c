@@ -1,0 +1,355 @@
+/* Records on their way to sequences: files, the reservoir on disk, stretching, data sets that are repeatable
+ * and bounded, and a small training. */
+#include <math.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <cmocka.h>
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "retrain/evaluate.h"
+#include "retrain/fit.h"
+#include "retrain/reservoir.h"
+#include "retrain/stretch.h"
+
+#define MIB 1048576
+#define T0 1700000000000000
+#define POINTS 60
+
+struct made {
+    struct msg_series_point points[POINTS];
+    struct msg_execution_record record;
+    struct str argv[1];
+    char code[32];
+};
+
+/* A program that grows to peak_mib within 6 s. */
+static void make(struct made *made, int number, const char *code, double peak_mib)
+{
+    memset(made, 0, sizeof *made);
+    (void)snprintf(made->code, sizeof made->code, "%s", code);
+    for (size_t i = 0; i < POINTS; i++) {
+        struct msg_series_point *p = &made->points[i];
+        p->time_us = T0 + (int64_t)(i + 1) * 100000;
+        p->counters.memory_bytes = (int64_t)(peak_mib * MIB * (double)(i + 1) / POINTS);
+        p->counters.memory_usage_bytes = p->counters.memory_peak_bytes = p->counters.memory_bytes;
+        p->counters.cpu_usage_us = (int64_t)(i + 1) * 90000;
+        p->counters.tasks = 1;
+    }
+    made->argv[0] = str_of(made->code);
+    made->record = (struct msg_execution_record){.attempt = 1,
+                                                 .code = str_of(made->code),
+                                                 .started_us = T0,
+                                                 .ended_us = T0 + POINTS * 100000,
+                                                 .outcome = MSG_OUTCOME_FINISHED,
+                                                 .totals = made->points[POINTS - 1].counters,
+                                                 .series_inclusion = 1,
+                                                 .series = {.items = made->points, .count = POINTS}};
+    made->record.request.argv.items = made->argv;
+    made->record.request.argv.count = 1;
+    memcpy(made->record.execution, &number, sizeof number);
+}
+
+static void new_directory(char path[64])
+{
+    (void)snprintf(path, 64, "/tmp/forestall-retrain-XXXXXX");
+    assert_non_null(mkdtemp(path));
+}
+
+static void remove_directory(const char *path)
+{
+    char command[128];
+    (void)snprintf(command, sizeof command, "rm -r '%s'", path);
+    assert_int_equal(system(command), 0);
+}
+
+/* The last `cut` bytes are missing. */
+static void write_records(const char *path, const struct made *made, size_t count, size_t cut)
+{
+    struct buffer bytes;
+    FILE *file = fopen(path, "wb");
+    assert_non_null(file);
+    buffer_init(&bytes, 0);
+    for (size_t i = 0; i < count; i++)
+        assert_int_equal(records_encode(&made[i].record, &bytes), 0);
+    assert_int_equal(fwrite(bytes.data, 1, bytes.size - cut, file), bytes.size - cut);
+    assert_int_equal(fclose(file), 0);
+    buffer_fini(&bytes);
+}
+
+static void records__directory_with_a_cut_file__whole_records_only(void **state)
+{
+    (void)state;
+    static struct made made[3];
+    struct record_set set;
+    char directory[64], path[128], error[256];
+    for (int i = 0; i < 3; i++)
+        make(&made[i], i, "xz", 10 * (i + 1));
+    new_directory(directory);
+    (void)snprintf(path, sizeof path, "%s/a.records", directory);
+    write_records(path, made, 2, 0);
+    (void)snprintf(path, sizeof path, "%s/b.record", directory);
+    write_records(path, made, 3, 5);
+    (void)snprintf(path, sizeof path, "%s/notes.txt", directory);
+    write_records(path, made, 1, 0);
+    assert_int_equal(records_open(&set, (size_t)1 << 30), 0);
+    assert_int_equal(records_add(&set, directory, error, sizeof error), 0);
+    assert_int_equal(set.count, 4);
+    assert_int_equal(set.cut_files, 1);
+    assert_true(str_equal(set.items[3].code, str_of("xz")));
+    assert_int_equal(records_add(&set, "/nonexistent", error, sizeof error), -ENOENT);
+    assert_non_null(strstr(error, "/nonexistent"));
+    records_close(&set);
+    remove_directory(directory);
+}
+
+static void records__over_the_limit__an_error(void **state)
+{
+    (void)state;
+    static struct made made[1];
+    struct record_set set;
+    char directory[64], path[128], error[256];
+    make(&made[0], 1, "xz", 10);
+    new_directory(directory);
+    (void)snprintf(path, sizeof path, "%s/a.records", directory);
+    write_records(path, made, 1, 0);
+    assert_int_equal(records_open(&set, 1000), 0);
+    assert_int_equal(records_add(&set, path, error, sizeof error), -ENOMEM);
+    records_close(&set);
+    remove_directory(directory);
+}
+
+/* --- reservoir --- */
+
+static struct reservoir *reopen(const char *directory, size_t limit)
+{
+    struct reservoir *reservoir;
+    char error[256];
+    assert_int_equal(reservoir_open(directory, limit, &reservoir, error, sizeof error), 0);
+    return reservoir;
+}
+
+static void reservoir__twice_and_after_a_restart__kept_once(void **state)
+{
+    (void)state;
+    static struct made made;
+    char directory[64], half[128];
+    make(&made, 1, "xz", 10);
+    new_directory(directory);
+    struct reservoir *reservoir = reopen(directory, 10);
+    assert_int_equal(reservoir_put(reservoir, &made.record, 1), 1);
+    assert_int_equal(reservoir_put(reservoir, &made.record, 4), 0);
+    reservoir_close(reservoir);
+    (void)snprintf(half, sizeof half, "%s/0123.record.new", directory); /* a kill in the middle of writing */
+    FILE *file = fopen(half, "wb");
+    assert_true(file && fclose(file) == 0);
+    reservoir = reopen(directory, 10);
+    assert_int_equal(access(half, F_OK), -1);
+    assert_int_equal(reservoir_count(reservoir), 1);
+    assert_int_equal(reservoir_put(reservoir, &made.record, 1), 0);
+    assert_int_equal(reservoir_newer(reservoir, 0), 1);
+    assert_int_equal(reservoir_newer(reservoir, INT64_MAX), 0);
+    reservoir_close(reservoir);
+    remove_directory(directory);
+}
+
+static void reservoir__one_busy_code__does_not_push_out_the_others(void **state)
+{
+    (void)state;
+    static struct made made;
+    char directory[64], error[256];
+    struct record_set set;
+    size_t rare = 0;
+    new_directory(directory);
+    struct reservoir *reservoir = reopen(directory, 20);
+    for (int i = 0; i < 200; i++) {
+        make(&made, i, i < 5 ? "rare" : "busy", 10);
+        assert_true(reservoir_put(reservoir, &made.record, 1) >= 0);
+        assert_true(reservoir_count(reservoir) <= 20);
+    }
+    reservoir_close(reservoir);
+    assert_int_equal(records_open(&set, (size_t)1 << 30), 0);
+    assert_int_equal(records_add(&set, directory, error, sizeof error), 0);
+    assert_int_equal(set.count, 20);
+    for (size_t i = 0; i < set.count; i++)
+        rare += str_equal(set.items[i].code, str_of("rare"));
+    assert_int_equal(rare, 5);
+    records_close(&set);
+    reservoir = reopen(directory, 7); /* a smaller limit at the next start */
+    assert_int_equal(reservoir_count(reservoir), 7);
+    reservoir_close(reservoir);
+    remove_directory(directory);
+}
+
+static void reservoir_key__newer_and_wanted__higher(void **state)
+{
+    (void)state;
+    static struct made made;
+    make(&made, 1, "xz", 10);
+    double old = reservoir_key(&made.record, 1), dead = reservoir_key(&made.record, 4);
+    made.record.ended_us += (int64_t)(RESERVOIR_HALF_LIFE_S * 1e6);
+    assert_true(fabs(reservoir_key(&made.record, 1) - old - 1) < 1e-9); /* one half life is worth as much */
+    assert_true(fabs(dead - old - 2) < 1e-9);                           /* as twice the weight */
+}
+
+/* --- stretch --- */
+
+static void stretch__four_times__same_levels_same_rates(void **state)
+{
+    (void)state;
+    static struct made made;
+    struct msg_execution_record slow;
+    make(&made, 1, "xz", 60);
+    made.record.request.timeout_ms = 7000;
+    assert_int_equal(stretch_record(&made.record, 4, &slow), 0);
+    assert_int_equal(slow.series.count, POINTS * 4);
+    assert_int_equal(slow.ended_us - slow.started_us, 24000000);
+    assert_int_equal(slow.request.timeout_ms, 28000);
+    const struct msg_counters *last = &slow.series.items[POINTS * 4 - 1].counters;
+    const struct msg_counters *middle = &slow.series.items[POINTS * 2 - 1].counters;
+    assert_true(llabs(last->memory_bytes - 60 * (int64_t)MIB) < MIB);
+    assert_true(llabs(middle->memory_bytes - 30 * (int64_t)MIB) < MIB);
+    assert_true(fabs((double)middle->cpu_usage_us - 0.9 * 12e6) < 4e5); /* 0.9 cores as before */
+    assert_int_equal(slow.totals.cpu_usage_us, made.record.totals.cpu_usage_us * 4);
+    free(slow.series.items);
+    assert_int_equal(stretch_record(&made.record, 0.5, &slow), -EINVAL);
+    assert_int_equal(stretch_record(&made.record, 900, &slow), -EINVAL); /* too many points */
+}
+
+/* --- data sets and a whole training --- */
+
+struct corpus {
+    struct made made[24];
+    struct msg_execution_record items[24];
+    struct record_set set;
+};
+
+static struct corpus *corpus_of(size_t count)
+{
+    struct corpus *corpus = calloc(1, sizeof *corpus);
+    assert_non_null(corpus);
+    for (size_t i = 0; i < count; i++) {
+        make(&corpus->made[i], (int)i, i % 2 ? "grower" : "other", 20 + 10 * (double)i);
+        corpus->items[i] = corpus->made[i].record;
+    }
+    corpus->set = (struct record_set){.items = corpus->items, .count = count};
+    return corpus;
+}
+
+static const struct dataset_options how = {.seed = 1,
+                                           .profiles = DATASET_PROFILES_MIXED,
+                                           .plans = 8,
+                                           .augmented = true,
+                                           .staircases = true,
+                                           .horizon_ms = 10000,
+                                           .max_ticks = 1000000};
+
+static void dataset__same_seed__same_data(void **state)
+{
+    (void)state;
+    struct corpus *corpus = corpus_of(6);
+    struct dataset a = {0}, b = {0};
+    assert_int_equal(dataset_add(&a, &corpus->set, NULL, 0, &how), 0);
+    assert_int_equal(dataset_add(&b, &corpus->set, NULL, 0, &how), 0);
+    assert_true(a.count > 6 && a.count == b.count && a.ticks == b.ticks);
+    for (size_t i = 0; i < a.count; i++)
+        assert_memory_equal(a.items[i].labels.features, b.items[i].labels.features,
+                            a.items[i].labels.ticks * FEATURE_COUNT * sizeof(float));
+    dataset_fini(&a);
+    dataset_fini(&b);
+    free(corpus);
+}
+
+static void dataset__profiles__only_where_asked(void **state)
+{
+    (void)state;
+    struct corpus *corpus = corpus_of(6);
+    struct dataset none = {0}, known = {0};
+    struct dataset_options options = how;
+    options.augmented = false;
+    options.profiles = DATASET_PROFILES_NONE;
+    assert_int_equal(dataset_add(&none, &corpus->set, NULL, 0, &options), 0);
+    options.profiles = DATASET_PROFILES_KNOWN;
+    assert_int_equal(dataset_add(&known, &corpus->set, NULL, 0, &options), 0);
+    for (size_t i = 0; i < none.count; i++)
+        assert_true(none.items[i].labels.features[FEATURE_HAS_PROFILE] == 0);
+    assert_true(known.count > 0);
+    for (size_t i = 0; i < known.count; i++)
+        assert_true(known.items[i].labels.features[FEATURE_HAS_PROFILE] == 1);
+    dataset_fini(&none);
+    dataset_fini(&known);
+    free(corpus);
+}
+
+static void dataset__too_many_ticks__counted_and_left_out(void **state)
+{
+    (void)state;
+    struct corpus *corpus = corpus_of(6);
+    struct dataset dataset = {0};
+    struct dataset_options options = how;
+    options.max_ticks = 200;
+    assert_int_equal(dataset_add(&dataset, &corpus->set, NULL, 0, &options), 0);
+    assert_true(dataset.ticks <= 200 && dataset.left_out > 0);
+    dataset_fini(&dataset);
+    free(corpus);
+}
+
+static void fit__growing_programs__learned_and_scored(void **state)
+{
+    (void)state;
+    struct corpus *corpus = corpus_of(24);
+    struct dataset train = {0}, validation = {0}, empty = {0};
+    struct dataset_options options = how;
+    struct network *network = NULL, *unused;
+    size_t first[18], last[6];
+    for (size_t i = 0; i < 24; i++)
+        *(i < 18 ? &first[i] : &last[i - 18]) = i;
+    struct fit_options fit = {.seed = 1,
+                              .hidden = 8,
+                              .layers = 1,
+                              .epochs = 6,
+                              .patience = 6,
+                              .learning_rate = 0.01,
+                              .demand_weight = 1,
+                              .lanes = 16,
+                              .window = 32,
+                              .false_alarms_per_hour = 500};
+    assert_int_equal(dataset_add(&train, &corpus->set, first, 18, &options), 0);
+    options.augmented = false;
+    assert_int_equal(dataset_add(&validation, &corpus->set, last, 6, &options), 0);
+    assert_int_equal(fit_network(NULL, &train, &validation, &fit, NULL, NULL, &network), 0);
+    assert_true(network->threshold > 0 && network->threshold < 1);
+    assert_int_equal(network->features_version, FEATURES_VERSION);
+    json_t *scores = evaluate_network(network, &validation, 500);
+    const json_t *model = json_object_get(json_object_get(scores, "memory"), "model");
+    double precision = json_number_value(json_object_get(model, "average_precision"));
+    print_message("average precision %.3f\n", precision);
+    assert_true(precision > 0.5);
+    json_decref(scores);
+    assert_int_equal(fit_network(NULL, &empty, &validation, &fit, NULL, NULL, &unused), -EINVAL);
+    network_destroy(network);
+    dataset_fini(&train);
+    dataset_fini(&validation);
+    free(corpus);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(records__directory_with_a_cut_file__whole_records_only),
+        cmocka_unit_test(records__over_the_limit__an_error),
+        cmocka_unit_test(reservoir__twice_and_after_a_restart__kept_once),
+        cmocka_unit_test(reservoir__one_busy_code__does_not_push_out_the_others),
+        cmocka_unit_test(reservoir_key__newer_and_wanted__higher),
+        cmocka_unit_test(stretch__four_times__same_levels_same_rates),
+        cmocka_unit_test(dataset__same_seed__same_data),
+        cmocka_unit_test(dataset__profiles__only_where_asked),
+        cmocka_unit_test(dataset__too_many_ticks__counted_and_left_out),
+        cmocka_unit_test(fit__growing_programs__learned_and_scored),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
