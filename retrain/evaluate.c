@@ -127,8 +127,9 @@ static json_t *cause_scores(struct evaluating *e, size_t cause)
                      number(score_calibration_error(e->scores, e->labels, e->weights, count)));
 }
 
-/* How often the true peak ahead was at or below each quantile (should be 0.5, 0.9, 0.99), and how far above
- * it p99 is. */
+/* After the first second: while a program is being loaded its memory is near nothing, and any peak is many
+ * times that. How often the true peak ahead was at or below each quantile (should be 0.5, 0.9, 0.99), and how
+ * far above it p99 is. */
 static json_t *demand_scores(struct evaluating *e, size_t resource)
 {
     static const char *const names[NETWORK_QUANTILES] = {"below_p50", "below_p90", "below_p99"};
@@ -138,7 +139,7 @@ static json_t *demand_scores(struct evaluating *e, size_t resource)
         for (size_t t = 0; t < labels->ticks; t++) {
             size_t at = t * NETWORK_RESOURCES + resource;
             const float *quantiles = e->answers.items[i][t].demand[resource];
-            if (labels->demand_mask[at] <= 0)
+            if (labels->demand_mask[at] <= 0 || labels->time_ms[t] < 1000)
                 continue;
             for (size_t q = 0; q < NETWORK_QUANTILES; q++) {
                 double miss = (double)(labels->demand[at] - quantiles[q]),

@@ -10,13 +10,17 @@
 #include "model/network.h"
 #include "retrain/alarms.h"
 
+#define AVERAGE_SHARE 0.2
+
 struct fitting {
     struct network *network;
     struct trainer *trainer;
     const struct fit_options *options;
     struct train_sequence *train, *validation;
     size_t train_count, validation_count, train_ticks;
-    real *best; /* weights of the best epoch */
+    real *average; /* of the weights over epochs: it generalises better than any of them (Izmailov et al.
+                      2018) */
+    real *best;    /* the average of the best epoch */
     struct fit_progress progress;
     double rate;
     size_t stale; /* epochs since the best */
@@ -59,8 +63,9 @@ static bool prepare(struct fitting *fitting, const struct dataset *train, const 
     fitting->train_ticks = train->ticks;
     fitting->validation_count = validation->count;
     fitting->best = calloc(fitting->network->weight_count, sizeof *fitting->best);
+    fitting->average = calloc(fitting->network->weight_count, sizeof *fitting->average);
     fitting->trainer = trainer_create(fitting->network, &trainer);
-    if (!fitting->train || !fitting->validation || !fitting->best || !fitting->trainer)
+    if (!fitting->train || !fitting->validation || !fitting->best || !fitting->average || !fitting->trainer)
         return false;
     if (new_scaling)
         train_fit_scaling(fitting->network, fitting->train, fitting->train_count);
@@ -73,6 +78,7 @@ static void fitting_fini(struct fitting *fitting)
     free(fitting->train);
     free(fitting->validation);
     free(fitting->best);
+    free(fitting->average);
 }
 
 /* Keeps the best weights, slows down when stuck. False: time to stop. */
@@ -95,6 +101,30 @@ static bool judge_epoch(struct fitting *fitting)
     return fitting->stale < fitting->options->patience;
 }
 
+static void swap(real *a, real *b, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        real kept = a[i];
+        a[i] = b[i];
+        b[i] = kept;
+    }
+}
+
+/* Takes the epoch's weights into the average and returns the validation loss of the average. */
+static double validate(struct fitting *fitting)
+{
+    size_t count = fitting->network->weight_count;
+    real *weights = fitting->network->weights;
+    /* A plain mean of the first few, then the last ones count most. */
+    real share = (real)fmax(1.0 / (double)fitting->progress.epoch, AVERAGE_SHARE);
+    for (size_t i = 0; i < count; i++)
+        fitting->average[i] += share * (weights[i] - fitting->average[i]);
+    swap(weights, fitting->average, count);
+    double loss = trainer_evaluate(fitting->trainer, fitting->validation, fitting->validation_count);
+    swap(weights, fitting->average, count);
+    return loss;
+}
+
 static int run_epochs(struct fitting *fitting, fit_report_fn *report, void *context)
 {
     struct fit_progress *progress = &fitting->progress;
@@ -105,8 +135,7 @@ static int run_epochs(struct fitting *fitting, fit_report_fn *report, void *cont
     fitting->rate = fitting->options->learning_rate;
     for (progress->epoch = 1; progress->epoch <= fitting->options->epochs; progress->epoch++) {
         progress->train_loss = trainer_epoch(fitting->trainer, fitting->train, fitting->train_count);
-        progress->validation_loss =
-            trainer_evaluate(fitting->trainer, fitting->validation, fitting->validation_count);
+        progress->validation_loss = validate(fitting);
         if (!isfinite(progress->train_loss) || !isfinite(progress->validation_loss))
             return -ENOMEM; /* bounded inputs and clipped gradients leave nothing else */
         double spent_s = (double)(clock_monotonic_us() - began_us) * 1e-6;
