@@ -88,8 +88,8 @@ static void table__bad_lines__are_named(void **state)
 {
     (void)state;
     static const char *const bad[] = {"{\"program\": \"xz\", \"split\": \"tset\"}\n", "nonsense\n",
-                                      "{\"program\": \"xz\", \"split\": \"test\"}\n"
-                                      "{\"program\": \"xz\", \"split\": \"train\"}\n"};
+                                      ("{\"program\": \"xz\", \"split\": \"test\"}\n"
+                                       "{\"program\": \"xz\", \"split\": \"train\"}\n")};
     for (size_t i = 0; i < FS_COUNT(bad); i++) {
         struct split_table *table;
         char error[256] = "";

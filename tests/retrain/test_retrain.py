@@ -1,0 +1,195 @@
+"""forestall-retrain on a real broker: records in, a better champion out, readable by other languages; killed in the middle of a
+training it does it again and stores nothing twice; the commands on files."""
+import hashlib
+import json
+import os
+import pathlib
+import re
+import signal
+import subprocess
+import sys
+import urllib.request
+
+import pytest
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "support"))
+from cluster import BIN_DIRECTORY, SOURCE_DIRECTORY, Cluster  # noqa: E402
+from messages import MessageCodec  # noqa: E402
+from process import free_ports, wait_until  # noqa: E402
+
+CORPUS = SOURCE_DIRECTORY / "tests" / "model" / "corpus"
+RETRAIN = BIN_DIRECTORY / "forestall-retrain"
+QUICK = ["--seed", "3", "--plans", "6", "--epochs", "4", "--learning_rate", "0.005"]
+
+
+def framed_records():
+    """The committed corpus of real runs: framed values as they stand in `executions.finished`."""
+    data, at, values = (CORPUS / "small.records").read_bytes(), 0, []
+    while at < len(data):
+        size = int.from_bytes(data[at:at + 4], "big")
+        values.append(data[at + 4:at + 4 + size])
+        at += 4 + size
+    return values
+
+
+def run(*arguments, check=True):
+    result = subprocess.run([RETRAIN, *map(str, arguments)], capture_output=True, text=True, timeout=120)
+    if check:
+        assert result.returncode == 0, result.stderr
+    return result
+
+
+@pytest.fixture(scope="module")
+def weak(tmp_path_factory):
+    """A model that has hardly learned anything: easy to beat."""
+    path = tmp_path_factory.mktemp("weak") / "weak.safetensors"
+    run("train", "--out", path, "--by_execution", "yes", "--epochs", 1, "--hidden", 16, "--learning_rate", "1e-7",
+        "--plans", 2, "--records", CORPUS / "small.records")
+    return path
+
+
+def version_of(path):
+    return hashlib.sha256(pathlib.Path(path).read_bytes()).hexdigest()
+
+
+# --- commands on files -------------------------------------------------------------------------------------------------
+
+
+def test_train__by_program__evaluated_beside_the_rules(tmp_path):
+    model = tmp_path / "model.safetensors"
+    trained = run("train", "--out", model, "--splits", CORPUS / "manifest.jsonl", "--hidden", 16, *QUICK, "--records", CORPUS)
+    assert re.search(r"epoch 1/4 loss .* ticks/s, at most \d+ s left", trained.stderr)
+    assert version_of(model) in trained.stderr
+    scores = json.loads(run("evaluate", "--model", model, "--splits", CORPUS / "manifest.jsonl", "--parts", "test",
+                            "--records", CORPUS).stdout)
+    assert scores["model"] == version_of(model)
+    assert set(scores["memory"]) == {"model", "eta_100ms", "eta_5s", "headroom"}
+    for rule in scores["memory"].values():
+        assert {"average_precision", "at_rate"} <= set(rule)
+        assert {"recall_1s", "recall_2s", "recall_5s", "false_alarms_per_hour"} <= set(rule["at_rate"])
+    assert {"brier", "calibration_error", "average_precision"} <= set(scores["causes"]["memory"])
+    train = {line["program"] for line in map(json.loads, (CORPUS / "manifest.jsonl").read_text().splitlines())
+             if line["split"] == "train"}
+    assert scores["programs"] and not set(scores["programs"]) & train
+
+
+def test_commands__bad_input__one_clear_line(tmp_path):
+    (tmp_path / "broken.safetensors").write_bytes(b"no model")
+    cases = [(["train", "--records", CORPUS], "--out"),
+             (["train", "--out", tmp_path / "x", "--records", tmp_path / "none"], "No such file"),
+             (["evaluate", "--model", tmp_path / "broken.safetensors", "--records", CORPUS], "broken.safetensors"),
+             (["evaluate", "--model", tmp_path / "broken.safetensors", "--profiles", "some", "--records", CORPUS], "none or known"),
+             (["challenge", "--records", CORPUS], "--champion")]
+    for arguments, expected in cases:
+        failed = run(*arguments, check=False)
+        assert failed.returncode == 1 and expected in failed.stderr, (arguments, failed.stderr)
+
+
+# --- the service -------------------------------------------------------------------------------------------------------
+
+
+class Stand:
+    def __init__(self, cluster, champion):
+        self.cluster, self.champion, self.codec = cluster, champion, MessageCodec()
+        self.starts = 0
+
+    def start(self, *options):
+        self.starts += 1
+        self.port = free_ports(1)[0]
+        self.service = self.cluster.start_program(
+            f"retrain-{self.starts}",
+            [RETRAIN, "--service.brokers", self.cluster.broker.bootstrap, "--service.state_dir", self.cluster.directory / "state",
+             "--service.http_port", str(self.port), "--champion_file", self.champion, "--sample", "1", "--held_out", "0.5", *QUICK, *options])
+        wait_until(self.ready, 60, "readyz")
+        return self.service
+
+    def ready(self):
+        try:
+            return urllib.request.urlopen(f"http://127.0.0.1:{self.port}/readyz", timeout=5).status == 200
+        except OSError:
+            return False
+
+    def metric(self, name):
+        text = urllib.request.urlopen(f"http://127.0.0.1:{self.port}/metrics", timeout=5).read().decode()
+        found = re.search(rf"^forestall_retrain_{re.escape(name)} (\S+)$", text, re.M)
+        return float(found.group(1))
+
+    def produce(self, topic, values):
+        producer = self.cluster.producer()
+        for value in values:
+            producer.produce(topic, value, key=b"code")
+        assert producer.flush(30) == 0
+
+    def lines(self, event):
+        text = pathlib.Path(self.service.log_path).read_text()
+        return [line for line in text.splitlines() if re.search(rf"\b{event}\b", line)]
+
+    def champions(self):
+        found = []
+        for record in self.cluster.read_topic("models", timeout_s=5):
+            if record.key() == b"champion":
+                found.append(self.codec.decode(record.value(), "Model")[1])
+        return found
+
+
+def dead(codec, value):
+    record = codec.decode(value, "ExecutionRecord")[1]
+    return codec.encode("DeadExecution", {"record": record, "risks": [], "decisions": [], "model_version": "", "reason": "test",
+                                          "dead_us": record["ended_us"], "replayed_as": None})
+
+
+def alive(pid):
+    try:
+        return pathlib.Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] != "Z"
+    except FileNotFoundError:
+        return False
+
+
+def test_service__killed_while_training__one_better_champion_and_no_worse_one(weak):
+    with Cluster(with_redis=False) as cluster:
+        stand = Stand(cluster, weak)
+        values = framed_records()
+        first = stand.start("--min_records", str(len(values)), "--min_new", str(len(values)), "--interval", "10h",
+                            "--epochs", "1000", "--patience", "1000")  # so long that the kill comes in the middle
+        failed = [value for value in values if stand.codec.decode(value)[1]["outcome"] == "OOM_KILLED"]
+        stand.produce("executions.dlq", [dead(stand.codec, value) for value in failed])
+        stand.produce("executions.finished", values + [b"no record"])
+        wait_until(lambda: stand.lines("training"), 60, "a training")
+        child = int(re.search(r"pid=(\d+)", stand.lines("training")[0]).group(1))
+        assert stand.metric("reservoir_records") == len(values)  # dead letters are not stored a second time
+        assert len(cluster.read_topic("quarantine", count=1)) == 1
+        first.signal(signal.SIGKILL)
+        first.wait(20)
+        wait_until(lambda: not alive(child), 20, "the end of the child")
+        assert stand.champions() == []
+
+        stand.start("--min_records", str(len(values)), "--min_new", str(len(values)), "--interval", "10h")
+        assert stand.metric("reservoir_records") == len(values)
+        wait_until(lambda: stand.lines("trained"), 90, "the training's end")
+        (champion,) = stand.champions()
+        assert hashlib.sha256(champion["bytes"]).hexdigest() == champion["sha256"] == champion["version"]
+        assert champion["parent"] == version_of(weak) and champion["chunks"] == 1
+        assert champion["metrics"]["challenger_loss"] < champion["metrics"]["champion_loss"]
+        assert "better beyond chance" in champion["note"] and champion["records"] > 0
+        from safetensors.numpy import load
+        assert load(champion["bytes"])["lstm.0.weight"].shape[1] == 4 * 16
+        saved = cluster.directory / "state" / "retrain" / "champion.safetensors"
+        wait_until(lambda: saved.exists() and version_of(saved) == champion["version"], 20, "the champion followed")
+        assert stand.service.stop() == 0, stand.service.log_tail()
+
+        (saved.parent / "trained").unlink()  # all records count as new again
+        stand.start("--min_records", str(len(values)), "--min_new", str(len(values)), "--interval", "10h", "--epochs", "1",
+                    "--learning_rate", "1e-8")  # learns nothing: not better than what it starts from
+        wait_until(lambda: stand.lines("trained"), 90, "the training's end")
+        (line,) = stand.lines("trained")
+        assert "published=kept" in line or "published=challenger" in line, line
+        assert f"parent={champion['version']}" in line and "held-out executions" in line
+        assert [model["version"] for model in stand.champions()] == [champion["version"]]
+        assert stand.service.stop() == 0, stand.service.log_tail()
+
+
+def test_service__no_broker__one_clear_line(tmp_path):
+    port = free_ports(1)[0]
+    failed = subprocess.run([RETRAIN, "--service.brokers", f"127.0.0.1:{port}", "--service.state_dir", tmp_path],
+                            capture_output=True, text=True, timeout=60)
+    assert failed.returncode == 1 and f"127.0.0.1:{port}" in failed.stderr
