@@ -254,6 +254,22 @@ static void take_started(struct ledger *ledger, struct execution *execution,
     attempt_accepted(ledger, execution, at);
 }
 
+/* The boot it was accepted under: not the one at the offer when the node was restarted in between. Unknown
+ * ("") until a status lists the attempt, when the event is of a start of the agent that no status has told
+ * of. */
+static void note_boot(struct ledger *ledger, struct execution *execution,
+                      const struct msg_execution_event *event, struct moment at)
+{
+    const struct node *node = execution->node;
+    if (node->heard && event->epoch < node->epoch)
+        return; /* from before the restart: the boot of the offer stands */
+    const char *boot_id = node->heard && event->epoch == node->epoch ? node->boot_id : "";
+    if (strcmp(boot_id, execution->boot_id) == 0)
+        return;
+    (void)str_copy(execution->boot_id, sizeof execution->boot_id, str_of(boot_id)); /* of the same size */
+    ledger_touch(ledger, execution, at);
+}
+
 /* About the very placement that is current, from the very incarnation it was offered to. Another
  * incarnation's answer says nothing: it refuses what is not for it. */
 static bool is_current(const struct execution *execution, const struct msg_execution_event *event)
@@ -276,9 +292,11 @@ int ledger_event(struct ledger *ledger, const struct msg_execution_event *event,
     execution->alive_seen = at.seen_us;
     switch (event->kind) {
     case MSG_EVENT_KIND_ACCEPTED:
+        note_boot(ledger, execution, event, at);
         attempt_accepted(ledger, execution, at);
         break;
     case MSG_EVENT_KIND_STARTED:
+        note_boot(ledger, execution, event, at);
         take_started(ledger, execution, event, at);
         break;
     case MSG_EVENT_KIND_REFUSED:

@@ -156,7 +156,8 @@ static void restore_facts(struct execution *execution, const struct msg_executio
     (void)str_copy(execution->boot_id, sizeof execution->boot_id, state->boot_id);
     execution->memory_peak_bytes = state->memory_peak_bytes;
     execution->first_started_us = state->first_started_us;
-    execution->ready_us = FS_MAX(state->not_before_us, state->enqueued_us);
+    execution->ready_us =
+        state->phase == MSG_EXECUTION_PHASE_BACKOFF ? state->not_before_us : state->changed_us;
     restore_limits(execution, state);
 }
 

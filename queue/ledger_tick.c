@@ -55,7 +55,7 @@ static const char *absence(const struct ledger *ledger, const struct execution *
     const struct node *incumbent = node->host->incumbent;
     if (at.seen_us - execution->alive_seen >= ledger->config->lost_us)
         return "no sign of life for the lease and its margin";
-    if (execution->phase == MSG_EXECUTION_PHASE_RUNNING && node->heard &&
+    if (execution->phase == MSG_EXECUTION_PHASE_RUNNING && node->heard && execution->boot_id[0] != '\0' &&
         strcmp(node->boot_id, execution->boot_id) != 0 &&
         at.seen_us - node->boot_seen >= ledger->config->settle_us)
         return "its node was restarted";

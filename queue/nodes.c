@@ -219,6 +219,10 @@ static void take_running(struct ledger *ledger, struct node *node, const struct 
         execution->listed = true;
         execution->listed_limits = running->limits;
         execution->alive_seen = FS_MAX(execution->alive_seen, at.seen_us - age_us);
+        if (strcmp(execution->boot_id, node->boot_id) != 0) { /* restarted between the offer and its answer */
+            memcpy(execution->boot_id, node->boot_id, sizeof execution->boot_id);
+            ledger_touch(ledger, execution, at);
+        }
         if (execution->phase == MSG_EXECUTION_PHASE_PLACED)
             attempt_accepted(ledger, execution, at);
     }
