@@ -37,6 +37,7 @@ static void outcome_and_status__every_end__as_documented(void **state)
         {MSG_OUTCOME_OOM_KILLED, 1, 0, false, false, "oom_killed",
          137}, /* gcc's driver: its cc1 was killed */
         {MSG_OUTCOME_OOM_KILLED, -1, 9, false, true, "dead_lettered", 137},
+        {MSG_OUTCOME_FINISHED, 0, 0, false, true, "finished", 0}, /* in an attempt after the dead letter */
         {MSG_OUTCOME_TIMED_OUT, -1, 9, false, false, "deadline_missed", 124},
         {MSG_OUTCOME_KILLED, -1, 9, true, false, "cancelled", 130},
         {MSG_OUTCOME_NONE, 0, 0, true, false, "cancelled", 130},

@@ -1,0 +1,377 @@
+"""The commands against a real Kafka and a real Redis, with other programs on the other side of the topics."""
+import json
+import os
+import pathlib
+import signal
+import subprocess
+import sys
+
+import pytest
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "support"))
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
+from blank import CODEC, blank, blank_part  # noqa: E402
+from cluster import Cluster  # noqa: E402
+from fake_queue import MIB, FakeQueue, create_topics, limits, now_us, producer_of, raised  # noqa: E402
+from process import free_ports, wait_until  # noqa: E402
+
+FORESTALL = Cluster.program("forestall")
+ENVIRONMENT = {key: value for key, value in os.environ.items() if not key.startswith("FORESTALL_")}
+
+
+@pytest.fixture(scope="module")
+def cluster():
+    with Cluster() as running:
+        create_topics(running)
+        yield running
+
+
+def arguments(cluster, command, *rest):
+    target = ["--brokers", cluster.broker.bootstrap, "--redis", cluster.redis.address]
+    words = command.split()
+    return [FORESTALL, words[0], *target, *words[1:], *map(str, rest)]
+
+
+def forestall(cluster, command, *rest, timeout_s=60):
+    return subprocess.run(arguments(cluster, command, *rest), capture_output=True, text=True, timeout=timeout_s,
+                          env=ENVIRONMENT, stdin=subprocess.DEVNULL)
+
+
+def new_id(number):
+    return (number << 100 | 7 << 76 | 2 << 62 | number).to_bytes(16, "big")
+
+
+def text_of(execution):
+    digits = execution.hex()
+    return "-".join((digits[:8], digits[8:12], digits[12:16], digits[16:20], digits[20:]))
+
+
+# --- run ---------------------------------------------------------------------------------------------------------------
+
+
+def test_run__plain_program__output_status_and_surroundings_passed_through(cluster, tmp_path):
+    script = "echo out $GIVEN; echo err >&2; pwd; exit 7"
+    with FakeQueue(cluster) as queue:
+        result = subprocess.run(arguments(cluster, "run --", "sh", "-c", script), capture_output=True, text=True,
+                                timeout=60, env={**ENVIRONMENT, "GIVEN": "here"}, cwd=tmp_path)
+    assert result.stdout == f"out here\n{tmp_path}\n"
+    assert result.stderr == "err\n"
+    assert result.returncode == 7
+    request = queue.requests[0]
+    assert request["code"] == "sh" and request["argv"] == ["sh", "-c", script] and request["pool"] == "default"
+    assert not any(entry.startswith("FORESTALL_") for entry in request["env"])
+    assert not pathlib.Path(request["stdout_path"]).parent.exists()  # nothing is left
+
+
+def test_run__output_comes_late__shown_while_it_runs(cluster):
+    with FakeQueue(cluster):
+        process = subprocess.Popen(arguments(cluster, "run --", "sh", "-c", "echo first; sleep 2; echo last"),
+                                   stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=ENVIRONMENT)
+        assert process.stdout.readline() == "first\n"
+        assert process.poll() is None
+        assert process.communicate(timeout=60)[0] == "last\n"
+
+
+def test_run__long_output__whole_and_in_order(cluster):
+    with FakeQueue(cluster):
+        result = forestall(cluster, "run --", "seq", "1", "200000")
+    assert result.returncode == 0
+    assert result.stdout == "".join(f"{number}\n" for number in range(1, 200001))
+
+
+def test_run__raised_execution__report_as_documented(cluster, tmp_path):
+    def play(queue, request, attempt):
+        started = now_us() - 3_000_000
+        point = blank_part("ExecutionRecord", "series")
+        series = []
+        for ms, used in ((2000, 60), (2500, 70)):
+            series.append({**point, "time_us": started + ms * 1000,
+                           "counters": {**point["counters"], "memory_bytes": used * MIB}})
+        risk = blank("Risk", execution=request["execution"], attempt=attempt, code=request["code"], probability=0.96875,
+                     started_us=started, sampled_us=started + 1000000, kind="CROSSING", above=True, cause="MEMORY")
+        queue.send("risks", "Risk", risk, request["code"].encode())
+        totals = blank_part("ExecutionRecord", "totals", memory_peak_bytes=120 * MIB)
+        return {"started_us": started, "ended_us": started + 3_000_000, "series": series, "totals": totals,
+                "highest_limits": limits(160 * MIB),
+                "adjustments": [raised(request["execution"], attempt, 64 * MIB, 160 * MIB, started + 1_500_000)]}
+
+    path = tmp_path / "report.json"
+    with FakeQueue(cluster, [play]):
+        result = forestall(cluster, "run --memory 64M --report", path, "--", "true")
+    assert result.returncode == 0, result.stderr
+    report = json.loads(path.read_text())
+    expected = {"code": "true", "outcome": "finished", "cause": "none", "exit_status": 0, "attempts": 1,
+                "peak_bytes": 120 * MIB, "first_limit_bytes": 64 * MIB, "final_limit_bytes": 160 * MIB,
+                "max_probability": 0.96875, "first_raise_ms": 1500, "first_raise_lead_ms": 1000, "duration_ms": 3000,
+                "records_missing": 0}
+    assert {key: report[key] for key in expected} == expected
+    adjustment, = report["adjustments"]
+    assert adjustment["changes"] == {"memory_bytes": [64 * MIB, 160 * MIB]}
+    assert adjustment["result"] == "applied" and adjustment["applied_after_ms"] == 20
+
+
+def test_run__killed_and_retried__output_once_and_last_status(cluster, tmp_path):
+    def killed(queue, request, attempt):
+        return {"outcome": "OOM_KILLED", "cause": "MEMORY", "exit_status": -1, "signal": 9}
+
+    count = tmp_path / "count"
+    script = f"echo x >>{count}; seq 1 100; [ $(wc -l <{count}) = 1 ] || seq 101 200"
+    path = tmp_path / "report.json"
+    with FakeQueue(cluster, [killed]):
+        result = forestall(cluster, "run --report", path, "--", "sh", "-c", script)
+    assert result.returncode == 0, result.stderr
+    assert result.stdout == "".join(f"{number}\n" for number in range(1, 201))
+    assert result.stderr == ""
+    assert json.loads(path.read_text())["attempts"] == 2
+
+
+@pytest.mark.parametrize("fields, status, outcome", [
+    ({"outcome": "OOM_KILLED", "cause": "MEMORY", "exit_status": 1}, 137, "oom_killed"),
+    ({"outcome": "TIMED_OUT", "cause": "CPU", "exit_status": -1, "signal": 9}, 124, "deadline_missed"),
+    ({"outcome": "OOM_KILLED", "cause": "MEMORY", "exit_status": -1, "signal": 9, "dead": True}, 137, "dead_lettered"),
+    ({"outcome": "CRASHED", "cause": "OTHER", "exit_status": -1, "signal": 11}, 139, "crashed"),
+])
+def test_run__failures__status_and_outcome(cluster, tmp_path, fields, status, outcome):
+    path = tmp_path / "report.json"
+    with FakeQueue(cluster, [lambda queue, request, attempt: fields]):  # `dead` is for the state alone
+        result = forestall(cluster, "run --max-attempts 1 --report", path, "--", "true")
+    assert result.returncode == status
+    assert json.loads(path.read_text())["outcome"] == outcome
+
+
+def test_run__interrupted__cancelled_and_130(cluster):
+    with FakeQueue(cluster) as queue:
+        process = subprocess.Popen(arguments(cluster, "run --", "sh", "-c", "echo begun; sleep 600"),
+                                   stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=ENVIRONMENT)
+        assert process.stdout.readline() == "begun\n"
+        process.send_signal(signal.SIGINT)
+        _, errors = process.communicate(timeout=60)
+        assert process.returncode == 130
+        assert "cancelled" in errors
+        assert queue.requests[0]["execution"] in queue.cancelled
+
+
+def test_run__reader_of_the_output_gone__cancelled_as_by_sigpipe(cluster):
+    with FakeQueue(cluster) as queue:
+        process = subprocess.Popen(arguments(cluster, "run --", "sh", "-c", "while :; do echo y; sleep 0.01; done"),
+                                   stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=ENVIRONMENT)
+        process.stdout.readline()
+        process.stdout.close()
+        assert process.wait(60) == 141
+        process.stderr.close()
+        assert queue.requests[0]["execution"] in queue.cancelled
+
+
+def test_run__wrong_command_lines__125_and_what_to_do(cluster):
+    for words, says in ((("--memory", "many", "--", "true"), "--memory many is not a size"), ((), "no program is given"),
+                        (("--code", "a b", "--", "true"), "--code a b is not valid")):
+        result = forestall(cluster, "run", *words)
+        assert result.returncode == 125 and says in result.stderr
+
+
+def test_run__kafka_away__125_and_the_address():
+    port, = free_ports(1)
+    result = subprocess.run([FORESTALL, "run", "--brokers", f"127.0.0.1:{port}", "--", "true"], capture_output=True,
+                            text=True, timeout=60, env=ENVIRONMENT)
+    assert result.returncode == 125
+    assert f"127.0.0.1:{port}" in result.stderr
+
+
+# --- submit, cancel, status, explain -----------------------------------------------------------------------------------
+
+
+def test_submit_cancel_status__one_execution__followed_by_its_id(cluster):
+    with FakeQueue(cluster):
+        result = forestall(cluster, "submit --pool side --priority 900 --hint k=v --", "sleep", "600")
+        assert result.returncode == 0, result.stderr
+        execution = result.stdout.strip()
+
+        def phase():
+            answer = forestall(cluster, "status --json", execution)
+            return json.loads(answer.stdout)["phase"] if answer.returncode == 0 else None
+
+        wait_until(lambda: phase() == "running", 30, "the execution to run")
+        state = json.loads(forestall(cluster, "status --json", execution).stdout)
+        assert state["request"]["priority"] == 900 and state["request"]["hints"] == {"k": "v"}
+        assert state["request"]["pool"] == "side"
+        result = forestall(cluster, "cancel", execution)
+        assert result.returncode == 0, result.stderr
+        wait_until(lambda: phase() == "done", 30, "the execution to end")
+        result = forestall(cluster, "cancel", execution)
+        assert result.returncode == 1 and "it has ended already" in result.stderr
+
+
+def test_status__all__counts_rows_and_nodes(cluster):
+    node = blank("NodeStatus", node="node-7", pool="default", time_us=now_us(),
+                 capacity=limits(4096 * MIB), free=limits(1024 * MIB))
+    producer = producer_of(cluster)
+    producer.produce("nodes", CODEC.encode("NodeStatus", node), b"default")
+    assert producer.flush(30) == 0
+    with FakeQueue(cluster):
+        assert forestall(cluster, "run --code listed --", "true").returncode == 0
+        gone = forestall(cluster, "run --code gone --report -", "--", "true")
+        execution = json.loads(gone.stderr)["execution"]
+        message = next(one for one in cluster.read_topic("executions.state") if one.key().hex() == execution.replace("-", ""))
+        producer.produce("executions.state", None, message.key(), partition=message.partition())  # a day later
+        assert producer.flush(30) == 0
+    answer = json.loads(forestall(cluster, "status --json --all").stdout)
+    listed = [row for row in answer["executions"] if row["code"] == "listed"]
+    assert listed[0]["outcome"] == "finished" and listed[0]["exit_status"] == 0
+    assert not any(row["code"] == "gone" for row in answer["executions"])
+    assert [row["free_memory_bytes"] for row in answer["nodes"] if row["node"] == "node-7"] == [1024 * MIB]
+    text = forestall(cluster, "status").stdout
+    assert "0 waiting, 0 running" in text and "node-7" in text and "listed" in text
+
+
+def test_status__unknown_id__says_what_it_may_be(cluster):
+    result = forestall(cluster, "status", text_of(new_id(99)))
+    assert result.returncode == 1 and "no such execution" in result.stderr
+    assert forestall(cluster, "status", "nonsense").returncode == 2
+
+
+def test_explain__raised_and_dead__samples_risks_decisions_and_reasons(cluster):
+    def play(queue, request, attempt):
+        execution, started = request["execution"], now_us() - 2_000_000
+        common = {"execution": execution, "attempt": attempt, "code": request["code"]}
+        for step in range(20):
+            sample = blank_part("Tick", "samples", started_us=started, **common)
+            sample["counters"]["memory_bytes"] = step * 4 * MIB
+            tick = blank("Tick", node="node-1", sequence=step, time_us=started + step * 100_000, samples=[sample])
+            queue.send("telemetry", "Tick", tick, b"node-1")
+            risk = blank("Risk", sampled_us=started + step * 100_000, probability=step / 20, sequence=step,
+                         started_us=started, kind="CHANGE", cause="MEMORY", node="node-1", **common)
+            queue.send("risks", "Risk", risk, request["code"].encode())
+        applied = raised(execution, attempt, 64 * MIB, 96 * MIB, started + 1_000_000)
+        refused = raised(execution, attempt, 96 * MIB, 512 * MIB, started + 1_500_000, 2, "REFUSED_CAPACITY")
+        queue.send("adjustments", "Adjustment", applied["adjustment"], b"node-1")
+        record = {"started_us": started, "ended_us": started + 2_000_000, "outcome": "OOM_KILLED", "cause": "MEMORY",
+                  "exit_status": -1, "signal": 9, "adjustments": [applied, refused], "detail": "oom_kill 1", "dead": True}
+        dead = blank("DeadExecution", reason="needs more than the ceiling", dead_us=now_us())
+        dead["record"].update(common, request=request, outcome="OOM_KILLED")
+        queue.send("executions.dlq", "DeadExecution", dead, request["code"].encode())
+        allocation = blank("Allocation", code=request["code"], limits=limits(512 * MIB), revision=3, reason="the ceiling")
+        queue.send("allocations", "Allocation", allocation, request["code"].encode())
+        return record
+
+    with FakeQueue(cluster, [play]):
+        result = forestall(cluster, "run --code explained --memory 64M --max-attempts 1 --report - --quiet --", "true")
+    execution = json.loads(result.stderr)["execution"]
+    text = forestall(cluster, "explain", execution).stdout
+    for part in ("dead_lettered, exit status 137, cause memory: oom_kill 1", "memory 64M -> 96M", "from 67108864 to 100663296",
+                 "refused_capacity", "dead letter: needs more than the ceiling", "begins with memory 512M (revision 3)", "█"):
+        assert part in text, text
+    answer = json.loads(forestall(cluster, "explain --json", execution).stdout)
+    assert len(answer["samples"]) == 20 and len(answer["risks"]) == 20
+    assert [entry["result"] for entry in answer["report"]["adjustments"]] == ["applied", "refused_capacity"]
+    assert answer["report"]["max_probability"] == pytest.approx(0.95)
+    assert answer["dead_letter"] == "needs more than the ceiling"
+    assert answer["allocation"]["limits"]["memory_bytes"] == 512 * MIB
+
+
+# --- allocation, dlq, model --------------------------------------------------------------------------------------------
+
+
+def test_allocation__set_pin_get_unpin__policy_on_the_topic_and_hash_from_redis(cluster):
+    code = "team/job@2"
+    cluster.redis_client().hset(f"forestall:allocation:{{{code}}}", mapping={
+        "revision": 5, "memory_bytes": 200 * MIB, "cpu_millicores": 0, "probability": 0.01, "reason": "peaks of 9 runs",
+        "raised": "memory", "runs": 9, "pinned": 0})
+    assert forestall(cluster, "allocation set --ceiling-memory 1G --floor-memory 32M --held-out 20", code).returncode == 0
+    assert forestall(cluster, "allocation set --mode observe", code).returncode == 0
+    assert forestall(cluster, "allocation pin --memory 128M", code).returncode == 0
+    answer = json.loads(forestall(cluster, "allocation get --json", code).stdout)
+    assert answer["allocation"]["memory_bytes"] == 200 * MIB and answer["allocation"]["reason"] == "peaks of 9 runs"
+    policy = answer["policy"]
+    assert policy["ceiling"]["memory_bytes"] == 1024 * MIB and policy["floor"]["memory_bytes"] == 32 * MIB
+    assert policy["pin"]["memory_bytes"] == 128 * MIB and policy["mode"] == "observe"
+    assert policy["held_out_permille"] == 20
+    text = forestall(cluster, "allocation get", code).stdout
+    assert "memory 200M" in text and "raised: memory" in text and "ceiling         memory 1G" in text
+    assert forestall(cluster, "allocation unpin", code).returncode == 0
+    _, newest = [pair for pair in cluster.read_messages("policies") if pair[0] == code.encode()][-1]
+    assert newest["pin"] is None and newest["ceiling"]["memory_bytes"] == 1024 * MIB and newest["author"]
+
+
+def test_allocation__wrong__refused_and_nothing_written(cluster):
+    for words, says in ((("set", "x"), "set needs"), (("pin", "x"), "pin needs"), (("get", "a{b}"), "not valid"),
+                        (("raise", "x"), "get, set, pin or unpin"),
+                        (("set", "--floor-memory", "2G", "--ceiling-memory", "1G", "x"), "above its ceiling")):
+        result = forestall(cluster, "allocation", *words)
+        assert result.returncode == 2 and says in result.stderr, result
+    assert not [key for key, _ in cluster.read_messages("policies") if key == b"x"]
+
+
+def test_allocation__redis_away__says_which_and_what_to_do(cluster):
+    port, = free_ports(1)
+    result = subprocess.run([FORESTALL, "allocation", "--brokers", cluster.broker.bootstrap, "--redis",
+                             f"127.0.0.1:{port}", "get", "x"], capture_output=True, text=True, timeout=60, env=ENVIRONMENT)
+    assert result.returncode == 1 and f"127.0.0.1:{port}" in result.stderr
+
+
+def test_dlq__ls_show_replay__new_execution_and_both_named(cluster):
+    execution = new_id(1234)
+    dead = blank("DeadExecution", reason="more than the ceiling", dead_us=now_us(), model_version="m1")
+    dead["record"].update(execution=execution, attempt=2, code="buried", outcome="OOM_KILLED", cause="MEMORY",
+                          highest_limits=limits(512 * MIB))
+    dead["record"]["request"].update(execution=execution, code="buried", pool="default", argv=["/bin/true"],
+                                     max_attempts=1, hints={"a": "b"}, limits=limits(64 * MIB))
+    producer = producer_of(cluster)
+    producer.produce("executions.dlq", CODEC.encode("DeadExecution", dead), b"buried")
+    assert producer.flush(30) == 0
+    name = text_of(execution)
+    letters = json.loads(forestall(cluster, "dlq ls --json --code buried").stdout)
+    assert [(letter["execution"], letter["limit_bytes"], letter["replayed_as"]) for letter in letters] == \
+        [(name, 512 * MIB, None)]
+    assert "more than the ceiling" in forestall(cluster, "dlq show", name).stdout
+    assert json.loads(forestall(cluster, "dlq show --json", name).stdout)["record"]["attempt"] == 2
+    with FakeQueue(cluster) as queue:
+        result = forestall(cluster, "dlq replay --memory 1G", name)
+        assert result.returncode == 0, result.stderr
+        wait_until(lambda: queue.requests, 30, "the request")
+    request = queue.requests[0]
+    assert text_of(request["execution"]) == result.stdout.strip() != name
+    assert request["hints"] == {"a": "b", "replay_of": name} and request["limits"]["memory_bytes"] == 1024 * MIB
+    letters = json.loads(forestall(cluster, "dlq ls --json --code buried").stdout)
+    assert [letter["replayed_as"] for letter in letters] == [result.stdout.strip()]
+    assert forestall(cluster, "dlq show", text_of(new_id(5))).returncode == 1
+
+
+def test_model__published_and_in_a_file__shown(cluster, tmp_path):
+    model = blank("Model", role="champion", version="abc", chunks=1, bytes=b"x" * 10, total_bytes=10,
+                  metrics={"average_precision": 0.9}, note="won")
+    producer = producer_of(cluster)
+    producer.produce("models", CODEC.encode("Model", model), b"champion")
+    assert producer.flush(30) == 0
+    assert json.loads(forestall(cluster, "model ls --json").stdout)["champion"]["metrics"] == {"average_precision": 0.9}
+    assert "champion" in forestall(cluster, "model ls").stdout
+    header = json.dumps({"__metadata__": {"kind": "test"}, "w": {"dtype": "F32", "shape": [2], "data_offsets": [0, 8]}})
+    path = tmp_path / "m.safetensors"
+    path.write_bytes(len(header).to_bytes(8, "little") + header.encode() + bytes(8))
+    result = forestall(cluster, "model show --json", path)
+    assert json.loads(result.stdout)["header"]["w"]["shape"] == [2]
+    path.write_bytes(b"nonsense that is long enough")
+    result = forestall(cluster, "model show", path)
+    assert result.returncode == 1 and "not a safetensors file" in result.stderr
+
+
+# --- the tool itself ---------------------------------------------------------------------------------------------------
+
+
+def test_help__every_command__answers_and_unknown_ones_do_not():
+    overview = subprocess.run([FORESTALL, "--help"], capture_output=True, text=True, env=ENVIRONMENT)
+    names = [line.split()[0] for line in overview.stdout.split("commands:\n")[1].splitlines() if line.startswith("  ")]
+    assert {"local", "run", "submit", "cancel", "status", "explain", "allocation", "dlq", "model"} <= set(names)
+    for name in names:
+        if name == "demo":
+            continue  # a program of its own
+        result = subprocess.run([FORESTALL, name, "--help"], capture_output=True, text=True, env=ENVIRONMENT)
+        assert result.returncode == 0 and result.stdout.startswith(f"usage: forestall {name}") and "--json" in result.stdout
+    result = subprocess.run([FORESTALL, "nonsense"], capture_output=True, text=True, env=ENVIRONMENT)
+    assert result.returncode == 2 and "no command nonsense" in result.stderr
+
+
+def test_commands__no_instance__say_how_to_begin(tmp_path):
+    for command in ("status", "dlq ls", "model ls", "allocation get x", "submit -- true"):
+        result = subprocess.run([FORESTALL, *command.split()[:1], "--state", tmp_path, *command.split()[1:]],
+                                capture_output=True, text=True, timeout=60, env=ENVIRONMENT)
+        assert result.returncode == 1 and "forestall local" in result.stderr, result
