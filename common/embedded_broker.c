@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/file.h>
@@ -19,6 +20,7 @@
 #include "common/topics.h"
 
 #define FIRST_JOIN_MS 100
+#define SETTLE_MS 2
 #define SAVE_EVERY_MS 1000
 #define FEED_TIMEOUT_MS 30000
 #define REST_TIMEOUT_MS 10000
@@ -59,6 +61,14 @@ static bool open_cluster(struct embedded_broker *broker, char *error, size_t err
     return broker->cluster || fail(error, error_size, "cannot start", "no mock cluster");
 }
 
+/* The mock's thread answers a request before it empties the pipe it is woken by
+ * (rd_kafka_mock_cluster_io_poll() up to 2.8 at least): a request that comes in between is seen only a second
+ * later. */
+static void let_settle(void)
+{
+    (void)poll(NULL, 0, SETTLE_MS);
+}
+
 static bool make_topics(struct embedded_broker *broker, int32_t partitions, char *error, size_t error_size)
 {
     struct stream_topic topics[TOPIC_COUNT];
@@ -69,6 +79,7 @@ static bool make_topics(struct embedded_broker *broker, int32_t partitions, char
         rd_kafka_resp_err_t code = rd_kafka_mock_topic_create(broker->cluster, name, topics[i].partitions, 1);
         if (code != RD_KAFKA_RESP_ERR_NO_ERROR)
             return fail(error, error_size, name, rd_kafka_err2str(code));
+        let_settle();
     }
     return true;
 }
@@ -125,7 +136,8 @@ static int feed_one(struct stream *writer, const struct broker_value *value, siz
 }
 
 /* Puts the kept values back into the topics. */
-static bool feed(struct embedded_broker *broker, char *error, size_t error_size)
+static bool feed(struct embedded_broker *broker, const struct embedded_broker_options *how, char *error,
+                 size_t error_size)
 {
     struct stream_options options = {.brokers = embedded_broker_bootstrap(broker),
                                      .topic_prefix = broker->prefix,
@@ -147,6 +159,8 @@ static bool feed(struct embedded_broker *broker, char *error, size_t error_size)
             stream_close(writer);
             return false;
         }
+        if (how->renew)
+            value.value = how->renew(how->renew_context, value.topic, value.value);
         result = feed_one(writer, &value, &failures);
     }
     if (result == 0)
@@ -199,8 +213,9 @@ struct embedded_broker *embedded_broker_open(const struct embedded_broker_option
     if (broker->prefix &&
         (!options->state_dir || open_directory(broker, options->state_dir, error, error_size)) &&
         load_state(broker, limit, error, error_size) && open_cluster(broker, error, error_size) &&
-        make_topics(broker, options->partitions, error, error_size) && feed(broker, error, error_size) &&
-        open_reader(broker, error, error_size) && publish_bootstrap(broker, error, error_size))
+        make_topics(broker, options->partitions, error, error_size) &&
+        feed(broker, options, error, error_size) && open_reader(broker, error, error_size) &&
+        publish_bootstrap(broker, error, error_size))
         return broker;
     broker_state_destroy(broker->state); /* nothing new was taken in: do not write it */
     broker->state = NULL;

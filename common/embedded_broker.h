@@ -16,11 +16,18 @@
 
 struct embedded_broker;
 
+/* Another value in place of a kept one (borrowed until the next call), or the same. */
+typedef struct str embedded_broker_renew_fn(void *context, const char *topic, struct str value);
+
 struct embedded_broker_options {
     const char *state_dir;    /* made if missing; NULL: keep nothing */
     const char *topic_prefix; /* NULL: none */
     int32_t partitions;       /* of the keyed families; 0: the default of topics.h */
     size_t max_state_bytes;   /* bound of the kept values; 0: 256 MiB; what exceeds it is counted, not kept */
+    /* Asked for each kept value before it is fed back; NULL: as they are. For what values say about offsets
+     * of other topics, which begin at 0 again. */
+    embedded_broker_renew_fn *renew;
+    void *renew_context;
 };
 
 /* NULL: error says why (state directory not writable or in use, state damaged, made with more partitions...).

@@ -143,6 +143,44 @@ static void reopen__compacted_topics__newest_values_are_back(void **state)
     embedded_broker_close(broker);
 }
 
+static struct str renew_codes(void *context, const char *topic, struct str value)
+{
+    ++*(int *)context;
+    return strcmp(topic, TOPIC_CODES) == 0 ? str_of("renewed") : value;
+}
+
+static void reopen__with_renew__other_values_in_the_topics_and_kept(void **state)
+{
+    (void)state;
+    char error[512] = "";
+    int asked = 0;
+    struct embedded_broker *broker = open_broker(4);
+    struct stream *stream = open_stream(embedded_broker_bootstrap(broker), NULL);
+    put(stream, TOPIC_CODES, 3, "xz", "old");
+    put(stream, TOPIC_ALLOCATIONS, 3, "xz", "stays");
+    assert_int_equal(stream_flush(stream, DEADLINE_MS), 0);
+    stream_close(stream);
+    wait_for_keys(broker, 2);
+    embedded_broker_close(broker);
+
+    struct embedded_broker_options options = {
+        .state_dir = directory, .partitions = 4, .renew = renew_codes, .renew_context = &asked};
+    broker = embedded_broker_open(&options, error, sizeof error);
+    assert_non_null(broker);
+    assert_int_equal(asked, 2);
+    embedded_broker_close(broker);
+
+    broker = open_broker(4);
+    stream = open_stream(embedded_broker_bootstrap(broker), NULL);
+    struct found found = {"", 0};
+    assert_int_equal(stream_restore(stream, TOPIC_CODES, 3, remember, &found, DEADLINE_MS), 0);
+    assert_string_equal(found.value, "renewed");
+    assert_int_equal(stream_restore(stream, TOPIC_ALLOCATIONS, 3, remember, &found, DEADLINE_MS), 0);
+    assert_string_equal(found.value, "stays");
+    stream_close(stream);
+    embedded_broker_close(broker);
+}
+
 static void open__in_use_or_fewer_partitions_or_damaged__error(void **state)
 {
     (void)state;
@@ -306,6 +344,7 @@ int main(int argc, char **argv)
 #define TEST(function) cmocka_unit_test_setup_teardown(function, set_up, tear_down)
     const struct CMUnitTest tests[] = {
         TEST(reopen__compacted_topics__newest_values_are_back),
+        TEST(reopen__with_renew__other_values_in_the_topics_and_kept),
         TEST(open__in_use_or_fewer_partitions_or_damaged__error),
         TEST(bootstrap_file__while_open__names_the_address),
         TEST(other_process__group_and_transaction__reaches_and_works),
