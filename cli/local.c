@@ -206,6 +206,8 @@ struct local *local_open(const struct local_options *options, char *error, size_
     int result = open_all(local, error, error_size);
     if (result == 0) {
         describe(local);
+        log_info("services_started", "state=%s brokers=%s redis=%s", local->instance.state_dir,
+                 local->instance.brokers, local->instance.redis);
         return local;
     }
     local_close(local, NULL);
@@ -297,7 +299,10 @@ int local_wait_ready(struct local *local, int stop_fd, char *error, size_t error
             return -EINTR;
         fs_drop(local_step(local, -1, 0)); /* restarts; it cannot be without users yet */
     }
-    return publish_instance(local, error, error_size);
+    int result = publish_instance(local, error, error_size);
+    if (result == 0)
+        log_info("ready", "state=%s", local->instance.state_dir);
+    return result;
 }
 
 /* --- running --- */
@@ -376,9 +381,12 @@ void local_close(struct local *local, local_impatient_fn *impatient)
     if (local->lock_fd >= 0)
         instance_remove(local->instance.state_dir);
     local->instance.started_us = 0; /* no more local.json, no more looking for users */
+    log_info("stopping", "state=%s", local->instance.state_dir);
     stop_all(local, impatient);
     children_fini(&local->children);
+    log_info("services_stopped", "state=%s", local->instance.state_dir);
     local_servers_close_broker(&local->broker);
+    log_info("stopped", "state=%s", local->instance.state_dir);
     if (local->users_fd >= 0)
         (void)close(local->users_fd);
     if (local->lock_fd >= 0)

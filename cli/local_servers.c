@@ -9,6 +9,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include "cli/local_renew.h"
 #include "cli/probe.h"
 #include "common/clock.h"
 #include "common/embedded_broker.h"
@@ -164,11 +165,19 @@ int local_servers_open_broker(const struct local_options *options, struct local_
         return ask_kafka(instance->brokers, error, error_size);
     }
     (void)snprintf(directory, sizeof directory, "%s/broker", instance->state_dir);
+    struct local_renew *renew = local_renew_create();
     struct embedded_broker_options embedded = {.state_dir = directory,
                                                .topic_prefix = options->topic_prefix,
-                                               .partitions = (int32_t)options->partitions};
+                                               .partitions = (int32_t)options->partitions,
+                                               .renew = local_renew_value,
+                                               .renew_context = renew};
+    if (!renew) {
+        (void)snprintf(error, error_size, "out of memory");
+        return -ENOMEM;
+    }
     broker->limiter.burst = 1;
     broker->embedded = embedded_broker_open(&embedded, error, error_size);
+    local_renew_destroy(renew);
     if (!broker->embedded)
         return -EIO;
     instance->embedded = true;

@@ -12,7 +12,8 @@ const char *report_outcome(const struct msg_execution_state *state)
 {
     if (state->phase != MSG_EXECUTION_PHASE_DONE)
         return "running";
-    if (state->dead_lettered && state->outcome != MSG_OUTCOME_FINISHED) /* an attempt after it may have finished */
+    if (state->dead_lettered &&
+        state->outcome != MSG_OUTCOME_FINISHED) /* an attempt after it may have finished */
         return "dead_lettered";
     switch (state->outcome) {
     case MSG_OUTCOME_FINISHED:

@@ -4,7 +4,10 @@
 #include <errno.h>
 
 #include "cli/local_plan.h"
+#include "cli/local_renew.h"
 #include "cli/probe.h"
+#include "common/topics.h"
+#include "schemas/codec.h"
 
 static const struct local_addresses addresses = {
     .brokers = "127.0.0.1:9", .redis = "/s/redis.sock", .ingest_port = 7000, .embedded = true};
@@ -92,6 +95,38 @@ static void subtree__two_directories__two_names(void **state)
     assert_string_not_equal(a, b);
 }
 
+static void renew__allocation_and_profile__offsets_gone_and_the_rest_stays(void **state)
+{
+    struct msg_partition_offset through[] = {{.topic = str_of(TOPIC_EXECUTIONS_FINISHED), .offset = 9}};
+    struct msg_allocation allocation = {.code = str_of("xz"), .revision = 7, .through = {through, 1}}, out;
+    struct msg_code_profile profile = {.code = str_of("xz"), .runs = 3, .through = {through, 1}}, profile_out;
+    struct local_renew *renew = local_renew_create();
+    struct codec *codec = codec_create();
+    struct arena *arena = arena_create(4096, 1u << 20);
+    struct buffer bytes;
+    (void)state;
+    buffer_init(&bytes, 0);
+    assert_int_equal(codec_encode(&msg_allocation_type, &allocation, &bytes), 0);
+    struct str value = local_renew_value(renew, TOPIC_ALLOCATIONS, buffer_str(&bytes));
+    assert_int_equal(codec_decode(codec, &msg_allocation_type, value, arena, &out), 0);
+    assert_int_equal(out.revision, 7);
+    assert_int_equal(out.through.count, 0);
+    value = local_renew_value(renew, TOPIC_POLICIES, buffer_str(&bytes)); /* of another topic */
+    assert_ptr_equal(value.data, bytes.data);
+    buffer_reset(&bytes);
+    assert_int_equal(codec_encode(&msg_code_profile_type, &profile, &bytes), 0);
+    value = local_renew_value(renew, TOPIC_CODES, buffer_str(&bytes));
+    assert_int_equal(codec_decode(codec, &msg_code_profile_type, value, arena, &profile_out), 0);
+    assert_int_equal(profile_out.runs, 3);
+    assert_int_equal(profile_out.through.count, 0);
+    struct str nonsense = str_of("nonsense");
+    assert_ptr_equal(local_renew_value(renew, TOPIC_CODES, nonsense).data, nonsense.data);
+    buffer_fini(&bytes);
+    arena_destroy(arena);
+    codec_destroy(codec);
+    local_renew_destroy(renew);
+}
+
 static void probe_parse__answers__ready_reason_or_nonsense(void **state)
 {
     char reason[64];
@@ -127,6 +162,7 @@ int main(void)
         cmocka_unit_test(config__malformed_set__refused_by_name),
         cmocka_unit_test(starts__without_and_retrain__as_asked),
         cmocka_unit_test(subtree__two_directories__two_names),
+        cmocka_unit_test(renew__allocation_and_profile__offsets_gone_and_the_rest_stays),
         cmocka_unit_test(probe_parse__answers__ready_reason_or_nonsense),
         cmocka_unit_test(probe__nobody_listens__says_so_at_once),
     };
