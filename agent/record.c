@@ -7,7 +7,9 @@
 #include "common/hash.h"
 #include "schemas/codec.h"
 
-#define SMALL_ARGUMENTS 16 /* what is left of argv when nothing else helps */
+/* What is left of argv when nothing else helps; then a quarter of it, down to the program, which alone always
+ * fits: the kernel takes no argument above 128 KiB. */
+#define SMALL_ARGUMENTS 16
 
 float record_inclusion(enum msg_outcome outcome, bool raised, uint64_t seen, double share)
 {
@@ -126,8 +128,8 @@ static int encode_without_series(struct msg_execution_record *record, size_t max
     record->request.env.count = 0;
     record->request.hints.count = 0;
     result = try_encode(record, max_bytes, out);
-    if (result == -EMSGSIZE) {
-        record->request.argv.count = FS_MIN(record->request.argv.count, (size_t)SMALL_ARGUMENTS);
+    for (size_t most = SMALL_ARGUMENTS; result == -EMSGSIZE && most > 0; most /= 4) {
+        record->request.argv.count = FS_MIN(record->request.argv.count, most);
         result = try_encode(record, max_bytes, out);
     }
     record->request = kept;

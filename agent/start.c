@@ -239,6 +239,8 @@ void agent_close(struct agent *agent)
                 agent->host)); /* -EBUSY: somebody put a process there; the next agent clears it */
         cgroup_host_close(agent->host);
     }
+    if (agent->notice_fd >= 0)
+        (void)unlinkat(agent->state_fd, AGENT_SOCKET, 0); /* supervisors that live on do without it */
     link_destroy(agent->link);
     placements_close(agent->placements);
     spool_close(agent->spool);
