@@ -265,7 +265,8 @@ static enum case_outcome apply__cpu_quota__throttled_then_free(struct cgroup_hos
     int64_t throttled = sample.cpu_throttled_us;
     pid = kernel_case_start(cgroup, load_spin, 200);
     REQUIRE(case_ended_well(kernel_case_wait(pid, DEADLINE_MS)));
-    /* The period that was throttled when the quota went may be booked late; at the old quota it would be 800 ms. */
+    /* The period that was throttled when the quota went may be booked late; at the old quota it would be 800
+     * ms. */
     REQUIRE(cgroup_read(cgroup, &sample) == 0 && sample.cpu_throttled_us < throttled + 200000);
     REQUIRE(cgroup_destroy(cgroup, 5000) == 0);
     return CASE_PASSED;

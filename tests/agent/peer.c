@@ -40,6 +40,7 @@ struct peer *peer_create(void)
     (void)snprintf(peer->state_dir, sizeof peer->state_dir, "/tmp/forestall-test-%d-%d", (int)getpid(),
                    ++number);
     (void)snprintf(peer->subtree, sizeof peer->subtree, "forestall-test-%d-%d", (int)getpid(), number);
+    (void)snprintf(peer->log_path, sizeof peer->log_path, "%s.log", peer->state_dir);
     peer->listen_fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
     assert_true(peer->listen_fd >= 0);
     assert_int_equal(bind(peer->listen_fd, (struct sockaddr *)&address, sizeof address), 0);
@@ -49,28 +50,83 @@ struct peer *peer_create(void)
     return peer;
 }
 
+#define ARGUMENTS_MAX 40
+
+struct command {
+    char program[512], state[300], cgroup[128], ingest[64];
+    const char *argv[ARGUMENTS_MAX];
+};
+
+static void make_command(const struct peer *peer, const char *const *arguments, struct command *out)
+{
+    const char *bin = getenv("FORESTALL_BIN");
+    const char *fixed[] = {"forestall-agent", out->state,         out->cgroup,
+                           out->ingest,       "--node=test-node", "--pool=test-pool"};
+    size_t argc = FS_COUNT(fixed);
+    (void)snprintf(out->program, sizeof out->program, "%s/forestall-agent", bin ? bin : "build/dev/bin");
+    (void)snprintf(out->state, sizeof out->state, "--state_dir=%s", peer->state_dir);
+    (void)snprintf(out->cgroup, sizeof out->cgroup, "--cgroup=%s", peer->subtree);
+    (void)snprintf(out->ingest, sizeof out->ingest, "--ingest=127.0.0.1:%u", (unsigned)peer->port);
+    memcpy(out->argv, fixed, sizeof fixed);
+    for (; arguments && *arguments && argc + 1 < ARGUMENTS_MAX; arguments++)
+        out->argv[argc++] = *arguments;
+    out->argv[argc] = NULL;
+}
+
+/* With stdout and stderr appended to that file. */
+static pid_t start_command(const struct command *command, unsigned uid, const char *path, bool both)
+{
+    (void)fflush(NULL);
+    pid_t pid = fork();
+    assert_true(pid >= 0);
+    if (pid != 0)
+        return pid;
+    int log = open(path, O_WRONLY | O_CREAT | O_APPEND, 0600);
+    int program = open(command->program, O_PATH); /* another user may not reach it by its path */
+    if (log < 0 || program < 0 || dup2(log, STDERR_FILENO) < 0 || (both && dup2(log, STDOUT_FILENO) < 0) ||
+        (uid != 0 && setuid(uid) < 0))
+        _exit(126);
+    (void)execveat(program, "", (char *const *)(void *)command->argv, environ, AT_EMPTY_PATH);
+    _exit(127);
+}
+
 void peer_start_agent(struct peer *peer, const char *const *arguments)
 {
-    char program[512], state[300], cgroup[128], ingest[64];
-    const char *bin = getenv("FORESTALL_BIN");
-    const char *argv[40] = {"forestall-agent", state, cgroup, ingest, "--node=test-node", "--pool=test-pool"};
-    size_t argc = 6;
-    (void)snprintf(program, sizeof program, "%s/forestall-agent", bin ? bin : "build/dev/bin");
-    (void)snprintf(state, sizeof state, "--state_dir=%s", peer->state_dir);
-    (void)snprintf(cgroup, sizeof cgroup, "--cgroup=%s", peer->subtree);
-    (void)snprintf(ingest, sizeof ingest, "--ingest=127.0.0.1:%u", (unsigned)peer->port);
-    for (; arguments && *arguments; arguments++)
-        argv[argc++] = *arguments;
-    (void)fflush(NULL);
-    peer->agent = fork();
-    assert_true(peer->agent >= 0);
-    if (peer->agent == 0) {
-        int log = open("/dev/null", O_WRONLY);
-        if (!getenv("FORESTALL_TEST_LOG") && log >= 0)
-            (void)dup2(log, STDERR_FILENO);
-        (void)execv(program, (char *const *)(void *)argv);
-        _exit(127);
-    }
+    struct command command;
+    make_command(peer, arguments, &command);
+    peer->agent = start_command(&command, 0, peer->log_path, false);
+}
+
+int peer_run_agent(struct peer *peer, unsigned uid, const char *const *arguments, char *out, size_t size)
+{
+    struct command command;
+    char path[300];
+    int status;
+    make_command(peer, arguments, &command);
+    (void)snprintf(path, sizeof path, "%s.run", peer->log_path);
+    (void)unlink(path);
+    pid_t pid = start_command(&command, uid, path, true);
+    assert_int_equal(waitpid(pid, &status, 0), pid);
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    assert_true(fd >= 0);
+    ssize_t got = read(fd, out, size - 1);
+    (void)close(fd);
+    (void)unlink(path);
+    assert_true(got >= 0);
+    out[got] = '\0';
+    return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
+}
+
+bool peer_logged(const struct peer *peer, const char *text)
+{
+    char line[4096];
+    bool found = false;
+    FILE *log = fopen(peer->log_path, "re");
+    while (log && !found && fgets(line, sizeof line, log))
+        found = strstr(line, text) != NULL;
+    if (log)
+        (void)fclose(log);
+    return found;
 }
 
 static void drop_connection(struct peer *peer)
@@ -153,8 +209,14 @@ static void take(struct peer *peer, const struct frame *frame)
     switch (frame->type) {
     case FRAME_HELLO:
         peer->hello = *(struct msg_hello *)decode(peer, &msg_hello_type, frame->payload);
+        if (peer->reject) {
+            peer->rejected++;
+            send_frame(peer, FRAME_REJECT, false, 0, str_of(peer->reject));
+            drop_connection(peer);
+            break;
+        }
         peer->hellos++;
-        send_frame(peer, FRAME_WELCOME, true, 0, (struct str){0});
+        send_frame(peer, FRAME_WELCOME, false, 0, (struct str){0});
         break;
     case FRAME_TICK:
         take_tick(peer, decode(peer, &msg_tick_type, frame->payload));
@@ -180,7 +242,7 @@ static void take(struct peer *peer, const struct frame *frame)
 
 static void serve(struct peer *peer, int wait_ms)
 {
-    struct pollfd polled[2] = {{.fd = peer->listen_fd, .events = POLLIN},
+    struct pollfd polled[2] = {{.fd = peer->mute ? -1 : peer->listen_fd, .events = POLLIN},
                                {.fd = peer->mute ? -1 : peer->fd, .events = POLLIN}};
     if (poll(polled, 2, wait_ms) <= 0)
         return;
@@ -209,6 +271,11 @@ static void serve(struct peer *peer, int wait_ms)
     }
     assert_int_equal(result, 0);
     buffer_consume(&peer->in, used);
+}
+
+void peer_disconnect(struct peer *peer)
+{
+    drop_connection(peer);
 }
 
 bool peer_wait(struct peer *peer, bool (*condition)(struct peer *, void *), void *context, int timeout_ms)
@@ -308,6 +375,10 @@ void peer_destroy(struct peer *peer)
         cgroup_host_close(host);
     }
     fs_drop(disk_remove_tree(AT_FDCWD, peer->state_dir));
+    if (getenv("FORESTALL_TEST_LOG"))
+        print_message("the agent's log: %s\n", peer->log_path);
+    else
+        (void)unlink(peer->log_path);
     (void)close(peer->listen_fd);
     arena_destroy(peer->arena);
     codec_destroy(peer->codec);
@@ -337,6 +408,12 @@ struct msg_admission peer_admission(struct peer *peer, struct str *argv, size_t 
     admission.request.max_attempts = 3;
     admission.request.submitted_us = now_us;
     return admission;
+}
+
+void peer_send_bytes(struct peer *peer, const void *bytes, size_t size)
+{
+    if (peer->fd >= 0 && send(peer->fd, bytes, size, MSG_NOSIGNAL) != (ssize_t)size)
+        drop_connection(peer);
 }
 
 static void send_message(struct peer *peer, enum frame_type type, const struct msg_type *message_type,

@@ -29,13 +29,16 @@ struct peer {
     uint16_t port;
     pid_t agent;
     char state_dir[256], subtree[64];
+    char log_path[264]; /* the agents' stderr, one after the other */
     struct arena *arena;
     struct codec *codec;
     struct buffer in;
     struct msg_hello hello;
     size_t hellos, ticks, acks_held;
-    bool hold_acks;                          /* keep silent about events and records */
-    bool mute;                               /* read nothing, answer nothing */
+    bool hold_acks;     /* keep silent about events and records */
+    bool mute;          /* read nothing, answer nothing, as if the cable was cut */
+    const char *reject; /* answer a HELLO with this reason; NULL = welcome */
+    size_t rejected;
     struct peer_message kept[PEER_KEPT_MAX]; /* events and records */
     size_t kept_count;
     struct msg_tick *tick; /* the newest */
@@ -54,6 +57,15 @@ void peer_start_agent(struct peer *peer, const char *const *arguments);
 /* Serves until condition(peer, context) or the deadline; true when it came true. */
 bool peer_wait(struct peer *peer, bool (*condition)(struct peer *, void *), void *context, int timeout_ms);
 bool peer_wait_connected(struct peer *peer);
+/* Starts an agent that is expected to end by itself: its exit status; what it wrote to stdout and stderr in
+ * out, cut. uid 0 = as the test. */
+int peer_run_agent(struct peer *peer, unsigned uid, const char *const *arguments, char *out, size_t size);
+/* True when a line of the agents' logs has this in it. */
+bool peer_logged(const struct peer *peer, const char *text);
+/* Bytes as they are, for what no ingest would send. */
+void peer_send_bytes(struct peer *peer, const void *bytes, size_t size);
+/* Closes the agent's connection. */
+void peer_disconnect(struct peer *peer);
 /* kill -9, reaped. */
 void peer_kill_agent(struct peer *peer);
 /* SIGTERM; its exit status. */

@@ -117,6 +117,16 @@ bool file_exists(struct peer *peer, void *path)
     return access(path, F_OK) == 0;
 }
 
+bool file_is_gone(struct peer *peer, void *path)
+{
+    return !file_exists(peer, path);
+}
+
+bool was_logged(struct peer *peer, void *text)
+{
+    return peer_logged(peer, text);
+}
+
 struct msg_execution_event *wait_event(struct peer *peer, const struct msg_admission *admission,
                                        enum msg_event_kind kind)
 {

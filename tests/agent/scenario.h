@@ -55,6 +55,8 @@ bool in_brake(struct peer *peer, void *execution);
 bool uses_20_mib(struct peer *peer, void *execution);
 bool node_is_empty(struct peer *peer, void *nothing);
 bool file_exists(struct peer *peer, void *path);
+bool file_is_gone(struct peer *peer, void *path);
+bool was_logged(struct peer *peer, void *text);
 
 /* Waits for the first event of that kind, and for the only record. */
 struct msg_execution_event *wait_event(struct peer *peer, const struct msg_admission *admission,

@@ -1,8 +1,11 @@
 /* What becomes of an attempt: its end, its output, its time, its tree, its gauges. */
 #include "tests/agent/scenario.h"
 
+#include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <unistd.h>
 
 static void agent__program_that_ends__is_reported_and_cleaned_up(void **state)
@@ -123,6 +126,71 @@ static void agent__gauges_of_the_program__are_in_samples(void **state)
     assert_true(record->totals.custom.items[0].value > 10);
 }
 
+static void agent__adjustment__rewrites_the_limits_file(void **state)
+{
+    struct peer *peer = started(state, NULL);
+    char path[300], text[64];
+    (void)snprintf(path, sizeof path, "%s/out.txt", peer->state_dir);
+    struct msg_admission admission =
+        shell(peer,
+              "while grep -qx memory_bytes=67108864 $FORESTALL_LIMITS; do sleep 0.02; done\n"
+              "head -1 $FORESTALL_LIMITS",
+              64 * MIB);
+    admission.request.stdout_path = str_of(path);
+    peer_send_admission(peer, &admission);
+    wait_running(peer, &admission);
+    struct msg_adjustment adjustment = peer_adjustment(peer, &admission, 128 * MIB);
+    peer_send_adjustment(peer, &adjustment);
+    assert_int_equal(wait_record(peer, &admission)->outcome, MSG_OUTCOME_FINISHED);
+    read_text(path, text, sizeof text);
+    assert_string_equal(text, "memory_bytes=134217728");
+}
+
+/* Arguments alone exceed what a record may have: it gives them up, not the outcome. */
+static void agent__request_larger_than_a_record__is_reduced(void **state)
+{
+    enum { SIZE = 100000, COUNT = 9 };
+    struct peer *peer = started(state, NULL);
+    static char filler[SIZE];
+    struct str argv[3 + COUNT] = {str_of("/bin/sh"), str_of("-c"), str_of("exit 4")};
+    memset(filler, 'x', sizeof filler);
+    for (size_t i = 0; i < COUNT; i++)
+        argv[3 + i] = (struct str){filler, sizeof filler};
+    struct msg_admission admission = peer_admission(peer, argv, FS_COUNT(argv), 64 * MIB);
+    peer_send_admission(peer, &admission);
+    struct msg_execution_record *record = wait_record(peer, &admission);
+    assert_int_equal(record->exit_status, 4);
+    assert_in_range(record->request.argv.count, 1, COUNT);
+    assert_true(str_equal(record->request.argv.items[0], str_of("/bin/sh")));
+    assert_int_equal(wait_event(peer, &admission, MSG_EVENT_KIND_FINISHED)->exit_status, 4);
+}
+
+static bool is_gone(struct peer *peer, void *pid)
+{
+    (void)peer;
+    return kill(*(pid_t *)pid, 0) < 0 && errno == ESRCH;
+}
+
+static void agent__stopped__leaves_nothing_behind(void **state)
+{
+    static const char *const arguments[] = {"--end_attempts=yes", NULL};
+    struct peer *peer = started(state, arguments);
+    char path[500], text[64];
+    struct msg_admission admission =
+        shell(peer, "trap '' TERM; sleep 300 & setsid sleep 301 & wait", 64 * MIB);
+    peer_send_admission(peer, &admission);
+    wait_running(peer, &admission);
+    attempt_file(peer, &admission, "supervisor", path, sizeof path);
+    read_text(path, text, sizeof text);
+    pid_t supervisor = (pid_t)strtol(text, NULL, 10);
+    stop_cleanly(peer);
+    assert_true(peer_wait(peer, is_gone, &supervisor, WAIT_MS));
+    attempt_file(peer, &admission, "", path, sizeof path);
+    assert_int_equal(access(path, F_OK), -1);
+    (void)snprintf(path, sizeof path, "%s/agent.sock", peer->state_dir);
+    assert_int_equal(access(path, F_OK), -1);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -133,6 +201,9 @@ int main(void)
         SCENARIO(agent__cancel__kills_the_whole_tree),
         SCENARIO(agent__cancel_of_another_attempt__leaves_this_one),
         SCENARIO(agent__gauges_of_the_program__are_in_samples),
+        SCENARIO(agent__adjustment__rewrites_the_limits_file),
+        SCENARIO(agent__request_larger_than_a_record__is_reduced),
+        SCENARIO(agent__stopped__leaves_nothing_behind),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -33,6 +33,34 @@ static void agent__placement_delivered_twice_and_late__runs_once(void **state)
     assert_int_equal(peer_events(peer, admission.request.execution, MSG_EVENT_KIND_FINISHED, NULL), 1);
 }
 
+static void agent__another_placement_of_what_runs__is_refused(void **state)
+{
+    struct peer *peer = started(state, NULL);
+    struct msg_admission admission = shell(peer, "sleep 300", 64 * MIB), again;
+    peer_send_admission(peer, &admission);
+    wait_running(peer, &admission);
+    again = admission;
+    again.placement = ++peer->placement;
+    peer_send_admission(peer, &again);
+    assert_int_equal(wait_event(peer, &again, MSG_EVENT_KIND_REFUSED)->placement, again.placement);
+    admission.action = MSG_ACTION_CANCEL;
+    peer_send_admission(peer, &admission);
+    (void)wait_record(peer, &admission);
+    assert_int_equal(peer_events(peer, admission.request.execution, MSG_EVENT_KIND_ACCEPTED, NULL), 1);
+    assert_int_equal(peer_events(peer, admission.request.execution, MSG_EVENT_KIND_STARTED, NULL), 1);
+    assert_int_equal(peer_events(peer, admission.request.execution, MSG_EVENT_KIND_REFUSED, NULL), 1);
+}
+
+static void agent__adjustment_of_nothing_it_runs__is_named(void **state)
+{
+    struct peer *peer = started(state, NULL);
+    struct msg_admission unknown = shell(peer, "true", 64 * MIB);
+    struct msg_adjustment adjustment = peer_adjustment(peer, &unknown, 128 * MIB);
+    peer_send_adjustment(peer, &adjustment);
+    assert_int_equal(wait_event(peer, &unknown, MSG_EVENT_KIND_ADJUSTED)->adjusted.result,
+                     MSG_ADJUSTMENT_RESULT_IGNORED_UNKNOWN);
+}
+
 static void agent__not_for_it_or_expired_or_too_large__is_refused(void **state)
 {
     static const char *const arguments[] = {"--capacity_memory=1G", NULL};
@@ -114,6 +142,8 @@ int main(void)
         SCENARIO(agent__not_for_it_or_expired_or_too_large__is_refused),
         SCENARIO(agent__adjustments_it_must_not_apply__are_named),
         SCENARIO(agent__refused_raise__shows_as_short),
+        SCENARIO(agent__another_placement_of_what_runs__is_refused),
+        SCENARIO(agent__adjustment_of_nothing_it_runs__is_named),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

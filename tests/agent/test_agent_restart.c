@@ -119,6 +119,61 @@ static void agent__no_contact_for_the_lease__ends_attempts_without_an_agent(void
     assert_non_null(memmem(record->detail.data, record->detail.size, "lease", 5));
 }
 
+static void agent__killed_in_the_brake_and_not_back__kernel_decides(void **state)
+{
+    static const char *const arguments[] = {"--brake_deadline=500ms", NULL};
+    struct peer *peer = started(state, arguments);
+    struct msg_admission admission = python(peer, GROW, 40 * MIB);
+    peer_send_admission(peer, &admission);
+    assert_true(peer_wait(peer, in_brake, admission.request.execution, WAIT_MS));
+    peer_kill_agent(peer);
+    char status[500];
+    attempt_file(peer, &admission, "status", status, sizeof status);
+    assert_true(peer_wait(peer, file_exists, status, WAIT_MS));
+    peer_start_agent(peer, arguments);
+    assert_true(peer_wait_connected(peer));
+    struct msg_execution_record *record = wait_record(peer, &admission);
+    assert_int_equal(record->outcome, MSG_OUTCOME_OOM_KILLED);
+    assert_true(record->totals.oom_kills >= 1);
+    stop_cleanly(peer);
+    assert_int_equal(peer_records(peer, admission.request.execution, NULL), 1);
+    assert_int_equal(peer_events(peer, admission.request.execution, MSG_EVENT_KIND_FINISHED, NULL), 1);
+}
+
+/* The agent lives, its network does not. */
+static void agent__cut_off_past_the_lease__ends_attempts_and_tells_later(void **state)
+{
+    static const char *const arguments[] = {"--lease=3s", NULL};
+    struct peer *peer = started(state, arguments);
+    struct msg_admission admission = shell(peer, "sleep 300", 64 * MIB);
+    peer_send_admission(peer, &admission);
+    wait_running(peer, &admission);
+    char status[500];
+    attempt_file(peer, &admission, "", status, sizeof status);
+    peer->mute = true;
+    assert_true(peer_wait(peer, file_is_gone, status, WAIT_MS));
+    peer->mute = false;
+    struct msg_execution_record *record = wait_record(peer, &admission);
+    assert_int_equal(record->outcome, MSG_OUTCOME_KILLED);
+    assert_non_null(memmem(record->detail.data, record->detail.size, "lease", 5));
+    assert_int_equal(peer_events(peer, admission.request.execution, MSG_EVENT_KIND_FINISHED, NULL), 1);
+}
+
+static void agent__back_before_the_lease_ends__attempts_go_on(void **state)
+{
+    static const char *const arguments[] = {"--lease=4s", NULL};
+    struct peer *peer = started(state, arguments);
+    struct msg_admission admission = shell(peer, "sleep 6; exit 9", 64 * MIB);
+    peer_send_admission(peer, &admission);
+    wait_running(peer, &admission);
+    peer->mute = true;
+    assert_false(peer_wait(peer, has_record, admission.request.execution, 2000)); /* the length is the case */
+    peer->mute = false;
+    struct msg_execution_record *record = wait_record(peer, &admission);
+    assert_int_equal(record->outcome, MSG_OUTCOME_CRASHED);
+    assert_int_equal(record->exit_status, 9);
+}
+
 static void agent__unacknowledged_records__come_again(void **state)
 {
     struct peer *peer = started(state, NULL);
@@ -147,6 +202,9 @@ int main(void)
         SCENARIO(agent__sigterm__leaves_attempts_for_the_next_agent),
         SCENARIO(agent__no_contact_for_the_lease__ends_attempts_without_an_agent),
         SCENARIO(agent__unacknowledged_records__come_again),
+        SCENARIO(agent__killed_in_the_brake_and_not_back__kernel_decides),
+        SCENARIO(agent__cut_off_past_the_lease__ends_attempts_and_tells_later),
+        SCENARIO(agent__back_before_the_lease_ends__attempts_go_on),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

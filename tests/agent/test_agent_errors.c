@@ -1,0 +1,211 @@
+/* What goes wrong around the agent: no root, a state directory in use, an ingest that refuses or talks
+ * nonsense, a full disk. Each is told clearly and loses nothing. */
+#include "tests/agent/scenario.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <sched.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/mount.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#define NOBODY 65534
+
+static void agent__without_root__says_what_is_missing(void **state)
+{
+    struct peer *peer = *state;
+    char text[4096];
+    if (!peer)
+        skip();
+    assert_int_equal(peer_run_agent(peer, NOBODY, NULL, text, sizeof text), 1);
+    assert_non_null(strstr(text, "cannot run executions"));
+    assert_non_null(strstr(text, "root"));
+    assert_non_null(strstr(text, "forestall-agent --check"));
+}
+
+static void agent__check__says_what_this_machine_allows(void **state)
+{
+    static const char *const plain[] = {"--check", NULL}, *const json[] = {"--check", "--json", NULL};
+    struct peer *peer = *state;
+    char text[8192];
+    if (!peer)
+        skip();
+    assert_int_equal(peer_run_agent(peer, 0, plain, text, sizeof text), 0);
+    assert_non_null(strstr(text, "memory_limit"));
+    assert_int_equal(peer_run_agent(peer, 0, json, text, sizeof text), 0);
+    assert_non_null(strstr(text, "{\"passed\": true, \"items\": ["));
+    assert_int_equal(peer_run_agent(peer, NOBODY, json, text, sizeof text), 1);
+    assert_non_null(strstr(text, "{\"passed\": false, \"items\": ["));
+    assert_non_null(strstr(text, "\"advice\": \"needs root"));
+}
+
+static void agent__state_directory_in_use__says_so(void **state)
+{
+    struct peer *peer = started(state, NULL);
+    char text[4096];
+    assert_int_equal(peer_run_agent(peer, 0, NULL, text, sizeof text), 1);
+    assert_non_null(strstr(text, "another agent uses this state directory"));
+}
+
+static bool was_rejected_twice(struct peer *peer, void *nothing)
+{
+    (void)nothing;
+    return peer->rejected >= 2;
+}
+
+static bool is_connected_again(struct peer *peer, void *hellos)
+{
+    return peer->hellos > *(size_t *)hellos;
+}
+
+/* What a second agent with the node id of a connected one is told. Its attempts are not its to end: they go
+ * on. */
+static void agent__rejected_by_ingest__says_why_and_tries_again(void **state)
+{
+    struct peer *peer = started(state, NULL);
+    struct msg_admission admission = shell(peer, "sleep 300", 64 * MIB);
+    peer_send_admission(peer, &admission);
+    wait_running(peer, &admission);
+    peer->reject = "node test-node is connected with another incarnation";
+    peer_disconnect(peer);
+    assert_true(peer_wait(peer, was_rejected_twice, NULL, WAIT_MS));
+    assert_true(peer_logged(peer, "event=link_rejected"));
+    assert_true(peer_logged(peer, peer->reject));
+    size_t hellos = peer->hellos;
+    peer->reject = NULL;
+    peer_forget_samples(peer);
+    assert_true(peer_wait(peer, is_connected_again, &hellos, WAIT_MS));
+    assert_true(peer_wait(peer, has_sample, admission.request.execution, WAIT_MS));
+    assert_int_equal(peer_events(peer, admission.request.execution, MSG_EVENT_KIND_FINISHED, NULL), 0);
+}
+
+static void agent__malformed_frames__connection_begun_anew(void **state)
+{
+    static const uint8_t frames[][16] = {
+        {0, 0, 0, 0},                       /* no type */
+        {0x7f, 0xff, 0xff, 0xff, 9},        /* 2 GiB to come */
+        {0, 0, 0, 1, 99},                   /* a type nobody knows */
+        {0, 0, 0, 1, 1},                    /* a HELLO, which only agents send */
+        {0, 0, 0, 3, 8, 1, 2},              /* an ACK without its number */
+        {0, 0, 0, 1, FRAME_TYPE_END},       /* one past the last */
+        {0xff, 0xff, 0xff, 0xff, 255, 255}, /* noise */
+    };
+    struct peer *peer = started(state, NULL);
+    struct msg_admission admission = shell(peer, "sleep 300", 64 * MIB);
+    peer_send_admission(peer, &admission);
+    wait_running(peer, &admission);
+    for (size_t i = 0; i < FS_COUNT(frames); i++) {
+        size_t hellos = peer->hellos;
+        peer_send_bytes(peer, frames[i], i == 0 ? 4 : sizeof frames[i]);
+        assert_true(peer_wait(peer, is_connected_again, &hellos, WAIT_MS));
+    }
+    assert_true(peer_logged(peer, "event=link_down"));
+    static const uint8_t nonsense[] = {0, 0, 0, 4, FRAME_ADMISSION,
+                                       1, 2, 3}; /* a whole frame, not a message */
+    size_t hellos = peer->hellos;
+    peer_send_bytes(peer, nonsense, sizeof nonsense);
+    assert_true(peer_wait(peer, was_logged, (void *)(uintptr_t) "event=admission_not_read", WAIT_MS));
+    admission.action = MSG_ACTION_CANCEL;
+    peer_send_admission(peer, &admission);
+    assert_int_equal(wait_record(peer, &admission)->outcome, MSG_OUTCOME_KILLED);
+    assert_int_equal(peer->hellos, hellos);
+    assert_int_equal(peer_events(peer, admission.request.execution, MSG_EVENT_KIND_STARTED, NULL), 1);
+}
+
+/* --- a full disk: a small tmpfs that only this process sees --- */
+
+static void mount_small(const struct peer *peer)
+{
+    if (unshare(CLONE_NEWNS) < 0 || mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0) {
+        print_message("SKIPPED: no mount namespaces here: the full disk was not tested\n");
+        skip();
+    }
+    assert_int_equal(mkdir(peer->state_dir, 0755), 0);
+    assert_int_equal(mount("small", peer->state_dir, "tmpfs", 0, "size=8m"), 0);
+}
+
+static void fill_disk(const struct peer *peer)
+{
+    static char piece[65536];
+    char path[300];
+    (void)snprintf(path, sizeof path, "%s/filler", peer->state_dir);
+    int fd = open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
+    assert_true(fd >= 0);
+    for (size_t size = sizeof piece; size > 0;) {
+        if (write(fd, piece, size) != (ssize_t)size)
+            size /= 2;
+    }
+    (void)close(fd);
+}
+
+static void free_disk(const struct peer *peer)
+{
+    char path[300];
+    (void)snprintf(path, sizeof path, "%s/filler", peer->state_dir);
+    assert_int_equal(unlink(path), 0);
+}
+
+static void agent__disk_full_at_start__says_so(void **state)
+{
+    struct peer *peer = *state;
+    char text[4096];
+    if (!peer)
+        skip();
+    mount_small(peer);
+    fill_disk(peer);
+    int status = peer_run_agent(peer, 0, NULL, text, sizeof text);
+    (void)umount2(peer->state_dir, MNT_DETACH);
+    assert_int_equal(status, 1);
+    assert_non_null(strstr(text, "No space left on device"));
+}
+
+static void agent__disk_full_while_running__admits_nothing_and_loses_nothing(void **state)
+{
+    struct peer *peer = *state;
+    char go[300], script[700];
+    if (!peer)
+        skip();
+    (void)snprintf(go, sizeof go, "%s.go", peer->state_dir);
+    (void)snprintf(script, sizeof script, "while [ ! -e %s ]; do sleep 0.05; done; rm %s; exit 6", go, go);
+    mount_small(peer);
+    (void)started(state, NULL);
+    struct msg_admission running = shell(peer, script, 64 * MIB);
+    peer_send_admission(peer, &running);
+    wait_running(peer, &running);
+    fill_disk(peer);
+    struct msg_admission offered = shell(peer, "exit 5", 64 * MIB);
+    peer_send_admission(peer, &offered);
+    struct str reason = wait_event(peer, &offered, MSG_EVENT_KIND_REFUSED)->reason;
+    assert_non_null(memmem(reason.data, reason.size, "No space left on device", 23));
+    int fd = open(go, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
+    assert_true(fd >= 0);
+    (void)close(fd);
+    assert_true(peer_wait(peer, file_is_gone, go, WAIT_MS));
+    free_disk(peer);
+    assert_int_equal(wait_record(peer, &running)->exit_status, 6);
+    (void)wait_event(peer, &running, MSG_EVENT_KIND_FINISHED);
+    assert_int_equal(peer_events(peer, offered.request.execution, MSG_EVENT_KIND_ACCEPTED, NULL), 0);
+    offered.placement = ++peer->placement; /* offered again, it runs */
+    peer_send_admission(peer, &offered);
+    assert_int_equal(wait_record(peer, &offered)->exit_status, 5);
+    stop_cleanly(peer);
+    assert_int_equal(peer_records(peer, running.request.execution, NULL), 1);
+    assert_int_equal(peer_events(peer, running.request.execution, MSG_EVENT_KIND_FINISHED, NULL), 1);
+    (void)umount2(peer->state_dir, MNT_DETACH);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        SCENARIO(agent__without_root__says_what_is_missing),
+        SCENARIO(agent__check__says_what_this_machine_allows),
+        SCENARIO(agent__state_directory_in_use__says_so),
+        SCENARIO(agent__rejected_by_ingest__says_why_and_tries_again),
+        SCENARIO(agent__malformed_frames__connection_begun_anew),
+        SCENARIO(agent__disk_full_at_start__says_so),
+        SCENARIO(agent__disk_full_while_running__admits_nothing_and_loses_nothing),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
