@@ -334,7 +334,7 @@ static void take_order(struct model *m, struct agent *agent, const struct order 
         if (!answer->ran && order->placement == answer->placement)
             refuse(m, agent, order, answer, MSG_CAUSE_NONE);
     } else if (answer->given && answer->ran) {
-        RULE(!"an attempt that ran is offered again under a new number");
+        RULE(false && "an attempt that ran is offered again under a new number");
     } else if (memcmp(order->incarnation, agent->incarnation, 16) != 0 || order->expires_us <= m->at.now_us) {
         refuse(m, agent, order, answer, MSG_CAUSE_NONE);
     } else if (committed.memory_bytes + order->limits.memory_bytes > CAPACITY * 9 / 10) {
@@ -515,7 +515,7 @@ static void put_tombstone(void *context, const uint8_t execution[16])
 {
     struct model *m = context;
     (void)execution;
-    RULE(!"nothing is a day old here");
+    RULE(false && "nothing is a day old here");
 }
 
 static void put_admission(void *context, const struct msg_admission *admission)
