@@ -49,17 +49,22 @@ static struct stream_slot *slot_of(struct stream *stream, const rd_kafka_message
     return &topic->slots[raw->partition];
 }
 
-static void take_event(struct stream *stream, const rd_kafka_message_t *raw)
+/* True when the partition must be read again from its position: an end met in the drain of its assignment may be
+ * that of an earlier one, and librdkafka tells an end only once. */
+static bool take_event(struct stream *stream, const rd_kafka_message_t *raw)
 {
     struct stream_slot *slot = raw->rkt ? slot_of(stream, raw) : NULL;
-    if (raw->err == RD_KAFKA_RESP_ERR__PARTITION_EOF) {
-        stream->disconnected = false;
-        if (slot && slot->assigned_drain != stream->drain)
-            slot->end_seen = true;
-        return;
+    if (raw->err != RD_KAFKA_RESP_ERR__PARTITION_EOF) {
+        stream->counters.broker_errors++;
+        stream_note_error(stream, rd_kafka_message_errstr(raw));
+        return false;
     }
-    stream->counters.broker_errors++;
-    stream_note_error(stream, rd_kafka_message_errstr(raw));
+    stream->disconnected = false;
+    if (!slot)
+        return false;
+    slot->reseek = slot->assigned_drain == stream->drain;
+    slot->end_seen = !slot->reseek;
+    return slot->reseek;
 }
 
 /* Whether this message is the next of its partition; moves the position. */
@@ -108,7 +113,7 @@ static size_t drain(struct stream *stream)
     for (ssize_t i = 0; i < got; i++) {
         rd_kafka_message_t *raw = stream->raw[i];
         if (raw->err != RD_KAFKA_RESP_ERR_NO_ERROR) {
-            take_event(stream, raw);
+            reseek |= take_event(stream, raw);
         } else if (take_message(stream, raw)) {
             stream_message_from(stream, raw, &stream->messages[kept]);
             stream->raw[kept++] = raw;
