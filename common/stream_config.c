@@ -205,7 +205,7 @@ rd_kafka_conf_t *stream_config_consumer(struct stream *stream,
         ok = set(conf, "group.instance.id", settings->member, error, error_size);
     /* The mock answers an empty fetch only after this time, and then with one batch. An idle consumer costs 5
      * % of a core at 1 ms and 2 % at 5 ms (measured); a demo has a dozen of them. */
-    if (ok && stream->embedded)
+    if (ok && (stream->embedded || settings->hurried))
         ok = set(conf, "fetch.wait.max.ms", "5", error, error_size);
     if (settings->group)
         rd_kafka_conf_set_rebalance_cb(conf, stream_rebalance);

@@ -94,6 +94,7 @@ rd_kafka_conf_t *stream_config_producer(struct stream *stream, const char *trans
 struct stream_consumer_settings {
     const char *group, *member; /* both may be NULL */
     bool read_committed, from_end;
+    bool hurried; /* reads to an end and stops: an empty answer must not be waited for */
 };
 rd_kafka_conf_t *stream_config_consumer(struct stream *stream,
                                         const struct stream_consumer_settings *settings, char *error,

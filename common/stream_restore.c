@@ -12,7 +12,7 @@ static int open_restorer(struct stream *stream)
     if (stream->restorer)
         return 0;
     char error[256];
-    struct stream_consumer_settings settings = {.read_committed = true};
+    struct stream_consumer_settings settings = {.read_committed = true, .hurried = true};
     rd_kafka_conf_t *conf = stream_config_consumer(stream, &settings, error, sizeof error);
     if (conf)
         stream->restorer = rd_kafka_new(RD_KAFKA_CONSUMER, conf, error, sizeof error);
