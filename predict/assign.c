@@ -35,7 +35,7 @@ static void begin_finished(struct predict *predict, const struct stream_partitio
                                 predict, RESTORE_TIMEOUT_MS);
     if (result < 0)
         predict_fail(predict, result, "reading the profiles of a partition");
-    predict->finished_owned[partition->partition] = true;
+    predict->partitions[partition->partition] = (struct records){.owned = true};
 }
 
 static void on_assigned(void *context, struct stream_partition *partitions, size_t count)
@@ -69,7 +69,7 @@ static void on_revoked(void *context, const struct stream_partition *partitions,
             feed_leave(&predict->telemetry[partitions[i].partition].feed);
             ledger_forget(predict->ledger, TOPIC_TELEMETRY, partitions[i].partition);
         } else if (is_finished(predict, &partitions[i])) {
-            predict->finished_owned[partitions[i].partition] = false;
+            predict->partitions[partitions[i].partition].owned = false;
             ledger_forget(predict->ledger, TOPIC_EXECUTIONS_FINISHED, partitions[i].partition);
         }
     }

@@ -19,9 +19,9 @@ static void begin_pass(struct feed *feed, int64_t start)
 
 bool feed_assign(struct feed *feed, const struct feed_rules *rules, int64_t committed, int64_t *start)
 {
-    if (feed->phase == FEED_AWAY && feed->next >= 0 && feed->next == committed) {
+    if (feed->phase == FEED_AWAY && feed->next >= 0 && feed->next >= committed) {
         feed->phase = FEED_LIVE;
-        *start = committed;
+        *start = feed->next;
         return true;
     }
     *feed = (struct feed){

@@ -4,8 +4,9 @@
  * each node before the committed offset. How many records that is depends on how many nodes the partition
  * carries, so the first pass assumes some and, when it met more, a second one begins further back. Risks of
  * records before the committed offset are never told again; those after it are told, except while catching up
- * with records so old that their horizon has passed. A partition that comes back at the very record it left
- * at keeps its state. Pure. */
+ * with records so old that their horizon has passed. A partition that comes back
+ * before anybody committed further than we were (an outage of the broker, a short rebalance) keeps its state
+ * and goes on there. Pure. */
 #ifndef FORESTALL_PREDICT_FEED_H
 #define FORESTALL_PREDICT_FEED_H
 

@@ -89,7 +89,7 @@ void predict_sweep(struct predict *predict)
         if (code->profile.updated_us > oldest_us)
             continue;
         int32_t partition = stream_partition_of(name.data, name.size, predict->finished_count);
-        if (!predict->finished_owned[partition])
+        if (!predict->partitions[partition].owned)
             continue;
         int result = stream_produce(predict->stream, TOPIC_CODES, name.data, name.size, NULL, 0, NULL, NULL);
         if (result < 0)

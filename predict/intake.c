@@ -193,21 +193,39 @@ static enum stream_outcome take_telemetry(struct predict *predict, const struct 
 
 /* --- finished executions --- */
 
+/* Not in this batch: from this record on the partition is read again. */
+static enum stream_outcome hold(struct records *records, const struct stream_message *message)
+{
+    records->held = true;
+    records->held_offset = message->offset;
+    return STREAM_DONE; /* not noted */
+}
+
+static bool batch_full(const struct predict *predict)
+{
+    return predict->finished_waiting == PREDICT_RECORDS ||
+           (predict->finished_waiting > 0 && predict->finished_ticks >= PREDICT_RECORD_TICKS);
+}
+
 static enum stream_outcome take_finished(struct predict *predict, const struct stream_message *message)
 {
-    if (predict->finished_waiting == PREDICT_RECORDS)
-        return STREAM_RETRY;
+    struct records *records = &predict->partitions[message->partition];
+    if (records->held)
+        return STREAM_DONE; /* comes again; not noted */
+    if (batch_full(predict))
+        return hold(records, message);
     struct finished *finished = &predict->finished[predict->finished_waiting];
+    struct msg_execution_record *record = &finished->record;
     enum stream_outcome outcome = topic_codec_decode(predict->codec, &msg_execution_record_type, message,
-                                                     predict->records, &finished->record, predict->now_ms);
+                                                     predict->records, record, predict->now_ms);
     if (outcome == STREAM_FATAL && predict->finished_waiting > 0)
-        return STREAM_RETRY; /* the others fill the memory */
+        return hold(records, message); /* the others fill the memory */
     if (outcome == STREAM_FATAL) {
         stream_set_reason(predict->stream, "a record of %zu bytes does not fit into memory",
                           message->value_size);
         outcome = STREAM_QUARANTINE;
     }
-    if (outcome == STREAM_DONE && !name_valid(finished->record.code, PROFILE_CODE_MAX - 1)) {
+    if (outcome == STREAM_DONE && !name_valid(record->code, PROFILE_CODE_MAX - 1)) {
         stream_set_reason(predict->stream, "its code is not 1..128 bytes of [A-Za-z0-9._:+@/-]");
         outcome = STREAM_QUARANTINE;
     }
@@ -218,6 +236,7 @@ static enum stream_outcome take_finished(struct predict *predict, const struct s
     finished->partition = message->partition;
     finished->offset = message->offset;
     predict->finished_waiting++;
+    predict->finished_ticks += FS_MIN(record->series.count, (size_t)predict->options->learn_ticks);
     return note(predict, TOPIC_EXECUTIONS_FINISHED, message, STREAM_DONE);
 }
 
@@ -259,6 +278,19 @@ static void rewind_partitions(struct predict *predict)
     }
 }
 
+static void read_held_again(struct predict *predict)
+{
+    for (int32_t p = 0; p < predict->finished_count; p++) {
+        struct records *records = &predict->partitions[p];
+        if (!records->held)
+            continue;
+        records->held = false;
+        int result = stream_seek(predict->stream, TOPIC_EXECUTIONS_FINISHED, p, records->held_offset);
+        if (result < 0 && result != -ESTALE)
+            predict_fail(predict, result, "going back in executions.finished");
+    }
+}
+
 int predict_end_batch(void *context)
 {
     struct predict *predict = context;
@@ -267,9 +299,10 @@ int predict_end_batch(void *context)
     metric_observe(predict->metrics.step_seconds, (double)(clock_monotonic_us() - before_us) * 1e-6);
     for (size_t i = 0; i < predict->finished_waiting; i++)
         predict_finish(predict, &predict->finished[i]);
-    predict->finished_waiting = 0;
+    predict->finished_waiting = predict->finished_ticks = 0;
     arena_reset(predict->records);
     rewind_partitions(predict);
+    read_held_again(predict);
     ledger_close_batch(predict->ledger);
     predict_settle(predict);
     return predict->failure;

@@ -23,9 +23,10 @@
 
 #define PREDICT_SERVICE "forestall-predict"
 #define PREDICT_NODE_MAX 255
-/* Records of one batch; each takes some ms to learn, and ticks wait meanwhile. More of them come again 20 ms
- * later. */
-#define PREDICT_RECORDS 4
+/* What one batch learns at most: ticks wait meanwhile, 2,400 steps one by one take about 20 ms. The rest is
+ * read again with the next batch. */
+#define PREDICT_RECORDS 256
+#define PREDICT_RECORD_TICKS 2400
 
 /* A node whose ticks are read. */
 struct node {
@@ -40,6 +41,13 @@ struct telemetry {
     bool rewinding; /* the rest of this batch is not looked at, then it is read again from feed.start */
     int64_t unknown_since_ms; /* its next record waits for its schema; 0 = no */
     int64_t unknown_told_ms;  /* when one was given up last; 0 = never */
+};
+
+/* One partition of executions.finished. */
+struct records {
+    bool owned;
+    bool held; /* the rest of this batch is not looked at, then it is read again from held_offset */
+    int64_t held_offset;
 };
 
 /* A decoded record that waits for the end of its batch. */
@@ -78,9 +86,9 @@ struct predict {
     struct feed_rules rules;
     struct telemetry *telemetry; /* [telemetry_count], by partition */
     int telemetry_count, finished_count;
-    bool *finished_owned; /* [finished_count] */
+    struct records *partitions; /* [finished_count] of executions.finished */
     struct finished finished[PREDICT_RECORDS];
-    size_t finished_waiting;
+    size_t finished_waiting, finished_ticks;
     int failure; /* set inside a callback: ends the loop */
     char failure_text[256];
     int64_t now_ms, consumed_us, tended_ms, swept_ms;
@@ -123,6 +131,8 @@ void predict_sweep(struct predict *predict);
 enum stream_outcome predict_follow(void *context, const struct stream_message *message);
 /* stream_restore_fn: takes in the profiles of one partition of `codes`. */
 int predict_restore_code(void *context, const struct stream_message *message);
+/* The same for `models`. */
+int predict_restore_model(void *context, const struct stream_message *message);
 /* The champion of the configuration's file; without one the fallback decides. */
 void predict_use_file(struct predict *predict);
 

@@ -95,31 +95,26 @@ static int open_partitions(struct predict *predict)
 {
     size_t telemetry = (size_t)predict->telemetry_count, finished = (size_t)predict->finished_count;
     predict->telemetry = calloc(telemetry, sizeof *predict->telemetry);
-    predict->finished_owned = calloc(finished, sizeof *predict->finished_owned);
+    predict->partitions = calloc(finished, sizeof *predict->partitions);
     predict->ledger = ledger_create(OPEN_BATCHES, telemetry + finished);
     for (size_t i = 0; predict->telemetry && i < telemetry; i++)
         predict->telemetry[i].feed.next = -1;
-    return predict->telemetry && predict->finished_owned && predict->ledger ? 0 : -ENOMEM;
+    return predict->telemetry && predict->partitions && predict->ledger ? 0 : -ENOMEM;
 }
 
-/* Profiles and models first: without them the first risks would be worse than they must be. */
-static int follow_to_end(struct predict *predict, char *error, size_t error_size)
+/* The champion first, or the first risks would be another's. Profiles of codes whose records are ours are
+ * read when partitions are assigned, the others arrive meanwhile: waiting for the ends of empty partitions
+ * would take a second. */
+static int open_followed(struct predict *predict, char *error, size_t error_size)
 {
     int result = stream_assign_all(predict->followed, followed, FS_COUNT(followed), STREAM_FROM_BEGINNING,
                                    true, error, error_size);
-    int64_t deadline_ms = clock_monotonic_ms() + FOLLOW_TIMEOUT_MS;
-    while (result >= 0 && !stream_caught_up(predict->followed)) {
-        predict->now_ms = clock_monotonic_ms();
-        if (predict->now_ms > deadline_ms || service_stopping()) {
-            (void)snprintf(error, error_size, "%s and %s could not be read to their ends within %d s",
-                           TOPIC_CODES, TOPIC_MODELS, FOLLOW_TIMEOUT_MS / 1000);
-            return -ETIMEDOUT;
-        }
-        result = stream_dispatch(predict->followed, predict_follow, predict, WAIT_MS);
-        if (result < 0)
-            (void)snprintf(error, error_size, "reading %s and %s: %s", TOPIC_CODES, TOPIC_MODELS,
-                           strerror(-result));
-    }
+    if (result < 0)
+        return result;
+    result =
+        stream_restore(predict->stream, TOPIC_MODELS, 0, predict_restore_model, predict, FOLLOW_TIMEOUT_MS);
+    if (result < 0)
+        (void)snprintf(error, error_size, "reading topic %s: %s", TOPIC_MODELS, strerror(-result));
     return result;
 }
 
@@ -148,7 +143,7 @@ int predict_open(struct predict *predict, struct service *service, const struct 
     if (result >= 0)
         result = open_partitions(predict);
     if (result >= 0)
-        result = follow_to_end(predict, error, error_size);
+        result = open_followed(predict, error, error_size);
     if (result >= 0 && !engine_champion(predict->engine))
         predict_use_file(predict);
     if (result >= 0)
@@ -176,8 +171,12 @@ static void tell_ready(struct predict *predict)
         reason = "Kafka does not answer";
     else if (stream_assigned_count(predict->stream) == 0)
         reason = "no partitions assigned";
-    else if (building(predict) || !stream_caught_up(predict->stream))
-        reason = "catching up";
+    else if (building(predict))
+        reason = "building state from telemetry";
+    else if (!stream_caught_up(predict->stream))
+        reason = "catching up with telemetry and executions.finished";
+    else if (!stream_caught_up(predict->followed))
+        reason = "catching up with codes and models";
     else
         ready = true;
     service_ready(predict->service, ready, reason);
@@ -249,7 +248,7 @@ void predict_close(struct predict *predict)
     stream_close(predict->followed);
     ledger_destroy(predict->ledger);
     free(predict->telemetry);
-    free(predict->finished_owned);
+    free(predict->partitions);
     table_destroy(predict->nodes);
     engine_destroy(predict->engine);
     learner_destroy(predict->learner);

@@ -80,6 +80,7 @@ class Node:
 
     def __init__(self, cluster, name="node-1", topic="telemetry"):
         self.producer = cluster.producer(linger_ms=1)
+        self.on_delivery = None
         self.name, self.topic = name, topic
         self.incarnation = uuid.uuid4().bytes
         self.epoch, self.sequence = 1, 0
@@ -93,7 +94,7 @@ class Node:
             "node": self.name, "pool": "default", "incarnation": self.incarnation, "epoch": self.epoch,
             "sequence": self.sequence, "time_us": time_us, "monotonic_us": time_us, "dropped": 0,
             "samples": [run.sample(self.sequence, time_us, **changes) for run in runs], "extra": False})
-        self.producer.produce(self.topic, value, self.name.encode())
+        self.producer.produce(self.topic, value, self.name.encode(), on_delivery=self.on_delivery)
         return value
 
     def ticks(self, count, runs):
@@ -103,6 +104,27 @@ class Node:
 
     def flush(self):
         assert self.producer.flush(30) == 0
+
+
+def record_of(run, node, outcome="FINISHED", series=True, peak=50 * MIB, ticks=100):
+    """An ExecutionRecord of a run that grew evenly to its peak."""
+    ended_us = node.base_us + ticks * TICK_US
+    points = [{"time_us": node.base_us + i * TICK_US, "limits": run.limits, "counters": counters(peak * i // ticks)}
+              for i in range(1, ticks)]
+    killed = outcome == "OOM_KILLED"
+    request = {"action": "RUN", "execution": run.execution, "code": run.code, "pool": "default", "argv": ["/bin/true"],
+               "env": [], "cwd": "", "user": "", "stdout_path": "", "stderr_path": "", "limits": run.limits,
+               "priority": 500, "timeout_ms": 0, "max_attempts": 3, "retry_other": False, "hints": {},
+               "submitted_us": node.base_us}
+    return {"execution": run.execution, "attempt": 1, "placement": 1, "code": run.code, "pool": "default",
+            "node": node.name, "incarnation": node.incarnation, "request": request, "started_us": node.base_us,
+            "ended_us": ended_us, "outcome": outcome, "cause": "MEMORY" if killed else "NONE",
+            "exit_status": -1 if killed else 0, "signal": 9 if killed else 0, "detail": "",
+            "totals": counters(peak, oom_kills=int(killed), cpu_usage_us=5_000_000), "first_limits": run.limits,
+            "highest_limits": run.limits, "last_limits": run.limits, "peak_cpu_millicores": 900, "peak_io_bps": 0,
+            "peak_net_bps": 0, "raised": [], "allocation_revision": 0, "adjustments": [], "adjustments_dropped": 0,
+            "brakes": [], "arm": "TREATED", "propensity": 1.0, "series": points if series else [],
+            "series_inclusion": 1.0, "series_stride": 1}
 
 
 class Predict:

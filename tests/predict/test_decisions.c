@@ -234,7 +234,7 @@ static void feed__far_more_nodes__bounded(void **state)
     assert_int_equal(replay(&feed, 1), FEED_TELL);
 }
 
-static void feed__back_at_the_same_record__keeps_its_state(void **state)
+static void feed__back_before_anybody_went_further__keeps_its_state(void **state)
 {
     (void)state;
     struct feed feed = {.next = -1};
@@ -244,6 +244,9 @@ static void feed__back_at_the_same_record__keeps_its_state(void **state)
     feed_handled(&feed, 0);
     feed_leave(&feed);
     assert_true(feed_assign(&feed, &feeding, 1, &start));
+    assert_int_equal(start, 1);
+    feed_leave(&feed);
+    assert_true(feed_assign(&feed, &feeding, 0, &start)); /* cut off before its offset was committed */
     assert_int_equal(start, 1);
     feed_leave(&feed);
     assert_false(feed_assign(&feed, &feeding, 2, &start)); /* somebody else read one */
@@ -350,7 +353,7 @@ int main(void)
         cmocka_unit_test(feed__more_nodes_than_assumed__goes_further_back),
         cmocka_unit_test(feed__nobody_runs__once_is_enough),
         cmocka_unit_test(feed__far_more_nodes__bounded),
-        cmocka_unit_test(feed__back_at_the_same_record__keeps_its_state),
+        cmocka_unit_test(feed__back_before_anybody_went_further__keeps_its_state),
         cmocka_unit_test(ledger__reports_out_of_order__offsets_in_order),
         cmocka_unit_test(ledger__full_forgotten_failed__as_promised),
         cmocka_unit_test(ledger__canceled__never_settled),
