@@ -15,9 +15,10 @@ struct attempt {
     uint8_t key[ATTEMPT_KEY_SIZE];
     int32_t partition; /* of its code */
     struct policy_attempt policy;
-    int64_t epoch, sequence;        /* of the newest risk handled */
-    int64_t decision;               /* number of the newest decision, 0 = none */
-    int64_t due_ms;                 /* when an open one is looked at again */
+    int64_t epoch, sequence; /* of the newest risk handled */
+    int64_t decision;        /* number of the newest decision, 0 = none */
+    int64_t due_ms;          /* when an open one is looked at again */
+    int64_t refused_listed;  /* raise of memory that its node's newest status lists as refused; 0 = none */
     struct msg_limits first_limits; /* in force when it was first seen */
     bool seen, ended, open;
     struct keep risks, decisions; /* framed Risk and Decision values */

@@ -263,6 +263,18 @@ static int64_t refused_memory(const struct msg_node_status *status, const struct
     return 0;
 }
 
+/* A refusal that the status does not explain is of a bound the agent does not tell of. Judged when it is
+ * first listed: what is free may be more by the time it is listed again. */
+static void note_refusal(struct attempt *attempt, const struct msg_running_attempt *running,
+                         const struct node_view *node, int64_t refused)
+{
+    bool fits = refused - running->limits.memory_bytes <= node->policy.free.memory_bytes;
+    if (refused == attempt->refused_listed)
+        return;
+    attempt->refused_listed = refused;
+    attempt->policy.refused_bytes = refused > 0 && fits ? refused : 0;
+}
+
 /* Somebody on the node is short: our own executions there give what they do not need, and what was refused is
  * asked for anew with what is free now. */
 static void look_at_node(struct allocate *allocate, const struct msg_node_status *status,
@@ -273,9 +285,7 @@ static void look_at_node(struct allocate *allocate, const struct msg_node_status
         struct attempt *attempt = attempts_find(allocate->attempts, running->execution, running->attempt);
         if (!attempt)
             continue;
-        int64_t refused = refused_memory(status, running);
-        bool fits = refused > 0 && refused - running->limits.memory_bytes <= node->policy.free.memory_bytes;
-        attempt->policy.refused_bytes = fits ? refused : 0;
+        note_refusal(attempt, running, node, refused_memory(status, running));
         if (attempt->open || node->is_short)
             look_at(allocate, attempt);
     }

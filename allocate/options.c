@@ -9,7 +9,7 @@ const struct config_option allocate_option_table[] = {
      "name of this instance; must differ between instances and outlive a restart"},
     {KEY(expiry), CONFIG_DURATION_MS, FIELD(expiry_ms), "2s", 100, 60000,
      "an agent ignores an adjustment older than this"},
-    {KEY(idle), CONFIG_DURATION_MS, FIELD(idle_ms), "720h", 60000, 1e12,
+    {KEY(idle), CONFIG_DURATION_MS, FIELD(idle_ms), "720h", 1000, 1e12,
      "the allocation of a code without an execution for so long is dropped"},
     {KEY(max_codes), CONFIG_INT, FIELD(max_codes), "200000", 16, 1e7,
      "codes known at a time; past it the longest idle one is dropped"},

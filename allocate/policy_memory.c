@@ -83,6 +83,15 @@ static double memory_cost(const struct policy_case *now, const struct demand *de
            (1024 * POLICY_MIB);
 }
 
+/* What lies above the highest limit of this decision is the next decision's business: without the cut a
+ * demand far above it would make every candidate look equally hopeless. */
+static void cut(struct demand *demand, double most)
+{
+    demand->p50 = fmin(demand->p50, most);
+    demand->p90 = fmin(demand->p90, most);
+    demand->p99 = fmin(demand->p99, most);
+}
+
 /* The cheapest limit between the least that helps and the headroom. */
 static double cheapest(struct policy_case *now, double used, double least)
 {
@@ -93,6 +102,7 @@ static double cheapest(struct policy_case *now, double used, double least)
         highest =
             fmax(highest, policy_memory_limit(config, now->input->history->memory_max * HISTORY_SPREAD));
     highest = fmax(highest, least);
+    cut(&demand, policy_memory_usable(config, highest));
     double best = least, ratio = pow(highest / least, 1.0 / (CANDIDATES - 1)), limit = least;
     now->decision->expected_cost = INFINITY;
     for (int i = 0; i < CANDIDATES; i++, limit *= ratio) {

@@ -135,6 +135,14 @@ static void memory__alarm__raised_within_the_headroom(void **state)
     assert_non_null(strstr(stand->decision.reason, "p=0.90"));
 }
 
+static void memory__demand_far_above_the_headroom__raised_by_all_of_it(void **state)
+{
+    struct stand *stand = alarmed(state);
+    stand->risk.memory = (struct msg_demand_quantiles){5e9, 6e9, 7e9};
+    assert_int_equal(decide(stand), MSG_DIRECTION_RAISE);
+    assert_in_range(stand->decision.limits.memory_bytes, 86 * MIB, 88 * MIB);
+}
+
 static void memory__alarm_of_another_cause__kept(void **state)
 {
     struct stand *stand = alarmed(state);
@@ -555,6 +563,7 @@ int main(void)
         cmocka_unit_test(demand__within__grows_straight_from_now),
         cmocka_unit_test(memory__usable_and_limit__inverse),
         cmocka_unit_test(memory__alarm__raised_within_the_headroom),
+        cmocka_unit_test(memory__demand_far_above_the_headroom__raised_by_all_of_it),
         cmocka_unit_test(memory__alarm_of_another_cause__kept),
         cmocka_unit_test(memory__probable_cause_at_half_the_threshold__raised),
         cmocka_unit_test(memory__room_enough__kept),
