@@ -7,7 +7,7 @@
 #include "model/lstm_kernel.h"
 #include "model/random.h"
 
-#define CHUNK_ROWS 128 /* gates of a chunk stay in L2: 128 * 4 * 64 * 4 B = 128 KiB */
+#define CHUNK_ROWS ((size_t)128) /* gates of a chunk stay in L2: 128 * 4 * 64 * 4 B = 128 KiB */
 
 const real network_quantile_levels[NETWORK_QUANTILES] = {(real)0.5, (real)0.9, (real)0.99};
 
@@ -114,7 +114,7 @@ struct network_scratch *network_scratch_create(const struct network_shape *shape
     scratch->cell = calloc(CHUNK_ROWS * shape->hidden, sizeof(real));
     scratch->squashed = calloc(CHUNK_ROWS * shape->hidden, sizeof(real));
     scratch->hidden = calloc(CHUNK_ROWS * shape->hidden, sizeof(real));
-    scratch->raw = calloc((size_t)CHUNK_ROWS * NETWORK_OUTPUTS, sizeof(real));
+    scratch->raw = calloc(CHUNK_ROWS * NETWORK_OUTPUTS, sizeof(real));
     if (scratch->joined && scratch->gates && scratch->cell && scratch->squashed && scratch->hidden &&
         scratch->raw)
         return scratch;
@@ -201,7 +201,7 @@ void network_step(const struct network *network, struct network_scratch *scratch
 {
     for (size_t at = 0; at < n; at += CHUNK_ROWS)
         step_chunk(network, scratch, features + at * network->shape.inputs, states + at, out + at,
-                   FS_MIN((size_t)CHUNK_ROWS, n - at));
+                   FS_MIN(CHUNK_ROWS, n - at));
 }
 
 static double logistic(double x)
@@ -236,7 +236,7 @@ static void layer_reference(const struct network_layer *layer, size_t hidden, co
                             real *state, double *next)
 {
     real *h = state, *c = state + hidden;
-    double cell[NETWORK_HIDDEN_MAX];
+    double cell[NETWORK_HIDDEN_MAX] = {0};
     for (size_t i = 0; i < hidden; i++) {
         double gate[4];
         for (size_t g = 0; g < 4; g++) {
@@ -260,7 +260,7 @@ void network_step_reference(const struct network *network, const float *features
                             struct network_output *out)
 {
     size_t hidden = network->shape.hidden;
-    double input[NETWORK_HIDDEN_MAX], next[NETWORK_HIDDEN_MAX];
+    double input[NETWORK_HIDDEN_MAX] = {0}, next[NETWORK_HIDDEN_MAX] = {0};
     real raw[NETWORK_OUTPUTS];
     for (size_t i = 0; i < network->shape.inputs; i++)
         input[i] = (double)((features[i] - network->mean[i]) * network->scale[i]);

@@ -22,7 +22,7 @@ static int set_version(struct network *network, struct str bytes)
     if (EVP_Digest(bytes.data, bytes.size, digest, &size, EVP_sha256(), NULL) != 1)
         return -ENOMEM;
     for (unsigned i = 0; i < size; i++)
-        (void)snprintf(network->version + 2 * i, 3, "%02x", digest[i]);
+        (void)snprintf(network->version + (size_t)2 * i, 3, "%02x", digest[i]);
     return 0;
 }
 

@@ -129,9 +129,9 @@ int online_load(struct online_head *head, struct str version, const struct msg_f
     if (version.size == 0)
         return 0;
     if (version.size >= sizeof head->version ||
-        weights->count != HEADER + ONLINE_CAUSES * (ONLINE_INPUTS + PARAMETERS) ||
-        calibration->count != ONLINE_CAUSES * 2 || !finite_all(weights) || !finite_all(calibration) ||
-        weights->items[0] != (float)ONLINE_FORMAT)
+        weights->count != (size_t)(HEADER + ONLINE_CAUSES * (ONLINE_INPUTS + PARAMETERS)) ||
+        calibration->count != (size_t)(ONLINE_CAUSES * 2) || !finite_all(weights) ||
+        !finite_all(calibration) || weights->items[0] != (float)ONLINE_FORMAT)
         return -EBADMSG;
     str_copy(head->version, sizeof head->version, version);
     head->records = (int64_t)bound(weights->items[1], 0, 1e9f);

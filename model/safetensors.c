@@ -32,11 +32,12 @@ static size_t elements(const struct safetensors_tensor *tensor)
 static json_t *describe(const struct safetensors_tensor *tensor, size_t begin)
 {
     json_t *shape = json_array();
+    size_t end = begin + elements(tensor) * sizeof(float);
     for (size_t i = 0; i < tensor->dimensions; i++)
         (void)json_array_append_new(
             shape, json_integer((json_int_t)tensor->shape[i])); /* checked as a whole by pack */
     return json_pack("{s:s, s:o, s:[I, I]}", "dtype", "F32", "shape", shape, "data_offsets",
-                     (json_int_t)begin, (json_int_t)(begin + elements(tensor) * sizeof(float)));
+                     (json_int_t)begin, (json_int_t)end);
 }
 
 static char *make_header(const struct safetensors_tensor *tensors, size_t count,

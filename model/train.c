@@ -84,7 +84,7 @@ struct trainer *trainer_create(struct network *network, const struct trainer_opt
     trainer->gradient = take(1, 1, network->weight_count);
     trainer->moment = take(1, 1, network->weight_count);
     trainer->square = take(1, 1, network->weight_count);
-    trainer->lane = calloc(lanes, sizeof *trainer->lane);
+    trainer->lane = calloc(lanes, sizeof(const struct train_sequence *));
     trainer->cursor = calloc(lanes, sizeof *trainer->cursor);
     if (ok && trainer->grad_below && trainer->grad_joined && trainer->raw && trainer->gradient &&
         trainer->moment && trainer->square && trainer->lane && trainer->cursor)
@@ -419,8 +419,10 @@ static bool set_order(struct trainer *trainer, size_t count, bool shuffle)
 
 static void clear_lanes(struct trainer *trainer)
 {
-    memset(trainer->lane, 0, trainer->options.lanes * sizeof *trainer->lane);
-    memset(trainer->cursor, 0, trainer->options.lanes * sizeof *trainer->cursor);
+    for (size_t lane = 0; lane < trainer->options.lanes; lane++) {
+        trainer->lane[lane] = NULL;
+        trainer->cursor[lane] = 0;
+    }
 }
 
 static double pass(struct trainer *trainer, const struct train_sequence *sequences, size_t count, bool learn)

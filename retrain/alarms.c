@@ -22,10 +22,10 @@ static bool counts(const struct example *example)
     return !moved && example->labels.features[FEATURE_MEMORY_LIMITED] > 0;
 }
 
-static float score(const struct example *example, const struct network_output *answers, size_t tick,
+float alarms_score(const struct labels *labels, const struct network_output *answers, size_t tick,
                    enum alarms_rule rule)
 {
-    const float *features = example->labels.features + tick * FEATURE_COUNT;
+    const float *features = labels->features + tick * FEATURE_COUNT;
     if (rule == ALARMS_ETA_FAST)
         return features[FEATURE_MEMORY_EXHAUSTION_FAST];
     if (rule == ALARMS_ETA_SLOW)
@@ -56,7 +56,7 @@ int alarms_make(const struct dataset *dataset, const struct answers *answers, en
             .ticks = labels->ticks,
             .failure_ms = labels->cause == MSG_CAUSE_MEMORY ? labels->failure_ms : INT64_MAX};
         for (size_t t = 0; t < labels->ticks; t++)
-            made.scores[used++] = score(example, answers ? answers->items[e] : NULL, t, rule);
+            made.scores[used++] = alarms_score(labels, answers->items[e], t, rule);
     }
     *out = made;
     return 0;

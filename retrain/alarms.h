@@ -16,6 +16,10 @@ enum alarms_rule {
 };
 const char *alarms_rule_name(enum alarms_rule rule);
 
+/* How alarmed the rule is at a tick; higher = more. */
+float alarms_score(const struct labels *labels, const struct network_output *answers, size_t tick,
+                   enum alarms_rule rule);
+
 /* Scores of all ticks of the examples that count, in one block. */
 struct alarms {
     struct score_series *series; /* [count] */

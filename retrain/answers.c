@@ -61,7 +61,7 @@ static void step(struct lanes *lanes, const struct network *network, struct netw
 
 static bool take_answers(const struct dataset *dataset, struct answers *out)
 {
-    out->items = calloc(dataset->count + 1, sizeof *out->items);
+    out->items = calloc(dataset->count + 1, sizeof(struct network_output *));
     bool ok = out->items != NULL;
     for (; ok && out->count < dataset->count; out->count++) {
         size_t ticks = dataset->items[out->count].labels.ticks;

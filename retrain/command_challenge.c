@@ -76,14 +76,14 @@ static int write_report(const struct challenge *c)
 {
     json_t *scores =
         evaluate_network(c->challenger, &c->parts[SPLIT_TEST], c->options->false_alarms_per_hour);
-    json_t *report =
-        json_pack("{s:s, s:s, s:f, s:f, s:f, s:f, s:I, s:I, s:I, s:s, s:s, s:o*}", "verdict",
-                  compare_verdict_name(c->comparison.verdict), "reason", c->comparison.reason,
-                  "champion_loss", c->comparison.champion, "challenger_loss", c->comparison.challenger, "low",
-                  c->comparison.low, "high", c->comparison.high, "held_out",
-                  (json_int_t)c->comparison.executions, "codes", (json_int_t)c->comparison.codes, "records",
-                  (json_int_t)(c->part_records[SPLIT_TRAIN] + c->part_records[SPLIT_VALIDATION]), "version",
-                  c->challenger->version, "parent", c->champion->version, "scores", scores);
+    size_t seen = c->part_records[SPLIT_TRAIN] + c->part_records[SPLIT_VALIDATION];
+    json_t *report = json_pack("{s:s, s:s, s:f, s:f, s:f, s:f, s:I, s:I, s:I, s:s, s:s, s:o*}", "verdict",
+                               compare_verdict_name(c->comparison.verdict), "reason", c->comparison.reason,
+                               "champion_loss", c->comparison.champion, "challenger_loss",
+                               c->comparison.challenger, "low", c->comparison.low, "high", c->comparison.high,
+                               "held_out", (json_int_t)c->comparison.executions, "codes",
+                               (json_int_t)c->comparison.codes, "records", (json_int_t)seen, "version",
+                               c->challenger->version, "parent", c->champion->version, "scores", scores);
     char *text = report ? json_dumps(report, JSON_INDENT(1) | JSON_PRESERVE_ORDER) : NULL;
     int result = -ENOMEM;
     if (text && *c->options->report)

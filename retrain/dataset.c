@@ -153,7 +153,7 @@ static int add_plans(struct builder *builder, const struct msg_execution_record 
                      size_t most)
 {
     struct label_plan plans[LABEL_PLANS_MAX];
-    struct msg_execution_record stretched;
+    struct msg_execution_record stretched = {0};
     size_t count, used = 0;
     int result = factor > 1 ? stretch_record(record, factor, &stretched) : 0;
     if (result < 0)
@@ -176,8 +176,7 @@ static int add_plans(struct builder *builder, const struct msg_execution_record 
         }
         result = add_example(builder, record, source, factor, &plans[i]);
     }
-    if (factor > 1)
-        free(stretched.series.items);
+    free(stretched.series.items); /* NULL unless stretched */
     return result;
 }
 

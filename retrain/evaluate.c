@@ -26,17 +26,14 @@ static const char *cause_name(size_t cause)
     return msg_cause_name((enum msg_cause)(MSG_CAUSE_MEMORY + cause));
 }
 
+/* Rules speak of memory only. */
 static float tick_score(const struct evaluating *e, size_t example, size_t tick, size_t cause,
                         enum alarms_rule rule)
 {
-    const float *features = e->dataset->items[example].labels.features + tick * FEATURE_COUNT;
-    if (rule == ALARMS_ETA_FAST)
-        return features[FEATURE_MEMORY_EXHAUSTION_FAST];
-    if (rule == ALARMS_ETA_SLOW)
-        return features[FEATURE_MEMORY_EXHAUSTION_SLOW];
-    if (rule == ALARMS_HEADROOM)
-        return features[FEATURE_MEMORY_TO_LIMIT];
-    return e->answers.items[example][tick].probabilities[cause];
+    const struct network_output *answers = e->answers.items[example];
+    return cause == MSG_CAUSE_MEMORY - 1
+               ? alarms_score(&e->dataset->items[example].labels, answers, tick, rule)
+               : answers[tick].probabilities[cause];
 }
 
 /* Fills the scratch with every counted tick of a cause; for memory only of executions that have a limit. */

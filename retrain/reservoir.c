@@ -60,13 +60,20 @@ static void name_of(const struct entry *entry, char name[NAME_SIZE])
 
 static bool parse_name(const char *name, struct entry *entry)
 {
-    unsigned long long key, code, attempt;
-    int end = 0;
-    if (sscanf(name, "%16llx-%16llx-%16llx.record%n", &key, &code, &attempt, &end) != 3 || end == 0 ||
-        name[end])
-        return false;
-    *entry = (struct entry){.key = key, .code = code, .attempt = attempt};
-    return true;
+    uint64_t numbers[3];
+    for (size_t i = 0; i < FS_COUNT(numbers); i++) {
+        char digits[17], *end;
+        if (strlen(name) < 17)
+            return false;
+        memcpy(digits, name, 16);
+        digits[16] = '\0';
+        numbers[i] = strtoull(digits, &end, 16);
+        if (*end || name[16] != (i < 2 ? '-' : '.'))
+            return false;
+        name += 17;
+    }
+    *entry = (struct entry){.key = numbers[0], .code = numbers[1], .attempt = numbers[2]};
+    return strcmp(name, "record") == 0;
 }
 
 static int insert(struct reservoir *reservoir, const struct entry *entry)
@@ -141,7 +148,9 @@ static int evict(struct reservoir *reservoir)
 static int scan(struct reservoir *reservoir)
 {
     DIR *directory = opendir(reservoir->directory);
-    int result = directory ? 0 : -errno;
+    int result = 0;
+    if (!directory)
+        return -errno;
     for (struct dirent *found; result == 0 && (found = readdir(directory));) {
         struct entry entry;
         struct stat status;
@@ -155,9 +164,20 @@ static int scan(struct reservoir *reservoir)
         entry.stored_s = status.st_mtime;
         result = insert(reservoir, &entry);
     }
-    if (directory)
-        (void)closedir(directory); /* only read from */
+    (void)closedir(directory); /* only read from */
     return result < 0 ? result : evict(reservoir);
+}
+
+static int take_directory(struct reservoir *reservoir, const char *directory, size_t limit)
+{
+    reservoir->limit = limit;
+    reservoir->directory_fd = -1;
+    if (!str_copy(reservoir->directory, sizeof reservoir->directory, str_of(directory)))
+        return -ENAMETOOLONG;
+    if (mkdir(directory, 0755) < 0 && errno != EEXIST)
+        return -errno;
+    reservoir->directory_fd = open(directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    return reservoir->directory_fd < 0 ? -errno : scan(reservoir);
 }
 
 int reservoir_open(const char *directory, size_t limit, struct reservoir **out, char *error,
@@ -165,18 +185,8 @@ int reservoir_open(const char *directory, size_t limit, struct reservoir **out, 
 {
     struct reservoir *reservoir = calloc(1, sizeof *reservoir);
     int result = reservoir ? 0 : -ENOMEM;
-    if (reservoir) {
-        reservoir->limit = limit;
-        reservoir->directory_fd = -1;
-        if (!str_copy(reservoir->directory, sizeof reservoir->directory, str_of(directory)))
-            result = -ENAMETOOLONG;
-        else if (mkdir(directory, 0755) < 0 && errno != EEXIST)
-            result = -errno;
-        else if ((reservoir->directory_fd = open(directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC)) < 0)
-            result = -errno;
-        else
-            result = scan(reservoir);
-    }
+    if (reservoir)
+        result = take_directory(reservoir, directory, limit);
     if (result < 0) {
         (void)snprintf(error, error_size, "%s: %s", directory, strerror(-result));
         reservoir_close(reservoir);

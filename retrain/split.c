@@ -22,7 +22,10 @@ struct str split_program(struct str code)
 
 enum split split_by_hash(struct str program, uint64_t seed)
 {
-    uint64_t both[2] = {seed, hash_bytes(program.data, program.size)};
+    uint64_t hash = hash_bytes(program.data, program.size);
+    uint8_t both[16];
+    memcpy(both, &seed, 8);
+    memcpy(both + 8, &hash, 8);
     double draw = hash_unit(both, sizeof both);
     return draw < 0.7 ? SPLIT_TRAIN : draw < 0.85 ? SPLIT_VALIDATION : SPLIT_TEST;
 }
@@ -59,13 +62,14 @@ static int take_line(struct split_table *table, const char *line)
 
 int split_table_load(const char *path, struct split_table **out, char *error, size_t error_size)
 {
+    struct split_table *table = calloc(1, sizeof *table);
+    if (!table)
+        return -ENOMEM;
     FILE *file = fopen(path, "r");
-    struct split_table *table = file ? calloc(1, sizeof *table) : NULL;
-    int result = file ? (table ? 0 : -ENOMEM) : -errno, number = 0;
+    int result = file ? 0 : -errno, number = 0;
     char *line = NULL;
     size_t room = 0;
-    if (table)
-        table->programs = json_object();
+    table->programs = json_object();
     while (result == 0 && getline(&line, &room, file) > 0) {
         number++;
         result = line[0] == '\n' ? 0 : take_line(table, line);

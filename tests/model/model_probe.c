@@ -52,7 +52,7 @@ static int step_network(char **arguments)
     float features[NETWORK_INPUTS_MAX];
     real *state = calloc(network_state_size(&network->shape), sizeof *state);
     struct network_output out = {0};
-    for (int t = 0; t < atoi(arguments[1]); t++) {
+    for (long t = 0; t < strtol(arguments[1], NULL, 10); t++) {
         for (size_t i = 0; i < network->shape.inputs; i++)
             features[i] = (float)sin((double)t + (double)i);
         network_step(network, scratch, features, &state, &out, 1);

@@ -78,7 +78,8 @@ static double leak_lead_s(double rate, double *highest)
     double lead_s = 0;
     run_init(&run, 200, 0);
     *highest = 0;
-    for (double t = 0.1; 20 + rate * t < 199; t += 0.1) {
+    for (int tick = 1; 20 + rate * tick / 10 < 199; tick++) {
+        double t = tick / 10.0;
         step(&run, 20 + rate * t, 3, 1);
         double probability = (double)run.out.probabilities[MEMORY];
         *highest = fmax(*highest, probability);
@@ -158,7 +159,7 @@ static void page_cache__at_the_limit__no_alarm(void **unused)
     double highest = 0;
     run_init(&run, 100, 0);
     for (int t = 0; t < 300; t++) {
-        run.counters.io_read_bytes += 20 * 1048576;
+        run.counters.io_read_bytes += 20971520;
         step(&run, 1, fmin(98, t * 20.0), 0.5);
         highest = fmax(highest, (double)run.out.probabilities[MEMORY]);
     }

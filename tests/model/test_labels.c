@@ -11,7 +11,7 @@
 
 #include "model/labels.h"
 
-#define MIB 1048576
+#define MIB ((int64_t)1048576)
 #define T0 1700000000000000
 #define HORIZON_MS 10000
 #define POINTS_MAX 1000
@@ -31,7 +31,7 @@ static struct world *world_of(size_t points, double (*memory_mib)(size_t tick), 
     for (size_t i = 0; i < points; i++) {
         struct msg_series_point *p = &world->points[i];
         p->time_us = T0 + (int64_t)(i + 1) * 100000;
-        p->counters.memory_bytes = (int64_t)(memory_mib(i) * MIB);
+        p->counters.memory_bytes = (int64_t)(memory_mib(i) * (double)MIB);
         p->counters.memory_usage_bytes = p->counters.memory_bytes + 4 * MIB;
         p->counters.tasks = 1;
     }
@@ -67,6 +67,16 @@ static float mask(const struct world *world, size_t tick, enum msg_cause cause)
     return world->labels.mask[tick * NETWORK_CAUSES + cause - 1];
 }
 
+static float demand(const struct world *world, size_t tick, enum demand_resource resource)
+{
+    return world->labels.demand[tick * NETWORK_RESOURCES + resource];
+}
+
+static float demand_mask(const struct world *world, size_t tick, enum demand_resource resource)
+{
+    return world->labels.demand_mask[tick * NETWORK_RESOURCES + resource];
+}
+
 static double leak(size_t tick) /* 1 MiB per tick: 10 MiB/s */
 {
     return (double)tick;
@@ -90,8 +100,8 @@ static void make__hypothetical_limit__cut_there_and_positive_one_horizon_before(
     assert_true(label(world, 198, MSG_CAUSE_MEMORY) == 1 && mask(world, 50, MSG_CAUSE_MEMORY) == 1);
     assert_true(world->labels.features[FEATURE_MEMORY_LIMITED] == 1);
     /* the demand ahead is the recording's own, beyond the limit: 10 s ahead of tick 198 are 298 MiB */
-    assert_true(fabs((double)world->labels.demand[198 * NETWORK_RESOURCES] - log(299.0 / 199.0)) < 1e-5);
-    assert_true(world->labels.demand_mask[198 * NETWORK_RESOURCES] == 1);
+    assert_true(fabs((double)demand(world, 198, DEMAND_MEMORY) - log(299.0 / 199.0)) < 1e-5);
+    assert_true(demand_mask(world, 198, DEMAND_MEMORY) == 1);
     free_world(world);
 }
 
@@ -112,7 +122,7 @@ static void make__raised_in_time__still_positive_for_the_limit_before(void **sta
     (void)state;
     struct world *world = world_of(400, leak, MSG_OUTCOME_FINISHED, MSG_CAUSE_NONE);
     for (size_t i = 0; i < 400; i++)
-        world->points[i].limits.memory_bytes = (i < 180 ? 200 : 500) * (int64_t)MIB;
+        world->points[i].limits.memory_bytes = (i < 180 ? 200 : 500) * MIB;
     make(world, (struct label_plan){0});
     assert_int_equal(world->labels.ticks, 400);
     assert_true(label(world, 100, MSG_CAUSE_MEMORY) == 0 && label(world, 101, MSG_CAUSE_MEMORY) == 1);
@@ -149,8 +159,8 @@ static void make__oom_kill__ends_at_the_first_kill_and_demand_is_a_bound(void **
     assert_int_equal(world->labels.ticks, 150);
     assert_int_equal(world->labels.failure_ms, 15100);
     assert_true(label(world, 49, MSG_CAUSE_MEMORY) == 0 && label(world, 50, MSG_CAUSE_MEMORY) == 1);
-    assert_true(world->labels.demand_mask[40 * NETWORK_RESOURCES] == 1);
-    assert_true(world->labels.demand_mask[60 * NETWORK_RESOURCES] == -1);
+    assert_true(demand_mask(world, 40, DEMAND_MEMORY) == 1);
+    assert_true(demand_mask(world, 60, DEMAND_MEMORY) == -1);
     struct label_plan above = {.memory_bytes = 160 * MIB};
     struct labels unused;
     assert_int_equal(labels_make(&world->record, &above, NULL, HORIZON_MS, &unused), -EINVAL);
@@ -182,7 +192,7 @@ static void make__deadline_missed_for_cpu__positive_from_the_start(void **state)
         assert_true(label(world, t, MSG_CAUSE_CPU) == 1 && mask(world, t, MSG_CAUSE_CPU) == 1);
         assert_true(label(world, t, MSG_CAUSE_IO) == 0 && label(world, t, MSG_CAUSE_OTHER) == 0);
     }
-    assert_true(world->labels.demand_mask[20 * NETWORK_RESOURCES + DEMAND_CPU] < 0); /* it wanted more */
+    assert_true(demand_mask(world, 20, DEMAND_CPU) < 0); /* it wanted more */
     make(world, (struct label_plan){.timeout_ms = 20000});
     assert_int_equal(world->labels.ticks, 199);
     assert_int_equal(world->labels.cause, MSG_CAUSE_CPU);
@@ -235,7 +245,7 @@ static void make__cancelled__the_last_horizon_is_masked(void **state)
     make(world, (struct label_plan){0});
     assert_true(mask(world, 150, MSG_CAUSE_MEMORY) == 1 && mask(world, 250, MSG_CAUSE_MEMORY) == 0);
     assert_true(mask(world, 250, MSG_CAUSE_OTHER) == 0);
-    assert_true(world->labels.demand_mask[250 * NETWORK_RESOURCES] == -1);
+    assert_true(demand_mask(world, 250, DEMAND_MEMORY) == -1);
     assert_int_equal(world->labels.failure_ms, INT64_MAX);
     free_world(world);
 }

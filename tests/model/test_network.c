@@ -67,9 +67,10 @@ static void kernel_step(lstm_kernel_fn *kernel, size_t hidden, float width, unsi
                         struct kernel_error *worst)
 {
     enum { ROWS = 3, WIDEST = 130 };
-    static real gates[ROWS * 4 * WIDEST], cell[ROWS * WIDEST], squashed[ROWS * WIDEST], out[ROWS * WIDEST];
+    static real gates[(size_t)ROWS * 4 * WIDEST], cell[ROWS * WIDEST], squashed[ROWS * WIDEST],
+        out[ROWS * WIDEST];
     static real before[ROWS * 4 * WIDEST], cell_before[ROWS * WIDEST];
-    for (size_t i = 0; i < ROWS * 4 * hidden; i++)
+    for (size_t i = 0; i < (size_t)ROWS * 4 * hidden; i++)
         before[i] = gates[i] = drawn(seed, width);
     for (size_t i = 0; i < ROWS * hidden; i++)
         cell_before[i] = cell[i] = drawn(seed, 3);

@@ -94,7 +94,7 @@ static void alarms__held_over_the_horizon__counts_again(void **state)
     float high[21] = {0};
     int64_t time_ms[21];
     for (int i = 0; i <= 20; i++) {
-        time_ms[i] = 1000 * i;
+        time_ms[i] = (int64_t)1000 * i;
         high[i] = i >= 5;
     }
     struct score_series series[] = {{high, time_ms, 21, 20000}, {high, time_ms, 4, INT64_MAX}};

@@ -6,6 +6,7 @@
 #include <stddef.h>
 #include <cmocka.h>
 
+#include <dirent.h>
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -44,7 +45,7 @@ static void make(struct made *made, int number, const char *code, double peak_mi
     made->record = (struct msg_execution_record){.attempt = 1,
                                                  .code = str_of(made->code),
                                                  .started_us = T0,
-                                                 .ended_us = T0 + POINTS * 100000,
+                                                 .ended_us = T0 + (int64_t)POINTS * 100000,
                                                  .outcome = MSG_OUTCOME_FINISHED,
                                                  .totals = made->points[POINTS - 1].counters,
                                                  .series_inclusion = 1,
@@ -62,9 +63,14 @@ static void new_directory(char path[64])
 
 static void remove_directory(const char *path)
 {
-    char command[128];
-    (void)snprintf(command, sizeof command, "rm -r '%s'", path);
-    assert_int_equal(system(command), 0);
+    struct dirent *found;
+    DIR *directory = opendir(path);
+    assert_non_null(directory);
+    while ((found = readdir(directory)))
+        if (found->d_name[0] != '.')
+            assert_int_equal(unlinkat(dirfd(directory), found->d_name, 0), 0);
+    assert_int_equal(closedir(directory), 0);
+    assert_int_equal(rmdir(path), 0);
 }
 
 /* The last `cut` bytes are missing. */
