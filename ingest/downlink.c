@@ -83,7 +83,7 @@ static void pass(struct ingest *ingest, struct connection *connection, const str
         peers_touch(ingest, connection);
         metric_add(downward->passed, 1);
         metric_observe(ingest->counters.downward_time,
-                       (double)(clock_realtime_us() / 1000 - message->timestamp_ms) / 1e3);
+                       (double)(clock_realtime_us() - message->timestamp_ms * 1000) / 1e6);
     }
     buffer_fini(&storage);
 }

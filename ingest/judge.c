@@ -21,7 +21,8 @@ static void FS_PRINTF(2, 3) invalid(struct judged *judged, const char *format, .
 static const char *foreign(const struct identity *sender, struct str node,
                            const uint8_t incarnation[UUID_SIZE])
 {
-    if (!str_equal(node, str_of(sender->node)))
+    struct str own = {sender->node, strlen(sender->node)};
+    if (!str_equal(node, own))
         return "of another node";
     if (memcmp(incarnation, sender->incarnation, UUID_SIZE) != 0)
         return "of another incarnation";

@@ -8,7 +8,8 @@
 #include "common/clock.h"
 #include "ingest/ingest.h"
 
-#define EVENTS_PER_TURN 256
+/* Reports and orders wait for at most this much to be judged: 4 MiB, some milliseconds. */
+#define EVENTS_PER_TURN 64
 #define READ_BYTES ((size_t)64 << 10)
 #define SWEEP_MS 250
 

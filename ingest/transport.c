@@ -93,7 +93,7 @@ struct listener *listener_open(const char *address, char *error, size_t error_si
     if (fd < 0)
         return NULL;
     struct listener *listener = calloc(1, sizeof *listener);
-    struct sockaddr_storage bound;
+    struct sockaddr_storage bound = {0};
     socklen_t size = sizeof bound;
     if (!listener || getsockname(fd, (struct sockaddr *)&bound, &size) < 0) {
         (void)snprintf(error, error_size, "ingest.listen=%.100s: %s", address,
@@ -136,7 +136,7 @@ static void tune(int fd)
 
 int listener_accept(struct listener *listener, char *peer, size_t peer_size, struct transport **out)
 {
-    struct sockaddr_storage address;
+    struct sockaddr_storage address = {0};
     socklen_t size = sizeof address;
     int fd = accept4(listener->fd, (struct sockaddr *)&address, &size, SOCK_CLOEXEC | SOCK_NONBLOCK);
     if (fd < 0)

@@ -21,7 +21,7 @@ bool valid_name(struct str text, size_t most)
     for (size_t i = 0; i < text.size; i++) {
         char c = text.data[i];
         bool letter = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9');
-        if (!letter && !memchr("._:+@/-", c, 7))
+        if (!letter && (c == '\0' || !strchr("._:+@/-", c)))
             return false;
     }
     return true;
@@ -146,7 +146,7 @@ const char *validate_status(const struct msg_node_status *status, int64_t latest
         fault = "capacity has more than 4 PiB of memory";
     if (!fault &&
         (status->running.count > VALID_SAMPLES_MAX || status->capabilities.count > CAPABILITIES_MAX ||
-         status->short_.count > VALID_SAMPLES_MAX * MSG_CAUSE_COUNT))
+         status->short_.count > (size_t)VALID_SAMPLES_MAX * MSG_CAUSE_COUNT))
         fault = "too many running attempts, capabilities or refused raises";
     for (size_t i = 0; !fault && i < status->running.count; i++)
         fault = running_fault(&status->running.items[i]);

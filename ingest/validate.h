@@ -12,7 +12,7 @@
 #define VALID_TIME_LEAST_US 1577836800000000 /* 2020-01-01: before, a clock that was never set */
 #define VALID_SAMPLES_MAX 4096               /* attempts an agent takes */
 #define VALID_ATTEMPT_MAX 1000000
-#define VALID_TIMEOUT_MAX_MS (366 * 86400 * 1000LL)
+#define VALID_TIMEOUT_MAX_MS (366LL * 86400 * 1000)
 
 /* 1..most bytes of [A-Za-z0-9._:+@/-]. */
 bool valid_name(struct str text, size_t most);

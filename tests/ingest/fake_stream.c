@@ -9,6 +9,7 @@
 static struct fake_message messages[FAKE_MESSAGES_MAX];
 static size_t message_count, limit_bytes;
 static int refusal;
+static bool forgetful;
 
 void fake_stream_reset(void)
 {
@@ -16,6 +17,7 @@ void fake_stream_reset(void)
         free(messages[i].value);
     message_count = limit_bytes = 0;
     refusal = 0;
+    forgetful = false;
 }
 
 size_t fake_stream_count(void)
@@ -37,6 +39,11 @@ void fake_stream_refuse(int error)
 void fake_stream_limit(size_t bytes)
 {
     limit_bytes = bytes;
+}
+
+void fake_stream_forget_values(void)
+{
+    forgetful = true;
 }
 
 void fake_stream_report(size_t index, int error)
@@ -68,6 +75,8 @@ static int accept_message(const char *topic, struct str key, struct str value,
         (struct fake_message){.value_size = value.size, .on_delivered = on_delivered, .context = context};
     (void)snprintf(message->topic, sizeof message->topic, "%s", topic);
     (void)str_copy(message->key, sizeof message->key, key);
+    if (forgetful)
+        return 0;
     message->value = malloc(value.size + 1);
     assert(message->value);
     if (value.size > 0)

@@ -25,6 +25,8 @@ struct fake_message *fake_stream_message(size_t index);
 void fake_stream_refuse(int error);
 /* Values longer than this are refused at once with -EMSGSIZE; 0: none are. */
 void fake_stream_limit(size_t bytes);
+/* From now on values are not kept, so that nothing is allocated. */
+void fake_stream_forget_values(void);
 void fake_stream_report(size_t index, int error);
 /* All that are not reported yet, also those that come meanwhile. */
 void fake_stream_report_all(int error);

@@ -107,7 +107,7 @@ struct rig_peer rig_connect(struct rig *rig)
     const char *colon = strrchr(listener_address(rig->ingest.listener), ':');
     struct connection *last = rig->ingest.lists[LIST_ALL].last;
     struct rig_peer peer = {.fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0)};
-    address.sin_port = htons((uint16_t)atoi(colon + 1));
+    address.sin_port = htons((uint16_t)strtol(colon + 1, NULL, 10));
     if (peer.fd < 0 || connect(peer.fd, (struct sockaddr *)&address, sizeof address) < 0)
         abort();
     while (rig->ingest.lists[LIST_ALL].last == last) /* connected means queued at the listener */

@@ -375,6 +375,75 @@ static void same_incarnation_again__replaces_and_old_reports_reach_nobody(void *
     rig_disconnect(&again);
 }
 
+/* --- memory --- */
+
+/* NOLINTBEGIN(cert-dcl37-c,bugprone-reserved-identifier): the names are those of the linker's --wrap */
+void *__real_malloc(size_t size);
+void *__real_calloc(size_t count, size_t size);
+void *__real_realloc(void *memory, size_t size);
+void *__wrap_malloc(size_t size);
+void *__wrap_calloc(size_t count, size_t size);
+void *__wrap_realloc(void *memory, size_t size);
+
+static size_t allocations;
+
+void *__wrap_malloc(size_t size)
+{
+    allocations++;
+    return __real_malloc(size);
+}
+
+void *__wrap_calloc(size_t count, size_t size)
+{
+    allocations++;
+    return __real_calloc(count, size);
+}
+
+void *__wrap_realloc(void *memory, size_t size)
+{
+    allocations++;
+    return __real_realloc(memory, size);
+}
+/* NOLINTEND(cert-dcl37-c,bugprone-reserved-identifier) */
+
+static void ticks_and_orders__steady__allocate_nothing(void **state)
+{
+    struct rig *rig = *state;
+    struct rig_peer peer = rig_greeted(rig);
+    struct msg_tick tick = sample_tick();
+    struct msg_adjustment adjustment = {.node = str_of("n1"), .attempt = 1, .code = str_of("xz")};
+    struct buffer payload, order, frame;
+    buffer_init(&payload, 0);
+    buffer_init(&order, 0);
+    buffer_init(&frame, 0);
+    assert_int_equal(codec_encode(&msg_tick_type, &tick, &payload), 0);
+    assert_int_equal(codec_encode(&msg_adjustment_type, &adjustment, &order), 0);
+    frame_append(&frame, FRAME_TICK, buffer_str(&payload));
+    struct stream_message message = {.topic = str_of(TOPIC_ADJUSTMENTS),
+                                     .key = "n1",
+                                     .key_size = 2,
+                                     .value = order.data,
+                                     .value_size = order.size};
+    fake_stream_forget_values();
+    for (int i = 0; i < 600; i++) {
+        if (i == 300)
+            allocations = 0;
+        /* in two pieces: also what is kept of half a frame */
+        frames_take(&rig->ingest, peer.connection, frame.data, 20);
+        frames_take(&rig->ingest, peer.connection, frame.data + 20, frame.size - 20);
+        downlink_take(&rig->ingest, &message);
+        if (i % 10 == 9)
+            fake_stream_report_all(0);
+        rig_turn(rig);
+    }
+    assert_int_equal(allocations, 0);
+    assert_int_equal(fake_stream_count(), 600);
+    buffer_fini(&payload);
+    buffer_fini(&order);
+    buffer_fini(&frame);
+    rig_disconnect(&peer);
+}
+
 /* --- schemas --- */
 
 /* An event of a later version: one more field in front, "" by default. Returns its fingerprint. */
@@ -571,6 +640,7 @@ int main(void)
         TEST(peer_that_does_not_read__closed_at_the_output_limit),
         TEST(connections__past_their_limit__refused_with_words),
         TEST(same_incarnation_again__replaces_and_old_reports_reach_nobody),
+        TEST(ticks_and_orders__steady__allocate_nothing),
         TEST(unknown_schema__waits_then_goes_on_in_order_and_is_published_once),
         TEST(unknown_schema__never_learnt__quarantined_after_thirty_seconds_and_acknowledged),
         TEST(adjustment__for_a_node_here_or_not__only_where_it_belongs),
