@@ -61,6 +61,13 @@ def pigz_zopfli(m):
     return Command(["pigz", "-c", "-11", f"-p{m.one_of(1, 2)}", "-I", "3", m.text(m.amount(1, 4))])
 
 
+@variant("cold", READ, CACHE)
+def pigz_cold(m):
+    mib = m.amount(20, 100)
+    path = m.noise(mib)
+    return Command(["pigz", "-c", "-1", f"-p{m.one_of(1, 2)}", path], cold=(path,), read_bytes=mib * MIB)
+
+
 @variant("create", CACHE, WRITE)
 def tar_create(m):
     files, kib = m.amount(1000, 8000), m.one_of(8, 32)
@@ -85,6 +92,6 @@ XZ = (xz_levels, xz_threads, xz_stdin)
 GZIP = (gzip_file, gzip_cold)
 BZIP2 = (bzip2_file,)
 ZSTD = (zstd_levels, zstd_ultra)
-PIGZ = (pigz_blocks, pigz_zopfli)
+PIGZ = (pigz_blocks, pigz_zopfli, pigz_cold)
 TAR = (tar_create, tar_compress)
 CPIO = (cpio_tree,)

@@ -114,6 +114,11 @@ def lua_strings(m):
     return Command(["lua5.4", script("lua", "strings.lua"), m.amount(4, 14), m.amount(5, 40)])
 
 
+@variant("fault.lua", FAULT)
+def lua_fault(m):
+    return Command(["lua5.4", script("lua", "fault.lua"), m.amount(5, 80), m.amount(20, 400)])
+
+
 @variant("hash.rb", MEMORY, CPU)
 def rb_hash(m):
     return Command(["ruby", script("ruby", "hash.rb"), m.text(m.amount(2, 14), m.amount(500, 50000)), m.one_of(0, 0.01, 0.04)])
@@ -184,7 +189,7 @@ def guile_lists(m):
 
 PYTHON = (py_graph, py_cache, py_batches, py_jump, py_leak, py_words, py_primes, py_pool, py_fault, py_rows, py_upload, py_scan)
 PERL = (pl_index, pl_strings, pl_tree, pl_crunch)
-LUA = (lua_objects, lua_matrix, lua_strings)
+LUA = (lua_objects, lua_matrix, lua_strings, lua_fault)
 RUBY = (rb_hash, rb_sawtooth, rb_digits)
 PHP = (php_rows, php_blocks, php_limit, php_crunch)
 NODE = (node_objects, node_buffers, node_heap, node_crunch)
