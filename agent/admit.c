@@ -96,9 +96,11 @@ static int make_files(struct agent *agent, struct attempt *attempt, char *reason
         track_reset(attempt->track, clock_realtime_us(), clock_monotonic_us(), &attempt->limits);
         attempt_set_lease(agent, attempt);
         attempt_open_metrics(agent, attempt);
+        result = attempt_open_adjustments(attempt);
+    }
+    if (result == 0)
         result =
             limits_file_write(attempt->directory_fd, ATTEMPT_LIMITS, &attempt->limits, clock_realtime_us());
-    }
     if (result == 0)
         result = disk_replace(attempt->directory_fd, ATTEMPT_ADMISSION, attempt->framed.data,
                               attempt->framed.size, 0600, true);

@@ -44,11 +44,13 @@ struct attempt {
     struct track *track;
     struct msg_limits limits; /* committed */
     int pid_fd, metrics_fd;   /* -1 = none */
+    int adjustments_fd;       /* of ATTEMPT_ADJUSTMENTS, appended to; -1 = not open */
     struct short_of wants[MSG_CAUSE_COUNT];
     struct statsd_counts statsd;
     bool killed, last_taken;
     bool supervisor_ended; /* its pid_fd said so */
     bool sample_now;       /* out of the cycle */
+    bool limits_file_due;  /* the limits in force are not in it yet */
     int64_t extra_us;      /* last sample out of the cycle, monotonic */
     int64_t retry_ms;      /* ATTEMPT_ENDED, ATTEMPT_REPORTED: not before */
 };
@@ -79,7 +81,8 @@ struct agent {
     int64_t sequence;
     int64_t lease_contact_ms, status_ms;
     uint64_t finished;
-    bool tick_now; /* an attempt has sample_now */
+    bool tick_now;        /* an attempt has sample_now */
+    bool limits_file_due; /* an attempt has limits_file_due */
     bool draining;
     struct log_limiter limiter;
     struct agent_metrics metrics;
@@ -95,6 +98,8 @@ void agent_remove(struct agent *agent, size_t index);
 void agent_commit(struct agent *agent, struct attempt *attempt,
                   const struct msg_limits *limits); /* changes what it commits */
 void attempt_open_metrics(const struct agent *agent, struct attempt *attempt);
+/* Opens, or makes, the file that its adjustments are kept in. 0 or negative errno. */
+FS_MUST_CHECK int attempt_open_adjustments(struct attempt *attempt);
 /* Asks the supervisor to end the attempt; the reason goes into the record. */
 void attempt_end(struct attempt *attempt, const char *reason);
 /* Tells the supervisor that limits changed. */
@@ -107,6 +112,10 @@ void attempt_set_lease(const struct agent *agent, struct attempt *attempt);
 void agent_take_admission(void *context, struct str framed);
 /* apply.c */
 void agent_take_adjustment(void *context, struct str framed);
+/* The attempt's limits file is to be written when there is nothing more urgent. */
+void agent_want_limits_file(struct agent *agent, struct attempt *attempt);
+/* Writes one limits file that is due; the loop calls again without waiting while agent->limits_file_due. */
+void agent_write_limits_file(struct agent *agent);
 /* finish.c: reports and removes what has ended; cheap when nothing has */
 void agent_finish(struct agent *agent, int64_t now_ms);
 /* Something ended and waits for its next try. */

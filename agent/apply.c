@@ -1,9 +1,7 @@
 /* What comes in as an Adjustment: judged (adjust.h), put in force, reported. See agent.h. */
 #include <errno.h>
-#include <fcntl.h>
 #include <inttypes.h>
 #include <signal.h>
-#include <unistd.h>
 
 #include "agent/agent.h"
 #include "agent/disk.h"
@@ -28,13 +26,12 @@ static void keep(struct agent *agent, struct attempt *attempt, const struct msg_
     int result = codec_encode(&msg_execution_event_type, event, &agent->body);
     buffer_append_u32be(&agent->scratch, (uint32_t)agent->body.size);
     buffer_append_str(&agent->scratch, buffer_str(&agent->body));
-    int fd = result == 0 && buffer_error(&agent->scratch) == 0
-                 ? openat(attempt->directory_fd, ATTEMPT_ADJUSTMENTS,
-                          O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NOFOLLOW, 0600)
-                 : -1;
-    result = fd < 0 ? -EIO : disk_write_all(fd, agent->scratch.data, agent->scratch.size);
-    if (fd >= 0)
-        (void)close(fd);
+    if (result == 0)
+        result = buffer_error(&agent->scratch);
+    if (result == 0)
+        result = attempt_open_adjustments(attempt);
+    if (result == 0)
+        result = disk_write_all(attempt->adjustments_fd, agent->scratch.data, agent->scratch.size);
     if (result == 0)
         attempt->track->adjustments++;
     else
@@ -108,10 +105,40 @@ static void put_in_force(struct agent *agent, struct attempt *attempt, struct ms
     attempt->track->last_epoch = applied->adjustment.epoch;
     attempt->track->last_sequence = applied->adjustment.sequence;
     clear_short(attempt);
-    error = limits_file_write(attempt->directory_fd, ATTEMPT_LIMITS, &applied->after, applied->applied_us);
-    if (error < 0)
-        log_warn("limits_file_not_written", "attempt=%s error=\"%s\"", attempt->name, strerror(-error));
+    agent_want_limits_file(agent, attempt);
 }
+
+/* --- the limits file --- */
+
+/* Making a file and putting it in the place of another takes a disk over a millisecond: the raises that came
+ * with this one do not wait for it. */
+void agent_want_limits_file(struct agent *agent, struct attempt *attempt)
+{
+    attempt->limits_file_due = agent->limits_file_due = true;
+}
+
+static struct attempt *next_due(const struct agent *agent)
+{
+    for (size_t i = 0; i < agent->attempt_count; i++)
+        if (agent->attempts[i]->limits_file_due)
+            return agent->attempts[i];
+    return NULL;
+}
+
+void agent_write_limits_file(struct agent *agent)
+{
+    struct attempt *attempt = agent->limits_file_due ? next_due(agent) : NULL;
+    if (attempt) {
+        attempt->limits_file_due = false;
+        int error =
+            limits_file_write(attempt->directory_fd, ATTEMPT_LIMITS, &attempt->limits, clock_realtime_us());
+        if (error < 0)
+            log_warn("limits_file_not_written", "attempt=%s error=\"%s\"", attempt->name, strerror(-error));
+    }
+    agent->limits_file_due = attempt && next_due(agent);
+}
+
+/* --- one adjustment --- */
 
 static void take(struct agent *agent, const struct msg_adjustment *adjustment)
 {

@@ -27,6 +27,7 @@ struct attempt *attempt_create(const char *name)
     attempt->directory_fd = -1;
     attempt->pid_fd = -1;
     attempt->metrics_fd = -1;
+    attempt->adjustments_fd = -1;
     buffer_init(&attempt->framed, 0);
     attempt->arena = arena_create(4096, ADMISSION_ARENA_BYTES);
     if (!attempt->arena) {
@@ -48,6 +49,7 @@ void attempt_destroy(struct attempt *attempt)
         return;
     close_if_open(attempt->pid_fd);
     close_if_open(attempt->metrics_fd);
+    close_if_open(attempt->adjustments_fd);
     close_if_open(attempt->directory_fd);
     cgroup_close(attempt->cgroup);
     track_unmap(attempt->track);
@@ -106,6 +108,14 @@ void attempt_open_metrics(const struct agent *agent, struct attempt *attempt)
                    attempt->name);
     attempt->metrics_fd =
         statsd_open(path); /* negative: no gauges for this one, FORESTALL_METRICS is not set then */
+}
+
+int attempt_open_adjustments(struct attempt *attempt)
+{
+    if (attempt->adjustments_fd < 0)
+        attempt->adjustments_fd = openat(attempt->directory_fd, ATTEMPT_ADJUSTMENTS,
+                                         O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NOFOLLOW, 0600);
+    return attempt->adjustments_fd < 0 ? -errno : 0;
 }
 
 void attempt_signal(const struct attempt *attempt, int number)

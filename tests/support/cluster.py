@@ -30,9 +30,9 @@ CLIENT_SETTINGS = {"reconnect.backoff.max.ms": 500, "topic.metadata.refresh.inte
 
 
 class Cluster:
-    def __init__(self, broker_settings=None, with_redis=True, redis_persistent=False):
+    def __init__(self, broker_settings=None, with_redis=True, redis_persistent=False, java_options=()):
         self.directory = pathlib.Path(tempfile.mkdtemp(prefix="forestall-test-"))
-        self.broker = KafkaBroker(self.directory / "kafka", broker_settings)
+        self.broker = KafkaBroker(self.directory / "kafka", broker_settings, java_options)
         self.redis = RedisServer(self.directory / "redis", redis_persistent) if with_redis else None
         self.programs = []
 

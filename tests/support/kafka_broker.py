@@ -129,10 +129,11 @@ def broker_count(port):
 class KafkaBroker:
     """start, stop, kill9, pause, resume; the data survives all of them until the caller removes the directory."""
 
-    def __init__(self, directory, settings=None):
+    def __init__(self, directory, settings=None, java_options=()):
         self.directory = pathlib.Path(directory).resolve()
         self.directory.mkdir(parents=True, exist_ok=True)
         self.settings = {key: str(value) for key, value in (settings or {}).items()}
+        self.java_options = list(java_options)
         self.data_directory = self.directory / "data"
         self.ports = None
         self.child = None
@@ -172,7 +173,7 @@ class KafkaBroker:
         properties = self.directory / "server.properties"
         properties.write_text(_properties(self.ports, self.data_directory, self.settings))
         archive = _archive_path()
-        extra = list(java_options)
+        extra = [*self.java_options, *java_options]
         if archive.exists() and not java_options:
             extra += [f"-XX:SharedArchiveFile={archive}", "-Xshare:auto"]
         self.child = ChildProcess(_java_command(extra, "kafka.Kafka", properties), self.log_path,
