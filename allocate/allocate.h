@@ -52,7 +52,11 @@ struct settlement_list {
 struct allocate {
     struct service *service;
     const struct allocate_options *options;
-    struct stream *stream, *nodes_stream;
+    struct stream *stream;
+    /* Reads the nodes' states and sends them their adjustments. A broker answers one connection's requests
+     * one after the other, a partition each: an adjustment must not wait behind the allocations of a burst.
+     */
+    struct stream *nodes_stream;
     struct topic_codec *codec, *nodes_codec;
     struct mirror *mirror;
     struct ledger *ledger;

@@ -90,8 +90,8 @@ static void send_adjustment(struct allocate *allocate, const struct msg_adjustme
     int result = codec_encode(&msg_adjustment_type, adjustment, out);
     if (result == 0)
         result =
-            stream_produce(allocate->stream, TOPIC_ADJUSTMENTS, adjustment->node.data, adjustment->node.size,
-                           out->data, out->size, on_adjustment_delivered, allocate);
+            stream_produce(allocate->nodes_stream, TOPIC_ADJUSTMENTS, adjustment->node.data,
+                           adjustment->node.size, out->data, out->size, on_adjustment_delivered, allocate);
     if (result == -EPIPE)
         allocate_fail(allocate, result, "the producer has failed for good");
     else if (result < 0)
