@@ -173,7 +173,7 @@ static bool wait_for_broker(struct stream *stream, char *error, size_t error_siz
         snprintf(
             error, error_size,
             "cannot reach Kafka at %s within %d s (%s): is the broker running there? Set its address with "
-            "kafka.brokers (environment FORESTALL_KAFKA_BROKERS)",
+            "service.brokers (environment FORESTALL_SERVICE_BROKERS)",
             stream->brokers, STREAM_OPEN_TIMEOUT_MS / 1000, reason);
         return false;
     }
@@ -242,7 +242,7 @@ struct stream *stream_open(const struct stream_options *options, char *error, si
     }
     stream->prefix_size = strlen(stream->prefix);
     if (stream->brokers[0] == '\0')
-        snprintf(error, error_size, "kafka.brokers is empty: give HOST:PORT");
+        snprintf(error, error_size, "service.brokers is empty: give HOST:PORT");
     else if (open_producer(stream, options->transactional_id, error, error_size))
         return stream;
     stream_close(stream);

@@ -224,7 +224,8 @@ FS_MUST_CHECK int stream_dispatch_batch(struct stream *stream, stream_handler_fn
                                         stream_batch_end_fn *end, void *context, int timeout_ms);
 /* Called by a handler before it returns STREAM_QUARANTINE: the reason header. */
 void stream_set_reason(struct stream *stream, const char *format, ...) FS_PRINTF(2, 3);
-/* What was set since the last quarantine, "" when nothing: for transactional streams, which quarantine by themselves. */
+/* What was set since the last quarantine, "" when nothing: for transactional streams, which quarantine by
+ * themselves. */
 const char *stream_reason(const struct stream *stream);
 /* Copies the message to `quarantine` with headers service, reason, topic, partition, offset; too large for
  * the broker: its first 64 KiB and header truncated = original size. Same results as stream_produce(). */

@@ -14,10 +14,12 @@ struct property {
 /* Where the numbers come from: docs/design/kafka-client.md. */
 static const struct property shared_properties[] = {
     {"socket.nagle.disable", "true", false}, /* its default lets small requests wait */
-    {"socket.keepalive.enable", "true", false}, {"reconnect.backoff.ms", "50", false},
+    {"socket.keepalive.enable", "true", false},
+    {"reconnect.backoff.ms", "50", false},
     {"reconnect.backoff.max.ms", "500", false}, /* default 10 s: noticed 16-19 s late instead of 3 s */
     {"log.connection.close", "false", false},
-    /* default 5 min: so long a broker that hung, was put off its partitions and leads them again may go unnoticed */
+    /* default 5 min: so long a broker that hung, was put off its partitions and leads them again may go
+       unnoticed */
     {"topic.metadata.refresh.interval.ms", "5000", false},
 };
 
@@ -94,11 +96,9 @@ static bool is_locked(const char *key)
     return false;
 }
 
-/* Without its side's prefix; NULL: it is for the other side or one of our own keys. */
+/* Without its side's prefix; NULL: it is for the other side. */
 static const char *strip_side(const char *key, const char *side, const char *other)
 {
-    if (strcmp(key, "brokers") == 0 || strcmp(key, "topic_prefix") == 0)
-        return NULL;
     if (strncmp(key, other, strlen(other)) == 0)
         return NULL;
     return strncmp(key, side, strlen(side)) == 0 ? key + strlen(side) : key;
@@ -114,6 +114,10 @@ static bool pass_through(rd_kafka_conf_t *conf, const struct config *config, boo
             producer ? strip_side(key, "producer.", "consumer.") : strip_side(key, "consumer.", "producer.");
         if (!name)
             continue;
+        if (strcmp(name, "brokers") == 0 || strcmp(name, "topic_prefix") == 0) {
+            snprintf(error, error_size, "kafka.%s is no setting of librdkafka: set service.%s", name, name);
+            return false;
+        }
         if (is_locked(name)) {
             snprintf(error, error_size, "kafka.%s cannot be changed: Forestall's guarantees rest on it",
                      name);

@@ -49,8 +49,8 @@ static struct stream_slot *slot_of(struct stream *stream, const rd_kafka_message
     return &topic->slots[raw->partition];
 }
 
-/* True when the partition must be read again from its position: an end met in the drain of its assignment may be
- * that of an earlier one, and librdkafka tells an end only once. */
+/* True when the partition must be read again from its position: an end met in the drain of its assignment may
+ * be that of an earlier one, and librdkafka tells an end only once. */
 static bool take_event(struct stream *stream, const rd_kafka_message_t *raw)
 {
     struct stream_slot *slot = raw->rkt ? slot_of(stream, raw) : NULL;

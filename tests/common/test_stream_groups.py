@@ -163,7 +163,7 @@ def test_open__dead_hanging_or_wrong_address__clear_error_in_time(cluster):
     assert time.monotonic() - started < 20
     for address, result in zip(addresses, results):
         assert result.returncode == 1 and "cannot reach Kafka" in result.stderr, result.stderr
-        assert address in result.stderr and "kafka.brokers" in result.stderr
+        assert address in result.stderr and "service.brokers" in result.stderr
 
 
 def test_bench__10000_messages_per_second__kept_up_with(cluster):

@@ -81,6 +81,7 @@ static void config__kafka_section__passed_through_checked_and_locked(void **stat
     stream_close(stream);
     const char *const refused[][2] = {{"--kafka.no.such.key=1", "no.such.key"},
                                       {"--kafka.linger.ms=soon", "linger.ms"},
+                                      {"--kafka.brokers=127.0.0.1:1", "service.brokers"},
                                       {"--kafka.acks=1", "guarantees"},
                                       {"--kafka.producer.enable.idempotence=false", "guarantees"}};
     for (size_t i = 0; i < FS_COUNT(refused); i++) {
@@ -100,7 +101,7 @@ static void open__nobody_there__error_says_what_to_do(void **state)
     print_message("%s\n", error);
     assert_non_null(strstr(error, "127.0.0.1:1"));
     assert_non_null(strstr(error, "refused"));
-    assert_non_null(strstr(error, "kafka.brokers"));
+    assert_non_null(strstr(error, "service.brokers"));
 }
 
 int main(void)
