@@ -14,7 +14,7 @@ static int serve(struct service *service, const struct predict_options *options)
         (void)fprintf(stderr, "%s: %s\n", service->name, error);
         return EXIT_FAILURE;
     }
-    log_info("ready", "codes=%zu model=%s", codes_count(predict.codes),
+    log_info("started", "codes=%zu model=%s", codes_count(predict.codes),
              engine_champion(predict.engine) ? engine_champion(predict.engine)->version : "histogram");
     while (result == 0 && !service_stopping())
         result = predict_step(&predict);

@@ -91,6 +91,7 @@ struct predict {
     size_t finished_waiting, finished_ticks;
     int failure; /* set inside a callback: ends the loop */
     char failure_text[256];
+    bool was_ready; /* the log said so */
     int64_t now_ms, consumed_us, tended_ms, swept_ms;
     struct log_limiter limiter;
     struct predict_metrics metrics;

@@ -180,6 +180,10 @@ static void tell_ready(struct predict *predict)
     else
         ready = true;
     service_ready(predict->service, ready, reason);
+    if (ready && !predict->was_ready)
+        log_info("ready", "partitions=%zu codes=%zu", stream_assigned_count(predict->stream),
+                 codes_count(predict->codes));
+    predict->was_ready = ready;
 }
 
 static void tend(struct predict *predict)
