@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <sys/random.h>
 
-#include "agent/transport.h"
+#include "common/transport.h"
 
 #define CONNECT_TIMEOUT_MS 5000
 #define OUT_TARGET (256u << 10) /* bytes made ready at a time */
@@ -68,7 +68,7 @@ static int64_t jittered(int64_t backoff_ms)
     uint32_t random = 0;
     if (getrandom(&random, sizeof random, GRND_NONBLOCK) != (ssize_t)sizeof random)
         random = 1u << 31; /* early at boot: the middle */
-    return backoff_ms / 2 + (int64_t)((double)random / 4294967296.0 * (double)(backoff_ms / 2));
+    return backoff_ms / 2 + (int64_t)((double)random / 4294967296.0 * 0.5 * (double)backoff_ms);
 }
 
 static void go_down(struct link *link, int64_t now_ms, const char *reason)

@@ -4,9 +4,9 @@
 #define FORESTALL_INGEST_CONNECTION_H
 
 #include "common/buffer.h"
+#include "common/transport.h"
 #include "ingest/delivery.h"
 #include "ingest/session.h"
-#include "ingest/transport.h"
 
 struct parked;
 

@@ -137,8 +137,12 @@ static int open_ingest(struct ingest *ingest, char *error, size_t size)
     if (result == 0)
         result = raise_files(ingest->options->max_connections);
     if (result == 0) {
-        ingest->listener = listener_open(ingest->options->listen, error, size);
-        result = ingest->listener ? tell_address(ingest, error, size) : -EADDRNOTAVAIL;
+        char reason[256];
+        result = listener_open(ingest->options->listen, reason, sizeof reason, &ingest->listener);
+        if (result < 0)
+            (void)snprintf(error, size, "ingest.listen: %s", reason);
+        else
+            result = tell_address(ingest, error, size);
     }
     return result;
 }

@@ -25,10 +25,10 @@ static bool open_parts(struct rig *rig)
     ingest->published = map_create(1000);
     ingest->deliveries = delivery_create(NULL, "ingest", &handler);
     ingest->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
-    ingest->listener = listener_open("127.0.0.1:0", error, sizeof error);
+    bool listening = listener_open("127.0.0.1:0", error, sizeof error, &ingest->listener) == 0;
     rig->service.metrics = metrics_create("forestall_ingest_");
     return ingest->codec && ingest->arena && ingest->reduce && ingest->nodes && ingest->published &&
-           ingest->deliveries && ingest->epoll_fd >= 0 && ingest->listener && rig->service.metrics;
+           ingest->deliveries && ingest->epoll_fd >= 0 && listening && rig->service.metrics;
 }
 
 struct rig *rig_create(void)
