@@ -1,115 +1,94 @@
 /* The service's numbers. See allocate.h. */
 #include "allocate/allocate.h"
 
+#define FIELD(field) offsetof(struct allocate_metrics, field)
+
 static const double seconds[] = {0.001, 0.0025, 0.005, 0.01, 0.02, 0.04, 0.06, 0.1, 0.25, 0.5, 1, 5, 30};
 
-static struct metric *counter(struct allocate *allocate, const char *name, const char *help)
-{
-    return metrics_counter(allocate->service->metrics, name, help, NULL, NULL);
-}
+static const struct metrics_row rows[] = {
+    /* decisions */
+    {METRICS_COUNTER, FIELD(risks), "risks_total", "risks read"},
+    {METRICS_COUNTER, FIELD(repeats), "risks_repeated_total", "risks that were handled before"},
+    {METRICS_COUNTER, FIELD(replayed), "risks_replayed_total",
+     "risks read again at a start, for their attempt's past"},
+    {METRICS_COUNTER, FIELD(observed), "decisions_observed_total",
+     "decisions for the log only: held out, or the code's mode"},
+    {METRICS_COUNTER, FIELD(again), "looked_again_total", "open or short attempts looked at again"},
+    {METRICS_COUNTER, FIELD(unsent), "adjustments_unsent_total",
+     "adjustments that Kafka did not take; decided again"},
+    {METRICS_HISTOGRAM, FIELD(sampled_seconds), "sampled_to_decided_seconds",
+     "from a sample to the decision on it"},
+    {METRICS_HISTOGRAM, FIELD(consumed_seconds), "told_to_decided_seconds",
+     "from a risk's publication to the decision on it"},
+    /* records */
+    {METRICS_COUNTER, FIELD(records), "records_total", "finished records settled"},
+    {METRICS_COUNTER, FIELD(records_repeated), "records_repeated_total",
+     "finished records that were counted before"},
+    {METRICS_COUNTER, FIELD(allocations), "allocations_total", "allocations published"},
+    {METRICS_COUNTER, FIELD(tombstones), "allocations_deleted_total", "allocations taken back"},
+    {METRICS_COUNTER, FIELD(verdicts_resent), "verdicts_resent_total", "verdicts sent again after a restart"},
+    {METRICS_COUNTER, FIELD(dead), "dead_letters_total", "dead letters written"},
+    {METRICS_COUNTER, FIELD(dead_reduced), "dead_letters_reduced_total", "dead letters made smaller to fit"},
+    {METRICS_COUNTER, FIELD(policies), "policies_total", "policies read"},
+    {METRICS_COUNTER, FIELD(profiles), "profiles_total", "profiles read"},
+    {METRICS_COUNTER, FIELD(profiles_refused), "profiles_refused_total", "profiles that could not be used"},
+    {METRICS_COUNTER, FIELD(statuses), "statuses_total", "node statuses read"},
+    {METRICS_COUNTER, FIELD(statuses_refused), "statuses_refused_total",
+     "node statuses that could not be used"},
+    {METRICS_COUNTER, FIELD(quarantined), "quarantined_total", "messages that could not be read"},
+    {METRICS_COUNTER, FIELD(waited), "waits_total", "messages put back because too much was under way"},
+    {METRICS_HISTOGRAM, FIELD(settled_seconds), "settled_seconds",
+     "from a record to its last effect in Kafka"},
+    /* state and what is around */
+    {METRICS_GAUGE, FIELD(attempts), "attempts", "attempts known"},
+    {METRICS_COUNTER, FIELD(attempts_evicted), "attempts_evicted_total",
+     "attempts forgotten because allocate.max_attempts was reached"},
+    {METRICS_GAUGE, FIELD(open), "attempts_open", "attempts whose last decision no sample has shown"},
+    {METRICS_GAUGE, FIELD(codes), "codes", "codes known"},
+    {METRICS_COUNTER, FIELD(codes_evicted), "codes_evicted_total",
+     "codes dropped because allocate.max_codes was reached"},
+    {METRICS_COUNTER, FIELD(codes_idle), "codes_idle_total", "codes dropped after allocate.idle"},
+    {METRICS_COUNTER, FIELD(codes_refused), "codes_refused_total", "times there was no room for a code"},
+    {METRICS_GAUGE, FIELD(nodes), "nodes", "nodes known"},
+    {METRICS_COUNTER, FIELD(nodes_evicted), "nodes_evicted_total",
+     "nodes forgotten because allocate.max_nodes was reached"},
+    {METRICS_GAUGE, FIELD(pending), "pending", "records whose effects are not all durable"},
+    {METRICS_GAUGE, FIELD(redis_up), "redis_up", "1 while Redis answers"},
+    {METRICS_COUNTER, FIELD(redis_written), "redis_written_total", "allocations written to Redis"},
+    {METRICS_COUNTER, FIELD(redis_failed), "redis_failed_total",
+     "writes that Redis did not take; a rebuild follows"},
+    {METRICS_COUNTER, FIELD(redis_rebuilds), "redis_rebuilds_total", "times everything was written to Redis"},
+    {METRICS_GAUGE, FIELD(connected), "connected", "1 while Kafka answers"},
+    {METRICS_GAUGE, FIELD(assigned), "partitions", "partitions assigned"},
+};
 
-static struct metric *gauge(struct allocate *allocate, const char *name, const char *help)
+static void open_labelled(struct metrics *metrics, struct allocate_metrics *m)
 {
-    return metrics_gauge(allocate->service->metrics, name, help, NULL, NULL);
-}
-
-static struct metric *histogram(struct allocate *allocate, const char *name, const char *help)
-{
-    return metrics_histogram(allocate->service->metrics, name, help, seconds, FS_COUNT(seconds));
-}
-
-static void open_decisions(struct allocate *allocate, struct allocate_metrics *m)
-{
-    m->risks = counter(allocate, "risks_total", "risks read");
-    m->repeats = counter(allocate, "risks_repeated_total", "risks that were handled before");
-    m->replayed =
-        counter(allocate, "risks_replayed_total", "risks read again at a start, for their attempt's past");
+    static const char *const retry[] = {"no", "yes"};
     for (int direction = 0; direction < MSG_DIRECTION_COUNT; direction++)
-        m->decisions[direction] =
-            metrics_counter(allocate->service->metrics, "decisions_total", "decisions taken", "direction",
-                            msg_direction_name((enum msg_direction)direction));
-    m->observed = counter(allocate, "decisions_observed_total",
-                          "decisions for the log only: held out, or the code's mode");
-    m->again = counter(allocate, "looked_again_total", "open or short attempts looked at again");
-    m->unsent =
-        counter(allocate, "adjustments_unsent_total", "adjustments that Kafka did not take; decided again");
-    m->sampled_seconds =
-        histogram(allocate, "sampled_to_decided_seconds", "from a sample to the decision on it");
-    m->consumed_seconds =
-        histogram(allocate, "told_to_decided_seconds", "from a risk's publication to the decision on it");
-}
-
-static void open_records(struct allocate *allocate, struct allocate_metrics *m)
-{
-    m->records = counter(allocate, "records_total", "finished records settled");
-    m->records_repeated =
-        counter(allocate, "records_repeated_total", "finished records that were counted before");
-    m->allocations = counter(allocate, "allocations_total", "allocations published");
-    m->tombstones = counter(allocate, "allocations_deleted_total", "allocations taken back");
-    m->verdicts[0] =
-        metrics_counter(allocate->service->metrics, "verdicts_total", "verdicts given", "retry", "no");
-    m->verdicts[1] =
-        metrics_counter(allocate->service->metrics, "verdicts_total", "verdicts given", "retry", "yes");
-    m->verdicts_resent = counter(allocate, "verdicts_resent_total", "verdicts sent again after a restart");
-    m->dead = counter(allocate, "dead_letters_total", "dead letters written");
-    m->dead_reduced = counter(allocate, "dead_letters_reduced_total", "dead letters made smaller to fit");
-    m->policies = counter(allocate, "policies_total", "policies read");
-    m->profiles = counter(allocate, "profiles_total", "profiles read");
-    m->profiles_refused = counter(allocate, "profiles_refused_total", "profiles that could not be used");
-    m->statuses = counter(allocate, "statuses_total", "node statuses read");
-    m->statuses_refused = counter(allocate, "statuses_refused_total", "node statuses that could not be used");
-    m->quarantined = counter(allocate, "quarantined_total", "messages that could not be read");
-    m->waited = counter(allocate, "waits_total", "messages put back because too much was under way");
-    m->settled_seconds = histogram(allocate, "settled_seconds", "from a record to its last effect in Kafka");
-}
-
-static void open_state(struct allocate *allocate, struct allocate_metrics *m)
-{
-    m->attempts = gauge(allocate, "attempts", "attempts known");
-    m->attempts_evicted = counter(allocate, "attempts_evicted_total",
-                                  "attempts forgotten because allocate.max_attempts was reached");
-    m->open = gauge(allocate, "attempts_open", "attempts whose last decision no sample has shown");
-    m->codes = gauge(allocate, "codes", "codes known");
-    m->codes_evicted =
-        counter(allocate, "codes_evicted_total", "codes dropped because allocate.max_codes was reached");
-    m->codes_idle = counter(allocate, "codes_idle_total", "codes dropped after allocate.idle");
-    m->codes_refused = counter(allocate, "codes_refused_total", "times there was no room for a code");
-    m->nodes = gauge(allocate, "nodes", "nodes known");
-    m->nodes_evicted =
-        counter(allocate, "nodes_evicted_total", "nodes forgotten because allocate.max_nodes was reached");
-    m->pending = gauge(allocate, "pending", "records whose effects are not all durable");
-    m->redis_up = gauge(allocate, "redis_up", "1 while Redis answers");
-    m->redis_written = counter(allocate, "redis_written_total", "allocations written to Redis");
-    m->redis_failed =
-        counter(allocate, "redis_failed_total", "writes that Redis did not take; a rebuild follows");
-    m->redis_rebuilds = counter(allocate, "redis_rebuilds_total", "times everything was written to Redis");
-    m->connected = gauge(allocate, "connected", "1 while Kafka answers");
-    m->assigned = gauge(allocate, "partitions", "partitions assigned");
+        m->decisions[direction] = metrics_counter(metrics, "decisions_total", "decisions taken", "direction",
+                                                  msg_direction_name((enum msg_direction)direction));
+    for (int i = 0; i < 2; i++)
+        m->verdicts[i] = metrics_counter(metrics, "verdicts_total", "verdicts given", "retry", retry[i]);
 }
 
 void allocate_metrics_open(struct allocate *allocate)
 {
-    open_decisions(allocate, &allocate->metrics);
-    open_records(allocate, &allocate->metrics);
-    open_state(allocate, &allocate->metrics);
-}
-
-/* A counter that is kept elsewhere. */
-static void follow(struct metric *metric, double value)
-{
-    metric_add(metric, value - metric_value(metric));
+    struct metrics *metrics = allocate->service->metrics;
+    metrics_register(metrics, rows, FS_COUNT(rows), seconds, FS_COUNT(seconds), &allocate->metrics);
+    open_labelled(metrics, &allocate->metrics);
 }
 
 void allocate_metrics_show(struct allocate *allocate)
 {
     struct allocate_metrics *m = &allocate->metrics;
     const struct mirror_counters *redis = mirror_counters(allocate->mirror);
-    follow(m->attempts_evicted, (double)attempts_evicted(allocate->attempts));
-    follow(m->nodes_evicted, (double)nodes_evicted(allocate->nodes));
-    follow(m->redis_written, (double)redis->written);
-    follow(m->redis_failed, (double)redis->failed);
-    follow(m->redis_rebuilds, (double)redis->rebuilds);
-    follow(m->quarantined, (double)stream_counters(allocate->stream)->quarantined);
+    metric_follow(m->attempts_evicted, (double)attempts_evicted(allocate->attempts));
+    metric_follow(m->nodes_evicted, (double)nodes_evicted(allocate->nodes));
+    metric_follow(m->redis_written, (double)redis->written);
+    metric_follow(m->redis_failed, (double)redis->failed);
+    metric_follow(m->redis_rebuilds, (double)redis->rebuilds);
+    metric_follow(m->quarantined, (double)stream_counters(allocate->stream)->quarantined);
     metric_set(m->attempts, (double)attempts_count(allocate->attempts));
     metric_set(m->open, (double)attempts_open_count(allocate->attempts));
     metric_set(m->codes, (double)book_count(allocate->book));

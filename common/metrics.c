@@ -7,10 +7,8 @@
 
 #define BOUNDS_MAX 24
 
-enum metric_kind { METRIC_COUNTER, METRIC_GAUGE, METRIC_HISTOGRAM };
-
 struct metric {
-    enum metric_kind kind;
+    enum metrics_kind kind;
     const char *name, *help, *label, *label_value;
     const double *bounds;
     size_t bound_count;
@@ -42,7 +40,7 @@ void metrics_destroy(struct metrics *metrics)
     free(metrics);
 }
 
-static struct metric *add(struct metrics *metrics, enum metric_kind kind, const char *name, const char *help)
+static struct metric *add(struct metrics *metrics, enum metrics_kind kind, const char *name, const char *help)
 {
     size_t at = atomic_load_explicit(&metrics->count, memory_order_relaxed);
     struct metric *metric = at < METRICS_MAX ? calloc(1, sizeof *metric) : NULL;
@@ -56,7 +54,7 @@ static struct metric *add(struct metrics *metrics, enum metric_kind kind, const 
     return metric;
 }
 
-static struct metric *add_labelled(struct metrics *metrics, enum metric_kind kind, const char *name,
+static struct metric *add_labelled(struct metrics *metrics, enum metrics_kind kind, const char *name,
                                    const char *help, const char *label, const char *value)
 {
     struct metric *metric = add(metrics, kind, name, help);
@@ -68,22 +66,38 @@ static struct metric *add_labelled(struct metrics *metrics, enum metric_kind kin
 struct metric *metrics_counter(struct metrics *metrics, const char *name, const char *help, const char *label,
                                const char *value)
 {
-    return add_labelled(metrics, METRIC_COUNTER, name, help, label, value);
+    return add_labelled(metrics, METRICS_COUNTER, name, help, label, value);
 }
 
 struct metric *metrics_gauge(struct metrics *metrics, const char *name, const char *help, const char *label,
                              const char *value)
 {
-    return add_labelled(metrics, METRIC_GAUGE, name, help, label, value);
+    return add_labelled(metrics, METRICS_GAUGE, name, help, label, value);
+}
+
+static void give_bounds(struct metric *metric, const double *bounds, size_t count)
+{
+    metric->bounds = bounds;
+    metric->bound_count = FS_MIN(count, (size_t)BOUNDS_MAX);
 }
 
 struct metric *metrics_histogram(struct metrics *metrics, const char *name, const char *help,
                                  const double *bounds, size_t count)
 {
-    struct metric *metric = add(metrics, METRIC_HISTOGRAM, name, help);
-    metric->bounds = bounds;
-    metric->bound_count = FS_MIN(count, (size_t)BOUNDS_MAX);
+    struct metric *metric = add(metrics, METRICS_HISTOGRAM, name, help);
+    give_bounds(metric, bounds, count);
     return metric;
+}
+
+void metrics_register(struct metrics *metrics, const struct metrics_row *rows, size_t count,
+                      const double *bounds, size_t bound_count, void *out)
+{
+    for (size_t i = 0; i < count; i++) {
+        struct metric *metric = add(metrics, rows[i].kind, rows[i].name, rows[i].help);
+        if (rows[i].kind == METRICS_HISTOGRAM)
+            give_bounds(metric, bounds, bound_count);
+        memcpy((char *)out + rows[i].offset, &metric, sizeof metric);
+    }
 }
 
 static double from_bits(uint64_t bits)
@@ -106,6 +120,11 @@ void metric_add(struct metric *metric, double amount)
     while (!atomic_compare_exchange_weak_explicit(&metric->value, &old, to_bits(from_bits(old) + amount),
                                                   memory_order_relaxed, memory_order_relaxed))
         ;
+}
+
+void metric_follow(struct metric *metric, double value)
+{
+    metric_add(metric, value - metric_value(metric));
 }
 
 void metric_set(struct metric *metric, double value)
@@ -166,7 +185,7 @@ void metrics_render(const struct metrics *metrics, struct buffer *out)
             buffer_printf(out, "# HELP %s%s %s\n# TYPE %s%s %s\n", metrics->prefix, metric->name,
                           metric->help, metrics->prefix, metric->name, kinds[metric->kind]);
         last = metric->name;
-        if (metric->kind == METRIC_HISTOGRAM) {
+        if (metric->kind == METRICS_HISTOGRAM) {
             render_histogram(metrics, metric, out);
         } else {
             buffer_printf(out, "%s%s", metrics->prefix, metric->name);

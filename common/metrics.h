@@ -25,7 +25,19 @@ struct metric *metrics_gauge(struct metrics *metrics, const char *name, const ch
 struct metric *metrics_histogram(struct metrics *metrics, const char *name, const char *help,
                                  const double *bounds, size_t count);
 
+/* One metric without a label, and where its owner keeps it. */
+struct metrics_row {
+    enum metrics_kind { METRICS_COUNTER, METRICS_GAUGE, METRICS_HISTOGRAM } kind;
+    size_t offset; /* of a struct metric * in the owner's struct */
+    const char *name, *help;
+};
+/* Registers all rows into out, as above; bounds are those of all histograms among them. */
+void metrics_register(struct metrics *metrics, const struct metrics_row *rows, size_t count,
+                      const double *bounds, size_t bound_count, void *out);
+
 void metric_add(struct metric *metric, double amount);
+/* Makes a counter show what is counted elsewhere. For one thread per counter. */
+void metric_follow(struct metric *metric, double value);
 void metric_set(struct metric *metric, double value);
 void metric_observe(struct metric *metric, double value);
 double metric_value(const struct metric *metric);

@@ -1,108 +1,91 @@
 /* The service's numbers. See predict.h. */
 #include "predict/predict.h"
 
+#define FIELD(field) offsetof(struct predict_metrics, field)
+
 static const double seconds[] = {0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01,
                                  0.025,  0.05,    0.1,    0.25,  0.5,    1,     5};
 
-static struct metric *counter(struct predict *predict, const char *name, const char *help)
-{
-    return metrics_counter(predict->service->metrics, name, help, NULL, NULL);
-}
+static const struct metrics_row rows[] = {
+    /* telemetry */
+    {METRICS_COUNTER, FIELD(ticks), "ticks_total", "ticks read"},
+    {METRICS_COUNTER, FIELD(repeats), "repeats_total", "ticks read again and dropped"},
+    {METRICS_COUNTER, FIELD(samples), "samples_total", "samples stepped"},
+    {METRICS_COUNTER, FIELD(muted), "muted_samples_total", "samples that only built state"},
+    {METRICS_COUNTER, FIELD(waves), "steps_total", "batched steps of the network"},
+    {METRICS_COUNTER, FIELD(rewound), "rewinds_total", "partitions read again from further back"},
+    {METRICS_COUNTER, FIELD(attempts), "attempts_total", "attempts seen"},
+    {METRICS_GAUGE, FIELD(executions), "attempts", "attempts whose state is kept"},
+    {METRICS_COUNTER, FIELD(evicted), "attempts_evicted_total",
+     "states dropped because predict.executions was reached"},
+    {METRICS_COUNTER, FIELD(idle), "attempts_idle_total",
+     "states dropped after predict.idle without a sample"},
+    {METRICS_GAUGE, FIELD(nodes), "nodes", "nodes whose ticks are read"},
+    {METRICS_COUNTER, FIELD(quarantined), "quarantined_total", "messages that could not be read"},
+    {METRICS_COUNTER, FIELD(oversized), "oversized_total", "messages Kafka refused for their size"},
+    {METRICS_GAUGE, FIELD(open_batches), "open_batches", "batches not yet wholly in Kafka"},
+    {METRICS_HISTOGRAM, FIELD(step_seconds), "step_seconds", "time of a batch's features, steps and risks"},
+    {METRICS_HISTOGRAM, FIELD(sampled_seconds), "sampled_to_told_seconds", "from a sample to its risk"},
+    {METRICS_HISTOGRAM, FIELD(consumed_seconds), "consumed_to_told_seconds",
+     "from reading a tick to its risk"},
+    /* codes */
+    {METRICS_COUNTER, FIELD(records), "records_total", "finished executions counted"},
+    {METRICS_COUNTER, FIELD(records_repeated), "records_repeated_total",
+     "finished executions that were in their profile already"},
+    {METRICS_COUNTER, FIELD(learned), "learned_ticks_total", "ticks of finished executions learned from"},
+    {METRICS_GAUGE, FIELD(codes), "codes", "profiles kept in memory"},
+    {METRICS_COUNTER, FIELD(codes_evicted), "codes_evicted_total",
+     "profiles dropped because predict.codes was reached"},
+    {METRICS_COUNTER, FIELD(codes_read), "codes_read_total", "profiles read from the topic"},
+    {METRICS_COUNTER, FIELD(codes_refused), "codes_refused_total", "profiles that could not be used"},
+    {METRICS_COUNTER, FIELD(codes_reread), "codes_reread_total",
+     "dropped profiles looked for in the topic again"},
+    {METRICS_COUNTER, FIELD(codes_deleted), "codes_deleted_total",
+     "profiles deleted after predict.code_idle"},
+    /* models and what is around */
+    {METRICS_COUNTER, FIELD(models_refused), "models_refused_total", "models that could not be used"},
+    {METRICS_COUNTER, FIELD(swaps), "champions_total", "champions that took over"},
+    {METRICS_GAUGE, FIELD(fallback), "fallback", "1 while histograms decide"},
+    {METRICS_GAUGE, FIELD(warming), "warming", "1 while the next champion warms up"},
+    {METRICS_COUNTER, FIELD(shadow_ticks), "shadow_samples_total", "samples a challenger scored as well"},
+    {METRICS_COUNTER, FIELD(shadow_distance), "shadow_distance_total",
+     "sum of the challenger's distances in probability"},
+    {METRICS_GAUGE, FIELD(connected), "connected", "1 while Kafka answers"},
+    {METRICS_GAUGE, FIELD(assigned), "partitions", "partitions assigned"},
+};
 
-static struct metric *gauge(struct predict *predict, const char *name, const char *help)
+/* All of one name in a row: its help is said once. */
+static void open_labelled(struct metrics *metrics, struct predict_metrics *m)
 {
-    return metrics_gauge(predict->service->metrics, name, help, NULL, NULL);
-}
-
-static struct metric *histogram(struct predict *predict, const char *name, const char *help)
-{
-    return metrics_histogram(predict->service->metrics, name, help, seconds, FS_COUNT(seconds));
-}
-
-static void open_telemetry(struct predict *predict, struct predict_metrics *m)
-{
-    m->ticks = counter(predict, "ticks_total", "ticks read");
-    m->repeats = counter(predict, "repeats_total", "ticks read again and dropped");
-    m->samples = counter(predict, "samples_total", "samples stepped");
-    m->muted = counter(predict, "muted_samples_total", "samples that only built state");
-    m->waves = counter(predict, "steps_total", "batched steps of the network");
-    m->rewound = counter(predict, "rewinds_total", "partitions read again from further back");
-    m->attempts = counter(predict, "attempts_total", "attempts seen");
-    m->executions = gauge(predict, "attempts", "attempts whose state is kept");
-    m->evicted =
-        counter(predict, "attempts_evicted_total", "states dropped because predict.executions was reached");
-    m->idle = counter(predict, "attempts_idle_total", "states dropped after predict.idle without a sample");
-    m->nodes = gauge(predict, "nodes", "nodes whose ticks are read");
+    static const char *const roles[] = {"champion", "challenger"};
     for (int kind = 0; kind < MSG_RISK_KIND_COUNT; kind++)
-        m->risks[kind] = metrics_counter(predict->service->metrics, "risks_total", "risks told", "kind",
+        m->risks[kind] = metrics_counter(metrics, "risks_total", "risks told", "kind",
                                          msg_risk_kind_name((enum msg_risk_kind)kind));
-    m->quarantined = counter(predict, "quarantined_total", "messages that could not be read");
-    m->oversized = counter(predict, "oversized_total", "messages Kafka refused for their size");
-    m->open_batches = gauge(predict, "open_batches", "batches not yet wholly in Kafka");
-    m->step_seconds = histogram(predict, "step_seconds", "time of a batch's features, steps and risks");
-    m->sampled_seconds = histogram(predict, "sampled_to_told_seconds", "from a sample to its risk");
-    m->consumed_seconds = histogram(predict, "consumed_to_told_seconds", "from reading a tick to its risk");
-}
-
-static void open_codes(struct predict *predict, struct predict_metrics *m)
-{
-    m->records = counter(predict, "records_total", "finished executions counted");
-    m->records_repeated =
-        counter(predict, "records_repeated_total", "finished executions that were in their profile already");
-    m->learned = counter(predict, "learned_ticks_total", "ticks of finished executions learned from");
-    m->codes = gauge(predict, "codes", "profiles kept in memory");
-    m->codes_evicted =
-        counter(predict, "codes_evicted_total", "profiles dropped because predict.codes was reached");
-    m->codes_read = counter(predict, "codes_read_total", "profiles read from the topic");
-    m->codes_refused = counter(predict, "codes_refused_total", "profiles that could not be used");
-    m->codes_reread =
-        counter(predict, "codes_reread_total", "dropped profiles looked for in the topic again");
-    m->codes_deleted = counter(predict, "codes_deleted_total", "profiles deleted after predict.code_idle");
-}
-
-static void open_models(struct predict *predict, struct predict_metrics *m)
-{
-    static const char *const roles[2] = {"champion", "challenger"};
-    struct metrics *metrics = predict->service->metrics;
-    m->models_refused = counter(predict, "models_refused_total", "models that could not be used");
-    m->swaps = counter(predict, "champions_total", "champions that took over");
-    m->fallback = gauge(predict, "fallback", "1 while histograms decide");
-    m->warming = gauge(predict, "warming", "1 while the next champion warms up");
-    m->shadow_ticks = counter(predict, "shadow_samples_total", "samples a challenger scored as well");
-    m->shadow_distance =
-        counter(predict, "shadow_distance_total", "sum of the challenger's distances in probability");
-    for (int i = 0; i < 2; i++) {
+    for (int i = 0; i < 2; i++)
         m->score_ticks[i] = metrics_counter(metrics, "scored_labels_total", "labels scored before learning",
                                             "role", roles[i]);
+    for (int i = 0; i < 2; i++)
         m->score_log_loss[i] =
             metrics_counter(metrics, "log_loss_total", "sum of log losses", "role", roles[i]);
+    for (int i = 0; i < 2; i++)
         m->score_squared_error[i] =
             metrics_counter(metrics, "squared_error_total", "sum of squared errors", "role", roles[i]);
-    }
-    m->connected = gauge(predict, "connected", "1 while Kafka answers");
-    m->assigned = gauge(predict, "partitions", "partitions assigned");
 }
 
 void predict_metrics_open(struct predict *predict)
 {
-    open_telemetry(predict, &predict->metrics);
-    open_codes(predict, &predict->metrics);
-    open_models(predict, &predict->metrics);
-}
-
-/* A counter that is kept elsewhere. */
-static void follow(struct metric *metric, double value)
-{
-    metric_add(metric, value - metric_value(metric));
+    struct metrics *metrics = predict->service->metrics;
+    metrics_register(metrics, rows, FS_COUNT(rows), seconds, FS_COUNT(seconds), &predict->metrics);
+    open_labelled(metrics, &predict->metrics);
 }
 
 static void show_scores(struct predict *predict, struct predict_metrics *m)
 {
     for (int i = 0; i < 2; i++) {
         const struct learn_score *score = learner_score(predict->learner, i == 1);
-        follow(m->score_ticks[i], (double)score->ticks);
-        follow(m->score_log_loss[i], score->log_loss);
-        follow(m->score_squared_error[i], score->squared_error);
+        metric_follow(m->score_ticks[i], (double)score->ticks);
+        metric_follow(m->score_log_loss[i], score->log_loss);
+        metric_follow(m->score_squared_error[i], score->squared_error);
     }
 }
 
@@ -110,18 +93,18 @@ void predict_metrics_show(struct predict *predict)
 {
     struct predict_metrics *m = &predict->metrics;
     const struct engine_counters *counters = engine_counters(predict->engine);
-    follow(m->samples, (double)counters->samples);
-    follow(m->muted, (double)counters->muted);
-    follow(m->waves, (double)counters->waves);
-    follow(m->attempts, (double)counters->attempts);
-    follow(m->idle, (double)counters->idle);
-    follow(m->evicted, (double)engine_evicted(predict->engine));
-    follow(m->swaps, (double)counters->swaps);
-    follow(m->shadow_ticks, (double)counters->shadow_ticks);
-    follow(m->shadow_distance, counters->shadow_distance);
+    metric_follow(m->samples, (double)counters->samples);
+    metric_follow(m->muted, (double)counters->muted);
+    metric_follow(m->waves, (double)counters->waves);
+    metric_follow(m->attempts, (double)counters->attempts);
+    metric_follow(m->idle, (double)counters->idle);
+    metric_follow(m->evicted, (double)engine_evicted(predict->engine));
+    metric_follow(m->swaps, (double)counters->swaps);
+    metric_follow(m->shadow_ticks, (double)counters->shadow_ticks);
+    metric_follow(m->shadow_distance, counters->shadow_distance);
     for (int kind = 0; kind < MSG_RISK_KIND_COUNT; kind++)
-        follow(m->risks[kind], (double)counters->risks[kind]);
-    follow(m->codes_evicted, (double)codes_evicted(predict->codes));
+        metric_follow(m->risks[kind], (double)counters->risks[kind]);
+    metric_follow(m->codes_evicted, (double)codes_evicted(predict->codes));
     metric_set(m->executions, (double)engine_running(predict->engine));
     metric_set(m->nodes, (double)table_count(predict->nodes));
     metric_set(m->codes, (double)codes_count(predict->codes));

@@ -49,6 +49,33 @@ static void metrics_render__each_kind__text(void **state)
     metrics_destroy(metrics);
 }
 
+static void metrics_register__rows_of_each_kind__in_their_places(void **state)
+{
+    static const double bounds[] = {1};
+    struct owner {
+        struct metric *level, *spans, *taken;
+    } owner = {0};
+    static const struct metrics_row rows[] = {
+        {METRICS_COUNTER, offsetof(struct owner, taken), "taken_total", "taken"},
+        {METRICS_GAUGE, offsetof(struct owner, level), "level", "how high"},
+        {METRICS_HISTOGRAM, offsetof(struct owner, spans), "span_seconds", "how long"},
+    };
+    struct metrics *metrics = metrics_create("unit_");
+    (void)state;
+    metrics_register(metrics, rows, FS_COUNT(rows), bounds, FS_COUNT(bounds), &owner);
+    metric_follow(owner.taken, 5);
+    metric_follow(owner.taken, 7);
+    metric_set(owner.level, 3);
+    metric_observe(owner.spans, 0.5);
+    expect_rendered(metrics,
+                    "# HELP unit_taken_total taken\n# TYPE unit_taken_total counter\nunit_taken_total 7\n"
+                    "# HELP unit_level how high\n# TYPE unit_level gauge\nunit_level 3\n"
+                    "# HELP unit_span_seconds how long\n# TYPE unit_span_seconds histogram\n"
+                    "unit_span_seconds_bucket{le=\"1\"} 1\nunit_span_seconds_bucket{le=\"+Inf\"} 1\n"
+                    "unit_span_seconds_sum 0.5\nunit_span_seconds_count 1\n");
+    metrics_destroy(metrics);
+}
+
 static void metrics_counter__past_the_most__spare(void **state)
 {
     struct metrics *metrics = metrics_create("unit_");
@@ -126,6 +153,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(metrics_render__each_kind__text),
+        cmocka_unit_test(metrics_register__rows_of_each_kind__in_their_places),
         cmocka_unit_test(metrics_counter__past_the_most__spare),
         cmocka_unit_test(http_open__each_page__answers),
     };
