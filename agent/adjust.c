@@ -5,6 +5,7 @@
 #include <stdio.h>
 
 #include "agent/limits.h"
+#include "schemas/limits.h"
 
 static bool is_older(const struct msg_adjustment *adjustment, const struct adjust_view *view)
 {
@@ -60,7 +61,7 @@ struct adjust_verdict adjust_judge(const struct msg_adjustment *adjustment, cons
                        view->last_epoch, view->last_sequence);
         return refuse(MSG_ADJUSTMENT_RESULT_IGNORED_OLD, MSG_CAUSE_NONE, detail);
     }
-    if (limits_validate(&adjustment->limits, &wrong) < 0)
+    if ((wrong = limits_fault(&adjustment->limits)))
         return refuse(MSG_ADJUSTMENT_RESULT_REFUSED_KERNEL, MSG_CAUSE_NONE, wrong);
     enum msg_cause short_of =
         capacity_raises(view->capacity, &view->committed, &view->limits, &adjustment->limits);

@@ -5,77 +5,18 @@
 #include <stdio.h>
 
 #include "agent/limits.h"
+#include "schemas/limits.h"
+#include "schemas/request.h"
 
-#define CODE_MAX 128
-#define ARGUMENTS_MAX 4096
-#define TIMEOUT_MAX_MS (366ll * 86400 * 1000)
-
-static bool good_code(struct str code)
-{
-    if (code.size == 0 || code.size > CODE_MAX)
-        return false;
-    for (size_t i = 0; i < code.size; i++) {
-        char c = code.data[i];
-        bool letter = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9');
-        if (!letter && !memchr("._:+@/-", c, 7))
-            return false;
-    }
-    return true;
-}
-
-/* Texts become C strings: a zero byte would cut them silently. */
-static bool has_zero(struct str text)
-{
-    return text.size > 0 && memchr(text.data, '\0', text.size);
-}
-
-static bool any_zero(const struct msg_str_array *texts)
-{
-    for (size_t i = 0; i < texts->count; i++)
-        if (has_zero(texts->items[i]))
-            return true;
-    return false;
-}
-
-static bool good_env(const struct msg_str_array *env)
-{
-    for (size_t i = 0; i < env->count; i++) {
-        struct str entry = env->items[i];
-        if (entry.size < 2 || entry.data[0] == '=' || !memchr(entry.data, '=', entry.size))
-            return false;
-    }
-    return true;
-}
-
-static bool good_path(struct str path)
-{
-    return path.size == 0 || (path.data[0] == '/' && path.size < 4096 && !has_zero(path));
-}
-
-/* NULL, or what is wrong with it. */
+/* NULL, or what is wrong with it. Queue looked at the request before; the agent trusts nobody. */
 static const char *fault(const struct msg_admission *admission)
 {
-    const struct msg_execution_request *request = &admission->request;
-    const char *wrong = NULL;
     if (admission->attempt < 1)
         return "attempt is below 1";
-    if (!good_code(request->code))
-        return "code is not 1..128 bytes of [A-Za-z0-9._:+@/-]";
-    if (request->argv.count == 0 || request->argv.count > ARGUMENTS_MAX || request->argv.items[0].size == 0)
-        return "argv is empty or has more than 4096 entries";
-    if (any_zero(&request->argv) || any_zero(&request->env) || has_zero(request->user))
-        return "a text has a zero byte in it";
-    if (!good_env(&request->env))
-        return "an entry of env is not NAME=value";
-    if (!good_path(request->cwd) || !good_path(request->stdout_path) || !good_path(request->stderr_path))
-        return "a path is not absolute or too long";
-    if (request->user.size > 64)
-        return "user is too long";
-    if (request->timeout_ms < 0 || request->timeout_ms > TIMEOUT_MAX_MS)
-        return "timeout_ms is negative or above a year";
     if (admission->raised.count >= MSG_CAUSE_COUNT)
         return "raised has too many entries";
-    return limits_validate(&admission->limits, &wrong) < 0 ? wrong : NULL;
+    const char *wrong = request_fault(&admission->request);
+    return wrong ? wrong : limits_fault(&admission->limits);
 }
 
 static struct admission_verdict refuse(enum msg_cause short_of, const char *reason)

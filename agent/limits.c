@@ -1,8 +1,6 @@
 /* See limits.h. */
 #include "agent/limits.h"
 
-#include <errno.h>
-
 struct cgroup_limits limits_to_kernel(const struct msg_limits *limits)
 {
     return (struct cgroup_limits){
@@ -37,29 +35,6 @@ bool limits_equal(const struct msg_limits *a, const struct msg_limits *b)
            a->cpu_weight == b->cpu_weight && a->io_read_bps == b->io_read_bps &&
            a->io_write_bps == b->io_write_bps && a->io_weight == b->io_weight &&
            a->net_egress_bps == b->net_egress_bps && a->net_priority == b->net_priority;
-}
-
-int limits_validate(const struct msg_limits *limits, const char **reason)
-{
-    const char *wrong = NULL;
-    if (limits->memory_bytes < 0)
-        wrong = "memory_bytes is negative";
-    else if (limits->cpu_millicores < 0)
-        wrong = "cpu_millicores is negative";
-    else if (limits->cpu_weight < 0 || limits->cpu_weight > 10000)
-        wrong = "cpu_weight is outside 0..10000";
-    else if (limits->io_read_bps < 0 || limits->io_write_bps < 0)
-        wrong = "an I/O bandwidth is negative";
-    else if (limits->io_weight < 0 || limits->io_weight > 10000)
-        wrong = "io_weight is outside 0..10000";
-    else if (limits->net_egress_bps < 0)
-        wrong = "net_egress_bps is negative";
-    else if (limits->net_priority < 0 || limits->net_priority > 7)
-        wrong = "net_priority is outside 0..7";
-    if (!wrong)
-        return 0;
-    *reason = wrong;
-    return -EINVAL;
 }
 
 static int64_t higher(int64_t a, int64_t b)

@@ -8,9 +8,6 @@
 struct cgroup_limits limits_to_kernel(const struct msg_limits *limits);
 struct msg_limits limits_from_kernel(const struct cgroup_limits *limits);
 bool limits_equal(const struct msg_limits *a, const struct msg_limits *b);
-/* 0, or -EINVAL with what is wrong in *reason (a literal): negative amounts, weights outside 1..10000,
- * priority outside 0..7. */
-FS_MUST_CHECK int limits_validate(const struct msg_limits *limits, const char **reason);
 
 /* Is b more than a? 0 means no limit, which is more than any. */
 static inline bool limits_more(int64_t a, int64_t b)

@@ -24,6 +24,7 @@
 #include "common/clock.h"
 #include "common/config.h"
 #include "common/uuid.h"
+#include "schemas/limits.h"
 
 #define EXIT_NOT_RECORDED 125 /* as timeout(1) and env(1) */
 
@@ -359,9 +360,9 @@ static int record_command(const struct record_options *options, char *const *arg
                       .pid_fd = -1,
                       .timer_fd = -1,
                       .metrics_fd = -1};
-    const char *reason;
-    if (limits_validate(&run.limits, &reason) < 0)
-        return fail("bad limits", reason), EXIT_NOT_RECORDED;
+    const char *wrong = limits_fault(&run.limits);
+    if (wrong)
+        return fail("bad limits", wrong), EXIT_NOT_RECORDED;
     run.track = malloc(sizeof *run.track);
     if (!run.track)
         return fail("cannot start", "out of memory"), EXIT_NOT_RECORDED;

@@ -4,27 +4,12 @@
 #include <math.h>
 
 #include "allocate/amounts.h"
+#include "schemas/limits.h"
+#include "schemas/name.h"
 
-#define CODE_MAX 128
 #define NAME_MAX_BYTES 255
 #define CPU_MAX 1000000000 /* millicores: beyond any machine, and twice it still fits its field */
 #define AMOUNT_MAX INT64_C(1000000000000000000)
-#define WEIGHT_MAX 10000
-#define PRIORITY_MAX 7
-
-static bool is_code(struct str code)
-{
-    static const char others[] = "._:+@/-";
-    if (code.size == 0 || code.size > CODE_MAX)
-        return false;
-    for (size_t i = 0; i < code.size; i++) {
-        char c = code.data[i];
-        bool plain = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9');
-        if (!plain && !memchr(others, c, sizeof others - 1))
-            return false;
-    }
-    return true;
-}
 
 static bool is_name(struct str name)
 {
@@ -35,12 +20,10 @@ static bool are_limits(const struct msg_limits *limits)
 {
     for (enum amount amount = 0; amount < AMOUNT_COUNT; amount++) {
         int64_t value = amount_get(limits, amount);
-        if (value < 0 || value > (amount == AMOUNT_CPU ? CPU_MAX : AMOUNT_MAX))
+        if (value > (amount == AMOUNT_CPU ? CPU_MAX : AMOUNT_MAX))
             return false;
     }
-    return limits->cpu_weight >= 0 && limits->cpu_weight <= WEIGHT_MAX && limits->io_weight >= 0 &&
-           limits->io_weight <= WEIGHT_MAX && limits->net_priority >= 0 &&
-           limits->net_priority <= PRIORITY_MAX;
+    return !limits_fault(limits);
 }
 
 static bool are_quantiles(const struct msg_demand_quantiles *demand)
@@ -64,7 +47,7 @@ static bool are_probabilities(const struct msg_risk *risk)
 
 const char *validate_risk(const struct msg_risk *risk, struct str key)
 {
-    if (!is_code(risk->code))
+    if (!name_valid(risk->code, NAME_SIZE_MAX))
         return "code is not 1..128 bytes of [A-Za-z0-9._:+@/-]";
     if (!str_equal(risk->code, key))
         return "the key is not the code";
@@ -88,7 +71,7 @@ const char *validate_risk(const struct msg_risk *risk, struct str key)
 
 const char *validate_record(const struct msg_execution_record *record, struct str key)
 {
-    if (!is_code(record->code))
+    if (!name_valid(record->code, NAME_SIZE_MAX))
         return "code is not 1..128 bytes of [A-Za-z0-9._:+@/-]";
     if (!str_equal(record->code, key))
         return "the key is not the code";
@@ -108,7 +91,7 @@ const char *validate_record(const struct msg_execution_record *record, struct st
 
 const char *validate_policy(const struct msg_code_policy *policy, struct str key)
 {
-    if (!is_code(policy->code))
+    if (!name_valid(policy->code, NAME_SIZE_MAX))
         return "code is not 1..128 bytes of [A-Za-z0-9._:+@/-]";
     if (!str_equal(policy->code, key))
         return "the key is not the code";
@@ -127,14 +110,14 @@ const char *validate_policy(const struct msg_code_policy *policy, struct str key
 
 const char *validate_profile(const struct msg_code_profile *profile, struct str key)
 {
-    if (!is_code(profile->code))
+    if (!name_valid(profile->code, NAME_SIZE_MAX))
         return "code is not 1..128 bytes of [A-Za-z0-9._:+@/-]";
     return str_equal(profile->code, key) ? NULL : "the key is not the code";
 }
 
 const char *validate_allocation(const struct msg_allocation *allocation, struct str key)
 {
-    if (!is_code(allocation->code))
+    if (!name_valid(allocation->code, NAME_SIZE_MAX))
         return "code is not 1..128 bytes of [A-Za-z0-9._:+@/-]";
     if (!str_equal(allocation->code, key))
         return "the key is not the code";

@@ -17,7 +17,7 @@
 #define CHILD_PAUSE_MIN_MS 100
 #define CHILD_PAUSE_MAX_MS 10000
 #define CHILD_STEADY_MS 30000 /* one that ran so long starts again with the shortest pause */
-#define CHILD_LOG_MAX_BYTES (64ll << 20)
+#define CHILD_LOG_MAX_BYTES (INT64_C(64) << 20)
 
 struct child {
     char name[32];

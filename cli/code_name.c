@@ -1,8 +1,6 @@
 /* See code_name.h. */
 #include "cli/code_name.h"
 
-#include <ctype.h>
-
 struct interpreter {
     const char *name;        /* matches NAME and NAME followed by a version */
     const char *inline_code; /* letters of the options that carry the program itself */
@@ -21,11 +19,6 @@ static const struct interpreter interpreters[] = {
     {"tclsh", "", "", ""},      {"wish", "", "", ""},     {"gawk", "", "FvEil", "f"},
     {"awk", "", "Fv", "f"},     {"mawk", "", "Fv", "f"},
 };
-
-static bool allowed(char c)
-{
-    return isalnum((unsigned char)c) || (c != '\0' && strchr("._:+@/-", c));
-}
 
 static const char *base_name(const char *path)
 {
@@ -52,7 +45,7 @@ static void append(char *out, struct str text)
 {
     size_t used = strlen(out);
     for (size_t i = 0; i < text.size && used < CODE_NAME_MAX; i++)
-        out[used++] = allowed(text.data[i]) ? text.data[i] : '_';
+        out[used++] = name_char_valid(text.data[i]) ? text.data[i] : '_';
     out[used] = '\0';
 }
 
@@ -110,10 +103,5 @@ void code_name_default(char *const *argv, char out[CODE_NAME_MAX + 1])
 
 bool code_name_valid(struct str name)
 {
-    if (name.size < 1 || name.size > CODE_NAME_MAX)
-        return false;
-    for (size_t i = 0; i < name.size; i++)
-        if (!allowed(name.data[i]))
-            return false;
-    return true;
+    return name_valid(name, CODE_NAME_MAX);
 }

@@ -3,9 +3,9 @@
 #ifndef FORESTALL_CLI_CODE_NAME_H
 #define FORESTALL_CLI_CODE_NAME_H
 
-#include "common/base.h"
+#include "schemas/name.h"
 
-#define CODE_NAME_MAX 128
+#define CODE_NAME_MAX NAME_SIZE_MAX
 
 /* xz; python3:train.py; bash:nightly.sh; java:server.jar; python3:http.server (-m). What an interpreter is
  * told on the command line (python3 -c TEXT) has no name: the interpreter's alone. Characters that a code may

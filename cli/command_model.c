@@ -62,14 +62,13 @@ static void print_models(json_t *items)
     const char *role, *name;
     json_t *item, *value;
     char size[32], when[32];
-    json_object_foreach(items, role, item)
-    {
+    json_object_foreach (items, role, item) {
         printf("%-11s %s  %s, %" JSON_INTEGER_FORMAT " records, %s\n", role,
                json_string_value(json_object_get(item, "version")),
                text_bytes(json_integer_value(json_object_get(item, "bytes")), false, size),
                json_integer_value(json_object_get(item, "records")),
                text_time(json_integer_value(json_object_get(item, "created_us")), when));
-        json_object_foreach(json_object_get(item, "metrics"), name, value)
+        json_object_foreach (json_object_get(item, "metrics"), name, value)
             printf("    %-30s %.4g\n", name, json_number_value(value));
         printf("    %s\n", json_string_value(json_object_get(item, "note")));
     }
@@ -142,10 +141,9 @@ static void print_header(const char *path, json_t *header)
     const char *name, *key;
     json_t *tensor, *value;
     printf("%s\n", path);
-    json_object_foreach(json_object_get(header, "__metadata__"), key, value)
+    json_object_foreach (json_object_get(header, "__metadata__"), key, value)
         printf("  %-24s %s\n", key, json_string_value(value) ? json_string_value(value) : "?");
-    json_object_foreach(header, name, tensor)
-    {
+    json_object_foreach (header, name, tensor) {
         if (strcmp(name, "__metadata__") == 0)
             continue;
         char *shape = json_dumps(json_object_get(tensor, "shape"), JSON_COMPACT | JSON_ENCODE_ANY);

@@ -157,8 +157,7 @@ static bool read_services(const json_t *root, struct instance *out)
 {
     size_t index;
     json_t *item;
-    json_array_foreach(json_object_get(root, "services"), index, item)
-    {
+    json_array_foreach (json_object_get(root, "services"), index, item) {
         if (out->service_count == INSTANCE_SERVICES_MAX)
             return false;
         struct instance_service *service = &out->services[out->service_count++];

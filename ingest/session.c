@@ -4,7 +4,7 @@
 #include <inttypes.h>
 #include <stdio.h>
 
-#include "ingest/validate.h"
+#include "schemas/name.h"
 
 static const char *const close_names[CLOSE_REASON_COUNT] = {
     [CLOSE_NONE] = "none",
@@ -76,11 +76,11 @@ const char *identity_take(const struct msg_hello *hello, struct identity *out)
 {
     static const uint8_t nobody[UUID_SIZE];
     struct identity identity = {.epoch = hello->epoch};
-    if (!valid_name(hello->node, IDENTITY_NODE_MAX))
+    if (!name_valid(hello->node, IDENTITY_NODE_MAX))
         return "node is not 1..255 bytes of [A-Za-z0-9._:+@/-]";
-    if (!valid_name(hello->pool, IDENTITY_POOL_MAX))
+    if (!name_valid(hello->pool, IDENTITY_POOL_MAX))
         return "pool is not 1..128 bytes of [A-Za-z0-9._:+@/-]";
-    if (!valid_name(hello->boot_id, sizeof identity.boot_id - 1))
+    if (!name_valid(hello->boot_id, sizeof identity.boot_id - 1))
         return "boot_id is not 1..64 bytes of [A-Za-z0-9._:+@/-]";
     if (hello->version.size > 64)
         return "version is longer than 64 bytes";

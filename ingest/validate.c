@@ -3,9 +3,10 @@
 
 #include <math.h>
 
+#include "schemas/limits.h"
+#include "schemas/name.h"
+
 #define TASKS_MAX (1 << 22) /* the kernel's PID_MAX_LIMIT */
-#define WEIGHT_MAX 10000
-#define PRIORITY_MAX 7
 #define CUSTOM_MAX 16
 #define CUSTOM_NAME_MAX 64
 #define CAPABILITIES_MAX 64
@@ -13,19 +14,6 @@
 #define BRAKES_MAX 64
 #define SIGNAL_MAX 128
 #define TEXT_MAX 4096
-
-bool valid_name(struct str text, size_t most)
-{
-    if (text.size == 0 || text.size > most)
-        return false;
-    for (size_t i = 0; i < text.size; i++) {
-        char c = text.data[i];
-        bool letter = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9');
-        if (!letter && (c == '\0' || !strchr("._:+@/-", c)))
-            return false;
-    }
-    return true;
-}
 
 static bool within(int64_t value, int64_t most)
 {
@@ -40,19 +28,6 @@ static bool probability(float value)
 static bool good_time(int64_t time_us, int64_t latest_us)
 {
     return time_us >= VALID_TIME_LEAST_US && time_us <= latest_us;
-}
-
-/* Limits add up in a node's status, so they have no upper bound of their own. */
-static const char *limits_fault(const struct msg_limits *limits)
-{
-    if (limits->memory_bytes < 0 || limits->cpu_millicores < 0 || limits->io_read_bps < 0 ||
-        limits->io_write_bps < 0 || limits->net_egress_bps < 0)
-        return "a limit is negative";
-    if (!within(limits->cpu_weight, WEIGHT_MAX) || !within(limits->io_weight, WEIGHT_MAX))
-        return "a weight is outside 0..10000";
-    if (!within(limits->net_priority, PRIORITY_MAX))
-        return "net_priority is outside 0..7";
-    return NULL;
 }
 
 static const char *custom_fault(const struct msg_custom_metric_array *custom)
@@ -94,7 +69,7 @@ static const char *sample_fault(const struct msg_sample *sample, int64_t latest_
 {
     if (sample->attempt < 1 || sample->attempt > VALID_ATTEMPT_MAX)
         return "attempt is outside 1..1000000";
-    if (!valid_name(sample->code, VALID_CODE_MAX))
+    if (!name_valid(sample->code, NAME_SIZE_MAX))
         return "code is not 1..128 bytes of [A-Za-z0-9._:+@/-]";
     if (!good_time(sample->started_us, latest_us))
         return "started_us is before 2020 or in the future";
@@ -126,7 +101,7 @@ static const char *running_fault(const struct msg_running_attempt *running)
 {
     if (running->attempt < 1 || running->attempt > VALID_ATTEMPT_MAX || running->placement < 0)
         return "attempt or placement of a running attempt is out of range";
-    if (!valid_name(running->code, VALID_CODE_MAX))
+    if (!name_valid(running->code, NAME_SIZE_MAX))
         return "code of a running attempt is not 1..128 bytes of [A-Za-z0-9._:+@/-]";
     if (!within(running->memory_bytes, VALID_BYTES_MAX))
         return "memory of a running attempt is negative or above 4 PiB";
@@ -158,7 +133,7 @@ const char *validate_status(const struct msg_node_status *status, int64_t latest
 
 const char *validate_event(const struct msg_execution_event *event, int64_t latest_us)
 {
-    if (event->pool.size == 0 || event->pool.size > VALID_CODE_MAX)
+    if (event->pool.size == 0 || event->pool.size > NAME_SIZE_MAX)
         return "pool is not 1..128 bytes";
     if (!good_time(event->time_us, latest_us))
         return "time_us is before 2020 or in the future";
@@ -166,7 +141,7 @@ const char *validate_event(const struct msg_execution_event *event, int64_t late
         return NULL; /* answers an offer that may itself be absurd: the sender must hear of it */
     if (event->attempt < 1 || event->attempt > VALID_ATTEMPT_MAX || event->placement < 0)
         return "attempt or placement is out of range";
-    if (!valid_name(event->code, VALID_CODE_MAX))
+    if (!name_valid(event->code, NAME_SIZE_MAX))
         return "code is not 1..128 bytes of [A-Za-z0-9._:+@/-]";
     if (!within(event->memory_peak_bytes, VALID_BYTES_MAX))
         return "memory_peak_bytes is negative or above 4 PiB";
@@ -199,9 +174,9 @@ static const char *record_limits_fault(const struct msg_execution_record *record
 
 const char *validate_record(const struct msg_execution_record *record, int64_t latest_us)
 {
-    if (!valid_name(record->code, VALID_CODE_MAX))
+    if (!name_valid(record->code, NAME_SIZE_MAX))
         return "code is not 1..128 bytes of [A-Za-z0-9._:+@/-]";
-    if (record->pool.size == 0 || record->pool.size > VALID_CODE_MAX)
+    if (record->pool.size == 0 || record->pool.size > NAME_SIZE_MAX)
         return "pool is not 1..128 bytes";
     if (record->attempt < 1 || record->attempt > VALID_ATTEMPT_MAX || record->placement < 0)
         return "attempt or placement is out of range";

@@ -6,16 +6,12 @@
 
 #include "schemas/messages.h"
 
-#define VALID_CODE_MAX 128
 #define VALID_BYTES_MAX (INT64_C(1) << 52)   /* memory: 4 PiB, what x86-64 can address physically */
 #define VALID_COUNTER_MAX (INT64_C(1) << 60) /* cumulative: 4,096 CPUs for 9 years in microseconds */
 #define VALID_TIME_LEAST_US 1577836800000000 /* 2020-01-01: before, a clock that was never set */
 #define VALID_SAMPLES_MAX 4096               /* attempts an agent takes */
 #define VALID_ATTEMPT_MAX 1000000
 #define VALID_TIMEOUT_MAX_MS (366LL * 86400 * 1000)
-
-/* 1..most bytes of [A-Za-z0-9._:+@/-]. */
-bool valid_name(struct str text, size_t most);
 
 /* Each: NULL, or what is absurd (a literal). latest_us: now and the clock skew that is tolerated, Unix
  * microseconds. */

@@ -3,6 +3,7 @@
 
 #include "common/clock.h"
 #include "predict/predict.h"
+#include "schemas/name.h"
 
 #define UNKNOWN_WAIT_MS 2000                /* within the 5 s in which every attempt has a risk */
 #define UNKNOWN_AGAIN_MS 60000              /* the schema is still looked for once a second */
@@ -66,19 +67,7 @@ static struct msg_tick *keep_tick(struct predict *predict, const struct msg_tick
     return kept;
 }
 
-/* 1..most bytes of [A-Za-z0-9._:+@/-], as ingest lets through: names go into risks, which others must be able
- * to read. */
-static bool name_valid(struct str text, size_t most)
-{
-    for (size_t i = 0; i < text.size && i < most; i++) {
-        unsigned char c = (unsigned char)text.data[i];
-        bool letter = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9');
-        if (!letter && !memchr("._:+@/-", c, 7))
-            return false;
-    }
-    return text.size > 0 && text.size <= most;
-}
-
+/* Names go into risks, which others must be able to read. */
 static bool tick_valid(struct stream *stream, const struct msg_tick *tick)
 {
     if (!name_valid(tick->node, PREDICT_NODE_MAX) || !name_valid(tick->pool, PREDICT_NODE_MAX)) {

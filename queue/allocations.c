@@ -6,9 +6,9 @@
 #include <stdlib.h>
 
 #include "common/log.h"
-#include "queue/request.h"
+#include "schemas/name.h"
 
-#define KEY_MAX (REQUEST_NAME_MAX + 32)
+#define KEY_MAX (NAME_SIZE_MAX + 32)
 
 struct allocations {
     struct store *store;

@@ -15,9 +15,9 @@
 #include "common/map.h"
 #include "queue/ledger.h"
 #include "queue/list.h"
-#include "queue/request.h"
 #include "queue/room.h"
 #include "queue/tree.h"
+#include "schemas/name.h"
 
 #define NODE_NAME_MAX 256
 #define BOOT_ID_SIZE 40 /* a kernel's boot id is 36 characters */
@@ -53,7 +53,7 @@ struct node { /* one incarnation of a node id */
 };
 
 struct pool {
-    char name[REQUEST_NAME_MAX + 1];
+    char name[NAME_SIZE_MAX + 1];
     struct tree order, age;
     struct list nodes;
     struct msg_limits largest; /* see pool_largest() */
@@ -63,7 +63,7 @@ struct pool {
 };
 
 struct code {
-    char name[REQUEST_NAME_MAX + 1];
+    char name[NAME_SIZE_MAX + 1];
     struct allocation allocation;
     struct list waiting; /* executions */
     struct list

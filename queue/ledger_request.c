@@ -2,6 +2,7 @@
 #include <errno.h>
 
 #include "queue/ledger_internal.h"
+#include "schemas/request.h"
 
 /* --- cancelling --- */
 
@@ -44,8 +45,8 @@ static void end_invalid(struct ledger *ledger, const struct msg_execution_reques
     memcpy(state.request.execution, request->execution, sizeof state.request.execution);
     state.request.code = request->code;
     state.request.pool = request->pool;
-    state.request.code.size = FS_MIN(state.request.code.size, REQUEST_NAME_MAX);
-    state.request.pool.size = FS_MIN(state.request.pool.size, REQUEST_NAME_MAX);
+    state.request.code.size = FS_MIN(state.request.code.size, NAME_SIZE_MAX);
+    state.request.pool.size = FS_MIN(state.request.pool.size, NAME_SIZE_MAX);
     state.request.max_attempts = request->max_attempts;
     state.request.submitted_us = request->submitted_us;
     ledger->sink.state(ledger->sink.context, &state);

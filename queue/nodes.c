@@ -250,7 +250,7 @@ static const char *status_fault(const struct msg_node_status *status)
     if (status->node.size == 0 || status->node.size >= NODE_NAME_MAX ||
         memchr(status->node.data, '\0', status->node.size))
         return "node is empty, longer than 255 bytes or has a zero byte in it";
-    if (!request_good_name(status->pool))
+    if (!name_valid(status->pool, NAME_SIZE_MAX))
         return "pool is not 1..128 bytes of [A-Za-z0-9._:+@/-]";
     for (enum room_resource r = 0; r < ROOM_COUNT; r++)
         if (room_get(&status->capacity, r) < 0 || room_get(&status->committed, r) < 0)

@@ -12,8 +12,8 @@ static void bytes_and_durations__sizes__short_and_right(void **state)
     assert_string_equal(text_bytes(0, false, out), "0");
     assert_string_equal(text_bytes(1023, false, out), "1023");
     assert_string_equal(text_bytes(64 << 20, false, out), "64M");
-    assert_string_equal(text_bytes(1536ll << 20, false, out), "1.5G");
-    assert_string_equal(text_bytes(2ll << 30, false, out), "2G");
+    assert_string_equal(text_bytes(INT64_C(1536) << 20, false, out), "1.5G");
+    assert_string_equal(text_bytes(INT64_C(2) << 30, false, out), "2G");
     assert_string_equal(text_duration(350, out), "350ms");
     assert_string_equal(text_duration(12340, out), "12.3s");
     assert_string_equal(text_duration(250000, out), "4m10s");

@@ -1,29 +1,17 @@
-/* See request.h. The agent checks the same again: it trusts nobody. */
-#include "queue/request.h"
+/* See request.h. */
+#include "schemas/request.h"
+
+#include "schemas/limits.h"
+#include "schemas/name.h"
 
 #define ARGUMENTS_MAX 4096
 #define PATH_SIZE_MAX 4096
 #define USER_MAX 64
 #define PRIORITY_MAX 1000
 #define ATTEMPTS_MAX 100
-#define WEIGHT_MAX 10000
-#define NET_PRIORITY_MAX 7
-#define TIMEOUT_MAX_MS (366ll * 86400 * 1000)
+#define TIMEOUT_MAX_MS (INT64_C(366) * 86400 * 1000)
 
-bool request_good_name(struct str name)
-{
-    if (name.size == 0 || name.size > REQUEST_NAME_MAX)
-        return false;
-    for (size_t i = 0; i < name.size; i++) {
-        char c = name.data[i];
-        bool letter = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9');
-        if (!letter && !memchr("._:+@/-", c, 7))
-            return false;
-    }
-    return true;
-}
-
-/* Texts become C strings at the agent: a zero byte would cut them silently. */
+/* Texts become C strings where the program is started: a zero byte would cut them silently. */
 static bool has_zero(struct str text)
 {
     return text.size > 0 && memchr(text.data, '\0', text.size);
@@ -52,14 +40,6 @@ static bool good_path(struct str path)
     return path.size == 0 || (path.data[0] == '/' && path.size < PATH_SIZE_MAX && !has_zero(path));
 }
 
-static bool good_limits(const struct msg_limits *limits)
-{
-    return limits->memory_bytes >= 0 && limits->cpu_millicores >= 0 && limits->io_read_bps >= 0 &&
-           limits->io_write_bps >= 0 && limits->net_egress_bps >= 0 && limits->cpu_weight >= 0 &&
-           limits->cpu_weight <= WEIGHT_MAX && limits->io_weight >= 0 && limits->io_weight <= WEIGHT_MAX &&
-           limits->net_priority >= 0 && limits->net_priority <= NET_PRIORITY_MAX;
-}
-
 static const char *program_fault(const struct msg_execution_request *request)
 {
     if (request->argv.count == 0 || request->argv.count > ARGUMENTS_MAX || request->argv.items[0].size == 0)
@@ -80,17 +60,16 @@ const char *request_fault(const struct msg_execution_request *request)
     static const uint8_t nobody[16];
     if (memcmp(request->execution, nobody, sizeof nobody) == 0)
         return "execution is all zeros";
-    if (!request_good_name(request->pool))
+    if (!name_valid(request->pool, NAME_SIZE_MAX))
         return "pool is not 1..128 bytes of [A-Za-z0-9._:+@/-]";
-    if (!request_good_name(request->code))
+    if (!name_valid(request->code, NAME_SIZE_MAX))
         return "code is not 1..128 bytes of [A-Za-z0-9._:+@/-]";
-    if (!good_limits(&request->limits))
-        return "a limit is negative, a weight above 10000 or a network priority above 7";
     if (request->priority < 0 || request->priority > PRIORITY_MAX)
         return "priority is not 0..1000";
     if (request->max_attempts < 1 || request->max_attempts > ATTEMPTS_MAX)
         return "max_attempts is not 1..100";
     if (request->timeout_ms < 0 || request->timeout_ms > TIMEOUT_MAX_MS)
         return "timeout_ms is negative or above a year";
-    return program_fault(request);
+    const char *fault = limits_fault(&request->limits);
+    return fault ? fault : program_fault(request);
 }
