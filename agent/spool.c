@@ -1,24 +1,19 @@
-/* See spool.h. A segment is named after its first number (20 digits, ".log"); the newest one stays even when
- * empty, so that numbers never repeat. `acks` lists what was acknowledged out of order; it is not synced:
- * losing it costs a repeat. */
+/* See spool.h; the bytes on disk are those of spool_segment.h. The newest segment stays even when empty, so
+ * that numbers never repeat. `acks` lists what was acknowledged out of order; it is not synced: losing it
+ * costs a repeat. */
 #include "agent/spool.h"
 
 #include <assert.h>
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <inttypes.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "agent/crc32.h"
 #include "agent/disk.h"
+#include "agent/spool_segment.h"
 
-#define HEADER 17 /* u32 payload size, u32 crc of what follows, u64 number, u8 kind; all big-endian */
 #define SEGMENT_BYTES (4 << 20)
-#define NAME_SIZE 32
 #define ACKS_NAME "acks"
 
 struct slot {
@@ -48,27 +43,8 @@ struct spool {
     int64_t bytes;
     bool dirty;
     size_t acks_written;
-    uint8_t *scratch; /* HEADER + SPOOL_PAYLOAD_MAX */
+    uint8_t *scratch; /* SEGMENT_HEADER + SPOOL_PAYLOAD_MAX */
 };
-
-static void put_be(uint8_t *at, uint64_t value, int size)
-{
-    for (int i = 0; i < size; i++)
-        at[i] = (uint8_t)(value >> (8 * (size - 1 - i)));
-}
-
-static uint64_t get_be(const uint8_t *at, int size)
-{
-    uint64_t value = 0;
-    for (int i = 0; i < size; i++)
-        value = value << 8 | at[i];
-    return value;
-}
-
-static void segment_name(uint64_t first, char out[NAME_SIZE])
-{
-    (void)snprintf(out, NAME_SIZE, "%020" PRIu64 ".log", first);
-}
 
 /* The index only grows at its end; what the front no longer needs is dropped when it is moved. */
 static int slot_add(struct spool *spool, struct slot slot)
@@ -112,27 +88,20 @@ static struct segment *segment_find(const struct spool *spool, uint32_t serial)
     return NULL;
 }
 
-static int segment_add(struct spool *spool, uint64_t first)
+/* NULL: out of memory. */
+static struct segment *segment_add(struct spool *spool, uint64_t first)
 {
     if (spool->segment_count == spool->segment_capacity) {
         size_t capacity = FS_MAX(spool->segment_capacity * 2, (size_t)8);
         struct segment *grown = realloc(spool->segments, capacity * sizeof *grown);
         if (!grown)
-            return -ENOMEM;
+            return NULL;
         spool->segments = grown;
         spool->segment_capacity = capacity;
     }
-    spool->segments[spool->segment_count++] =
-        (struct segment){.serial = spool->next_serial++, .first = first};
-    return 0;
-}
-
-static int segment_open(const struct spool *spool, uint64_t first, int flags)
-{
-    char name[NAME_SIZE];
-    segment_name(first, name);
-    int fd = openat(spool->directory_fd, name, flags | O_CLOEXEC | O_NOFOLLOW, 0600);
-    return fd < 0 ? -errno : fd;
+    struct segment *segment = &spool->segments[spool->segment_count++];
+    *segment = (struct segment){.serial = spool->next_serial++, .first = first};
+    return segment;
 }
 
 /* Starts the segment the next entry goes to. The directory is synced: a segment that is lost takes its
@@ -142,10 +111,10 @@ static int segment_begin(struct spool *spool)
     int result = spool_sync(spool);
     if (result < 0)
         return result;
-    int fd = segment_open(spool, spool->last + 1, O_RDWR | O_CREAT | O_APPEND);
+    int fd = segment_open(spool->directory_fd, spool->last + 1, O_RDWR | O_CREAT | O_APPEND);
     if (fd < 0)
         return fd;
-    result = fsync(spool->directory_fd) < 0 ? -errno : segment_add(spool, spool->last + 1);
+    result = fsync(spool->directory_fd) < 0 ? -errno : segment_add(spool, spool->last + 1) ? 0 : -ENOMEM;
     if (result < 0) {
         (void)close(fd);
         return result;
@@ -160,15 +129,12 @@ static int segment_begin(struct spool *spool)
 static void drop_done(struct spool *spool)
 {
     size_t kept = 0;
-    char name[NAME_SIZE];
     for (size_t i = 0; i < spool->segment_count; i++) {
         struct segment *segment = &spool->segments[i];
-        if (segment->waiting == 0 && i + 1 < spool->segment_count) {
-            segment_name(segment->first, name);
-            if (unlinkat(spool->directory_fd, name, 0) == 0 || errno == ENOENT) {
-                spool->bytes -= segment->bytes;
-                continue;
-            }
+        if (segment->waiting == 0 && i + 1 < spool->segment_count &&
+            segment_unlink(spool->directory_fd, segment->first) == 0) {
+            spool->bytes -= segment->bytes;
+            continue;
         }
         spool->segments[kept++] = *segment;
     }
@@ -194,54 +160,45 @@ static void tidy_when_empty(struct spool *spool)
     spool->acks_written = 0;
 }
 
-static int64_t read_entry(int fd, int64_t offset, uint8_t *scratch, struct spool_entry *out)
-{
-    ssize_t got = pread(fd, scratch, HEADER, offset);
-    if (got != HEADER)
-        return got < 0 ? -errno : -EBADMSG;
-    uint64_t size = get_be(scratch, 4);
-    if (size > SPOOL_PAYLOAD_MAX)
-        return -EBADMSG;
-    got = pread(fd, scratch + HEADER, (size_t)size, offset + HEADER);
-    if (got != (ssize_t)size)
-        return got < 0 ? -errno : -EBADMSG;
-    if (crc32_of(0, scratch + 8, HEADER - 8 + (size_t)size) != get_be(scratch + 4, 4))
-        return -EBADMSG;
-    out->number = get_be(scratch + 8, 8);
-    out->kind = scratch[16];
-    out->payload = (struct str){(const char *)scratch + HEADER, (size_t)size};
-    return HEADER + (int64_t)size;
-}
-
-/* Indexes one segment; newest: what is torn is cut off. */
-static int load_segment(struct spool *spool, uint64_t first, bool newest)
+/* Indexes the entries of a segment up to its end or to what is torn: *end. */
+static int load_entries(struct spool *spool, struct segment *segment, int fd, int64_t size, int64_t *end)
 {
     struct spool_entry entry;
-    struct stat status;
-    int fd = segment_open(spool, first, newest ? O_RDWR | O_APPEND : O_RDONLY);
-    if (fd < 0)
-        return fd;
-    int result = fstat(fd, &status) < 0 ? -errno : segment_add(spool, first);
-    int64_t offset = 0, size = 0;
-    while (result == 0 && offset < status.st_size &&
-           (size = read_entry(fd, offset, spool->scratch, &entry)) > 0) {
-        struct segment *segment = &spool->segments[spool->segment_count - 1];
-        if (entry.number <= spool->last || entry.number < first)
+    int64_t offset = 0, taken;
+    int result = 0;
+    while (result == 0 && offset < size && (taken = segment_read(fd, offset, spool->scratch, &entry)) > 0) {
+        if (entry.number <= spool->last || entry.number < segment->first)
             break;
         result = slot_add(spool, (struct slot){entry.number, segment->serial, (uint32_t)offset, false});
         segment->waiting++;
         spool->waiting++;
         spool->last = entry.number;
-        offset += size;
+        offset += taken;
     }
-    if (result == 0 && offset < status.st_size) {
+    *end = offset;
+    return result;
+}
+
+/* newest: what is torn is cut off. */
+static int load_segment(struct spool *spool, uint64_t first, bool newest)
+{
+    struct stat status;
+    int64_t end = 0;
+    int fd = segment_open(spool->directory_fd, first, newest ? O_RDWR | O_APPEND : O_RDONLY);
+    if (fd < 0)
+        return fd;
+    int result = fstat(fd, &status) < 0 ? -errno : 0;
+    struct segment *segment = result == 0 ? segment_add(spool, first) : NULL;
+    if (result == 0)
+        result = segment ? load_entries(spool, segment, fd, status.st_size, &end) : -ENOMEM;
+    if (result == 0 && end < status.st_size) {
         spool->damaged++;
-        if (newest && (ftruncate(fd, offset) < 0 || fsync(fd) < 0))
+        if (newest && (ftruncate(fd, end) < 0 || fsync(fd) < 0))
             result = -errno;
     }
     if (result == 0) {
-        spool->segments[spool->segment_count - 1].bytes = newest ? offset : status.st_size;
-        spool->bytes += spool->segments[spool->segment_count - 1].bytes;
+        segment->bytes = newest ? end : status.st_size;
+        spool->bytes += segment->bytes;
         spool->last = FS_MAX(spool->last, first - 1);
     }
     if (result == 0 && newest)
@@ -249,52 +206,6 @@ static int load_segment(struct spool *spool, uint64_t first, bool newest)
     else
         (void)close(fd);
     return result;
-}
-
-static int compare_numbers(const void *a, const void *b)
-{
-    uint64_t x, y;
-    memcpy(&x, a, sizeof x);
-    memcpy(&y, b, sizeof y);
-    return x < y ? -1 : x > y;
-}
-
-/* First numbers of all segments, rising; the caller frees. */
-static int list_segments(int directory_fd, uint64_t **out, size_t *count)
-{
-    uint64_t *numbers = NULL;
-    size_t used = 0, capacity = 0;
-    int fd = openat(directory_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    DIR *directory = fd < 0 ? NULL : fdopendir(fd);
-    int result = directory ? 0 : -errno;
-    struct dirent *entry;
-    while (result == 0 && (entry = readdir(directory))) {
-        char *end;
-        uint64_t number = strtoull(entry->d_name, &end, 10);
-        if (end != entry->d_name + 20 || strcmp(end, ".log") != 0 || number == 0)
-            continue;
-        if (used == capacity) {
-            capacity = FS_MAX(capacity * 2, (size_t)16);
-            uint64_t *grown = realloc(numbers, capacity * sizeof *grown);
-            if (!grown) {
-                result = -ENOMEM;
-                break;
-            }
-            numbers = grown;
-        }
-        numbers[used++] = number;
-    }
-    if (directory)
-        (void)closedir(directory);
-    if (result < 0) {
-        free(numbers);
-        return result;
-    }
-    if (used > 1)
-        qsort(numbers, used, sizeof *numbers, compare_numbers);
-    *out = numbers;
-    *count = used;
-    return 0;
 }
 
 static bool mark_acked(struct spool *spool, uint64_t number)
@@ -312,14 +223,14 @@ static bool mark_acked(struct spool *spool, uint64_t number)
 
 static int load_acks(struct spool *spool)
 {
-    uint8_t number[8];
+    uint8_t number[SEGMENT_NUMBER];
     int fd =
         openat(spool->directory_fd, ACKS_NAME, O_RDWR | O_CREAT | O_APPEND | O_CLOEXEC | O_NOFOLLOW, 0600);
     if (fd < 0)
         return -errno;
     for (off_t offset = 0; pread(fd, number, sizeof number, offset) == (ssize_t)sizeof number;
          offset += (off_t)sizeof number)
-        (void)mark_acked(spool, get_be(number, 8));
+        (void)mark_acked(spool, segment_get_number(number));
     (void)lseek(fd, 0, SEEK_END);
     spool->acks_written = (size_t)lseek(fd, 0, SEEK_CUR) / sizeof number;
     spool->acks_fd = fd;
@@ -330,7 +241,7 @@ static int load(struct spool *spool)
 {
     uint64_t *numbers = NULL;
     size_t count = 0;
-    int result = list_segments(spool->directory_fd, &numbers, &count);
+    int result = segment_list(spool->directory_fd, &numbers, &count);
     for (size_t i = 0; result == 0 && i < count; i++)
         result = load_segment(spool, numbers[i], i + 1 == count);
     free(numbers);
@@ -355,7 +266,7 @@ int spool_open(int directory_fd, const struct spool_options *options, struct spo
     spool->options = *options;
     if (spool->options.segment_bytes <= 0)
         spool->options.segment_bytes = SEGMENT_BYTES;
-    spool->scratch = malloc(HEADER + SPOOL_PAYLOAD_MAX);
+    spool->scratch = malloc(SEGMENT_HEADER + SPOOL_PAYLOAD_MAX);
     int result = spool->scratch ? load(spool) : -ENOMEM;
     if (result < 0) {
         spool_close(spool);
@@ -379,16 +290,12 @@ void spool_close(struct spool *spool)
     free(spool);
 }
 
+/* What was written in part is cut off again. */
 static int write_entry(struct spool *spool, uint8_t kind, struct str payload)
 {
     struct segment *segment = &spool->segments[spool->segment_count - 1];
-    put_be(spool->scratch, payload.size, 4);
-    put_be(spool->scratch + 8, spool->last + 1, 8);
-    spool->scratch[16] = kind;
-    if (payload.size > 0)
-        memcpy(spool->scratch + HEADER, payload.data, payload.size);
-    put_be(spool->scratch + 4, crc32_of(0, spool->scratch + 8, HEADER - 8 + payload.size), 4);
-    int result = disk_write_all(spool->fd, spool->scratch, HEADER + payload.size);
+    struct spool_entry entry = {spool->last + 1, kind, payload};
+    int result = segment_write(spool->fd, &entry, spool->scratch);
     if (result < 0) {
         if (ftruncate(spool->fd, segment->bytes) < 0)
             return -EIO; /* a torn entry in the middle: open will cut there */
@@ -399,7 +306,7 @@ static int write_entry(struct spool *spool, uint8_t kind, struct str payload)
 
 int spool_append(struct spool *spool, uint8_t kind, struct str payload, uint64_t *number)
 {
-    int64_t size = HEADER + (int64_t)payload.size;
+    int64_t size = SEGMENT_HEADER + (int64_t)payload.size;
     if (payload.size > SPOOL_PAYLOAD_MAX)
         return -EMSGSIZE;
     if (spool->bytes + size > spool->options.limit_bytes || spool->slot_count >= SPOOL_ENTRIES_MAX)
@@ -452,10 +359,10 @@ int spool_next(struct spool *spool, uint64_t *cursor, struct spool_entry *out)
     const struct segment *segment = segment_find(spool, slot->segment);
     assert(segment);
     bool newest = segment == &spool->segments[spool->segment_count - 1];
-    int fd = newest ? spool->fd : segment_open(spool, segment->first, O_RDONLY);
+    int fd = newest ? spool->fd : segment_open(spool->directory_fd, segment->first, O_RDONLY);
     if (fd < 0)
         return fd;
-    int64_t size = read_entry(fd, slot->offset, spool->scratch, out);
+    int64_t size = segment_read(fd, slot->offset, spool->scratch, out);
     if (!newest)
         (void)close(fd);
     if (size > 0 && out->number == slot->number)
@@ -466,10 +373,10 @@ int spool_next(struct spool *spool, uint64_t *cursor, struct spool_entry *out)
 
 bool spool_ack(struct spool *spool, uint64_t number)
 {
-    uint8_t bytes[8];
+    uint8_t bytes[SEGMENT_NUMBER];
     if (!mark_acked(spool, number))
         return false;
-    put_be(bytes, number, 8);
+    segment_put_number(bytes, number);
     if (spool->acks_written++ < SPOOL_ENTRIES_MAX)
         fs_drop(disk_write_all(spool->acks_fd, bytes, sizeof bytes)); /* only saves a repeat */
     drop_done(spool);
