@@ -142,8 +142,7 @@ static int read_entries(struct safetensors *file, size_t data_size, char *error,
 {
     const char *name;
     json_t *value;
-    json_object_foreach(file->header, name, value)
-    {
+    json_object_foreach (file->header, name, value) {
         if (strcmp(name, "__metadata__") == 0)
             continue;
         if (file->count == SAFETENSORS_TENSORS_MAX)

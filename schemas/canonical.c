@@ -54,8 +54,7 @@ static void put_fields(struct buffer *out, const json_t *fields, struct str spac
     size_t i;
     json_t *field;
     buffer_printf(out, ",\"fields\":[");
-    json_array_foreach(fields, i, field)
-    {
+    json_array_foreach (fields, i, field) {
         buffer_printf(out, "%s{\"name\":\"%s\",\"type\":", i ? "," : "", text_of(field, "name"));
         put_schema(out, json_object_get(field, "type"), space);
         buffer_printf(out, "}");
@@ -80,7 +79,7 @@ static void put_named(struct buffer *out, const json_t *schema, const char *type
         put_fields(out, json_object_get(schema, "fields"), space);
     if (strcmp(type, "enum") == 0) {
         buffer_printf(out, ",\"symbols\":[");
-        json_array_foreach(json_object_get(schema, "symbols"), i, symbol)
+        json_array_foreach (json_object_get(schema, "symbols"), i, symbol)
             buffer_printf(out, "%s\"%s\"", i ? "," : "", json_string_value(symbol));
         buffer_printf(out, "]");
     }
@@ -99,8 +98,7 @@ static void put_schema(struct buffer *out, const json_t *schema, struct str spac
     }
     if (json_is_array(schema)) {
         buffer_printf(out, "[");
-        json_array_foreach(schema, i, branch)
-        {
+        json_array_foreach (schema, i, branch) {
             if (i)
                 buffer_printf(out, ",");
             put_schema(out, branch, space);

@@ -121,8 +121,7 @@ static void load_fields(struct model *model, const char *path, struct type *type
 {
     size_t index;
     json_t *entry;
-    json_array_foreach(fields, index, entry)
-    {
+    json_array_foreach (fields, index, entry) {
         if (type->field_count == FIELDS_MAX)
             die(path, "%s has more than %d fields", type->name, FIELDS_MAX);
         struct field *field = &type->fields[type->field_count];
@@ -153,8 +152,7 @@ static const struct type *load_named(struct model *model, const char *path, enum
     type->doc = json_string_value(json_object_get(json, "doc"));
     type->json = json;
     type->fixed_size = (size_t)json_integer_value(json_object_get(json, "size"));
-    json_array_foreach(json_object_get(json, "symbols"), index, symbol)
-    {
+    json_array_foreach (json_object_get(json, "symbols"), index, symbol) {
         if (type->symbol_count == FIELDS_MAX)
             die(path, "%s has too many symbols", name);
         type->symbols[type->symbol_count++] = json_string_value(symbol);

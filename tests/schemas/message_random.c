@@ -18,6 +18,7 @@ uint64_t random_next(uint64_t *state)
 
 size_t random_below(uint64_t *state, size_t count)
 {
+    assert(count > 0);
     return (size_t)(random_next(state) % count);
 }
 

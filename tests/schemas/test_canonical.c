@@ -53,8 +53,7 @@ static void canonical__golden_schemas__form_and_fingerprint(void **unused)
     (void)unused;
     size_t i;
     json_t *row, *rows = load("tests/schemas/golden/fingerprints.json");
-    json_array_foreach(rows, i, row)
-    {
+    json_array_foreach (rows, i, row) {
         json_t *schema = schema_of(row);
         char *form = canonical_form(schema);
         assert_non_null(form);
@@ -73,8 +72,7 @@ static void messages__every_type__golden_fingerprint(void **unused)
     (void)unused;
     size_t i, found = 0;
     json_t *row, *rows = load("tests/schemas/golden/fingerprints.json");
-    json_array_foreach(rows, i, row)
-    {
+    json_array_foreach (rows, i, row) {
         if (!text_of(row, "file"))
             continue;
         json_t *schema = schema_of(row);

@@ -340,7 +340,8 @@ static void resolve__golden_cases__as_fastavro(void **unused)
     (void)snprintf(path, sizeof path, "%s/tests/schemas/golden/resolution.json", root ? root : ".");
     json_t *rows = json_load_file(path, 0, NULL);
     assert_non_null(rows);
-    json_array_foreach(rows, i, row) resolve_case(&rig, row);
+    json_array_foreach (rows, i, row)
+        resolve_case(&rig, row);
     json_decref(rows);
     rig_close(&rig);
 }
