@@ -52,16 +52,21 @@ function(forestall_program name)
   install(TARGETS ${name} RUNTIME DESTINATION bin)
 endfunction()
 
-# forestall_test(NAME SOURCES ... LINKS ... [ROOT] [TIMEOUT s] [LABELS ...]): one cmocka binary.
-# ROOT marks a test that needs root and cgroups; it skips itself loudly without them.
+# forestall_test(NAME SOURCES ... LINKS ... [ROOT] [ALLOCATIONS] [TIMEOUT s] [LABELS ...]): one cmocka binary.
+# ROOT marks a test that needs root and cgroups; it skips itself loudly without them. ALLOCATIONS puts
+# tests/support/allocations.h between the program and the heap.
 function(forestall_test name)
-  cmake_parse_arguments(ARG "ROOT" "TIMEOUT" "SOURCES;LINKS;LABELS" ${ARGN})
+  cmake_parse_arguments(ARG "ROOT;ALLOCATIONS" "TIMEOUT" "SOURCES;LINKS;LABELS" ${ARGN})
   if(NOT CMOCKA_FOUND)
     message(FATAL_ERROR "cmocka is missing: install libcmocka-dev (make test does it)")
   endif()
   add_executable(${name} ${ARG_SOURCES})
   target_link_libraries(${name} PRIVATE forestall_options ${ARG_LINKS} PkgConfig::CMOCKA)
   set_target_properties(${name} PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/tests)
+  if(ARG_ALLOCATIONS)
+    target_sources(${name} PRIVATE ${CMAKE_SOURCE_DIR}/tests/support/allocations.c)
+    target_link_options(${name} PRIVATE -Wl,--wrap=malloc -Wl,--wrap=calloc -Wl,--wrap=realloc)
+  endif()
   add_test(NAME ${name} COMMAND ${name} WORKING_DIRECTORY ${CMAKE_SOURCE_DIR})
   if(NOT ARG_TIMEOUT)
     set(ARG_TIMEOUT 60)

@@ -1,5 +1,5 @@
 # The real agent and its supervisors against a test's own ingest. Needs root and cgroups.
-forestall_library(forestall_test_agent SOURCES peer.c scenario.c LINKS forestall_agent_run PkgConfig::CMOCKA)
+forestall_library(forestall_test_agent SOURCES peer.c peer_agent.c scenario.c LINKS forestall_agent_run PkgConfig::CMOCKA)
 
 foreach(part attempts memory offers restart errors load)
   forestall_test(test_agent_${part} SOURCES test_agent_${part}.c LINKS forestall_test_agent ROOT TIMEOUT 120)

@@ -74,6 +74,8 @@ int peer_stop_agent(struct peer *peer);
  * itself. */
 void peer_destroy(struct peer *peer);
 bool peer_cgroups_left(const struct peer *peer);
+/* Kills what runs in the agent's cgroups and removes them. */
+void peer_end_cgroups(const struct peer *peer);
 
 /* An admission for argv under memory (0 = none), new execution id, valid 10 s. */
 struct msg_admission peer_admission(struct peer *peer, struct str *argv, size_t argc, int64_t memory_bytes);

@@ -13,39 +13,11 @@
 #include "common/buffer.h"
 #include "common/map.h"
 #include "common/uuid.h"
+#include "tests/support/allocations.h"
 
 #define KEYS 200
 #define STEPS 20000
 #define SEED 7u
-
-void *__real_malloc(size_t size);
-void *__real_calloc(size_t count, size_t size);
-void *__real_realloc(void *memory, size_t size);
-void *__wrap_malloc(size_t size);
-void *__wrap_calloc(size_t count, size_t size);
-void *__wrap_realloc(void *memory, size_t size);
-
-static long allocations_left = -1; /* -1: no failure */
-
-static bool fails_now(void)
-{
-    return allocations_left >= 0 && allocations_left-- == 0;
-}
-
-void *__wrap_malloc(size_t size)
-{
-    return fails_now() ? NULL : __real_malloc(size);
-}
-
-void *__wrap_calloc(size_t count, size_t size)
-{
-    return fails_now() ? NULL : __real_calloc(count, size);
-}
-
-void *__wrap_realloc(void *memory, size_t size)
-{
-    return fails_now() ? NULL : __real_realloc(memory, size);
-}
 
 static void map_put__random_puts_and_removes__as_the_oracle(void **state)
 {
@@ -105,16 +77,15 @@ static bool fill_everything(void)
 
 static void map_arena_buffer__each_allocation_fails_once__told(void **state)
 {
-    long failure = 0;
+    size_t failure = 0;
     (void)state;
     for (bool reached = true; reached; failure++) {
-        allocations_left = failure;
+        allocations_fail(failure);
         bool whole = fill_everything();
-        reached = allocations_left < 0;
-        allocations_left = -1;
+        reached = allocations_failed();
         assert_int_equal(whole, !reached);
     }
-    print_message("%ld allocations failed in turn\n", failure - 1);
+    print_message("%zu allocations failed in turn\n", failure - 1);
     assert_true(failure > 20);
 }
 

@@ -85,6 +85,18 @@ void rig_destroy(struct rig *rig)
     free(rig);
 }
 
+int rig_set_up(void **state)
+{
+    *state = rig_create();
+    return *state ? 0 : -1;
+}
+
+int rig_tear_down(void **state)
+{
+    rig_destroy(*state);
+    return 0;
+}
+
 void rig_turn(struct rig *rig)
 {
     uplink_look(&rig->ingest);
@@ -194,4 +206,35 @@ struct frame rig_last(struct rig_peer *peer, enum frame_type type)
         (void)fprintf(stderr, "last frame is of type %d, not %d\n", last.type, type);
     assert(last.type == type);
     return last;
+}
+
+uint64_t rig_number(struct frame frame)
+{
+    uint64_t number = 0;
+    struct str rest;
+    if (frame_number(frame.payload, &number, &rest) < 0)
+        abort();
+    return number;
+}
+
+struct stream_message rig_order(const char *topic, const char *node, struct str value)
+{
+    return (struct stream_message){.topic = str_of(topic),
+                                   .key = node,
+                                   .key_size = strlen(node),
+                                   .value = value.data,
+                                   .value_size = value.size};
+}
+
+void rig_give_event(struct rig *rig, struct rig_peer *peer, uint64_t number)
+{
+    struct msg_execution_event event = sample_event();
+    rig_give_message(rig, peer, FRAME_EVENT, &msg_execution_event_type, &event, number);
+}
+
+void rig_give_tick(struct rig *rig, struct rig_peer *peer, int64_t sequence)
+{
+    struct msg_tick tick = sample_tick();
+    tick.sequence = sequence;
+    rig_give_message(rig, peer, FRAME_TICK, &msg_tick_type, &tick, 0);
 }

@@ -23,6 +23,9 @@ struct rig_peer {
 /* NULL: something it needs is missing. */
 struct rig *rig_create(void);
 void rig_destroy(struct rig *rig);
+/* Of cmocka: a rig in *state. */
+int rig_set_up(void **state);
+int rig_tear_down(void **state);
 /* What the loop does after each turn. */
 void rig_turn(struct rig *rig);
 /* The clock of the sessions goes on by this; then the sweep. */
@@ -38,6 +41,14 @@ void rig_give_frame(struct rig *rig, const struct rig_peer *peer, enum frame_typ
 /* A message framed and, unless number is 0, numbered. */
 void rig_give_message(struct rig *rig, const struct rig_peer *peer, enum frame_type type,
                       const struct msg_type *kind, const void *message, uint64_t number);
+/* The event of sample_messages.h under this number. */
+void rig_give_event(struct rig *rig, struct rig_peer *peer, uint64_t number);
+/* The tick of sample_messages.h with this sequence. */
+void rig_give_tick(struct rig *rig, struct rig_peer *peer, int64_t sequence);
+/* The number a frame begins with. */
+uint64_t rig_number(struct frame frame);
+/* A message of a topic, as the downlink takes it; borrows all of it. */
+struct stream_message rig_order(const char *topic, const char *node, struct str value);
 /* The next frame put out to the agent; false when there is none. The payload lives until the next call, and
  * has a zero behind it. */
 bool rig_take(struct rig_peer *peer, struct frame *out);

@@ -13,38 +13,9 @@
 #include "common/buffer.h"
 #include "model/lstm_kernel.h"
 #include "model/network.h"
+#include "tests/support/allocations.h"
 
 #define SEED 20u
-
-void *__real_malloc(size_t size);
-void *__real_calloc(size_t count, size_t size);
-void *__real_realloc(void *memory, size_t size);
-void *__wrap_malloc(size_t size);
-void *__wrap_calloc(size_t count, size_t size);
-void *__wrap_realloc(void *memory, size_t size);
-
-static long allocations, allocations_left = -1; /* -1: none fails */
-
-static bool fails_now(void)
-{
-    allocations++;
-    return allocations_left >= 0 && allocations_left-- == 0;
-}
-
-void *__wrap_malloc(size_t size)
-{
-    return fails_now() ? NULL : __real_malloc(size);
-}
-
-void *__wrap_calloc(size_t count, size_t size)
-{
-    return fails_now() ? NULL : __real_calloc(count, size);
-}
-
-void *__wrap_realloc(void *memory, size_t size)
-{
-    return fails_now() ? NULL : __real_realloc(memory, size);
-}
 
 static float drawn(unsigned *seed, float width)
 {
@@ -246,10 +217,10 @@ static void step__steady_state__allocates_nothing(void **state)
     struct world world;
     world_init(&world, 65, 64, 2, 300);
     network_step(world.network, world.scratch, world.features, world.states, world.out, 300);
-    long before = allocations;
+    size_t before = allocations_count();
     for (int i = 0; i < 50; i++)
         network_step(world.network, world.scratch, world.features, world.states, world.out, 300);
-    assert_int_equal(allocations, before);
+    assert_int_equal(allocations_count(), before);
     world_fini(&world);
 }
 
@@ -350,12 +321,11 @@ static void create__each_allocation_failing__gives_null(void **state)
 {
     (void)state;
     static const struct network_shape shape = {8, 8, 2};
-    for (long nth = 0;; nth++) {
-        allocations_left = nth;
+    for (size_t nth = 0;; nth++) {
+        allocations_fail(nth);
         struct network *network = network_create(&shape, 1);
         struct network_scratch *scratch = network_scratch_create(&shape);
-        bool done = allocations_left >= 0;
-        allocations_left = -1;
+        bool done = !allocations_failed();
         assert_true(!done || (network && scratch));
         assert_true(done || !network || !scratch);
         network_destroy(network);

@@ -7,33 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* --- counting allocator --- */
-
-static size_t allocations;
-void *__real_malloc(size_t size);
-void *__real_calloc(size_t count, size_t size);
-void *__real_realloc(void *pointer, size_t size);
-void *__wrap_malloc(size_t size);
-void *__wrap_calloc(size_t count, size_t size);
-void *__wrap_realloc(void *pointer, size_t size);
-
-void *__wrap_malloc(size_t size)
-{
-    allocations++;
-    return __real_malloc(size);
-}
-
-void *__wrap_calloc(size_t count, size_t size)
-{
-    allocations++;
-    return __real_calloc(count, size);
-}
-
-void *__wrap_realloc(void *pointer, size_t size)
-{
-    allocations++;
-    return __real_realloc(pointer, size);
-}
+#include "tests/support/allocations.h"
 
 /* --- fixture --- */
 
@@ -183,7 +157,7 @@ static void sample_path__no_allocation(void **state)
         struct msg_tick tick = make_tick("node-1", t, runs, RUNS, samples);
         struct engine_tick context = {.tick = &tick, .partition = 3, .now_ms = t};
         if (t == 2) /* BLAS takes its buffers at the first step */
-            before = allocations;
+            before = allocations_count();
         for (size_t i = 0; i < RUNS; i++)
             engine_add(bench.engine, &context, &samples[i]);
         engine_flush(bench.engine);
@@ -191,7 +165,7 @@ static void sample_path__no_allocation(void **state)
             runs[i].attempt++;
     }
     assert_true(engine_counters(bench.engine)->risks[MSG_RISK_KIND_CHANGE] > 100);
-    assert_int_equal(allocations - before, 0);
+    assert_int_equal(allocations_count() - before, 0);
     tear_down(&bench);
 }
 

@@ -239,6 +239,16 @@ void world_hear(struct world *world, const struct msg_node_status *status)
     assert_int_equal(ledger_status(world->ledger, status, world->at.now_us, world->at, &fault), 0);
 }
 
+struct sent world_offered(struct world *world)
+{
+    struct msg_node_status node = world_node(world, "a");
+    struct msg_execution_request request = world_request(1);
+    world_hear(world, &node);
+    world_submit(world, &request);
+    world_work(world);
+    return *world_next(world);
+}
+
 struct msg_execution_event world_answer(const struct world *world, const struct sent *sent,
                                         enum msg_event_kind kind)
 {
@@ -340,9 +350,14 @@ bool world_state(struct world *world, uint64_t number, struct msg_execution_stat
     return true;
 }
 
-enum msg_execution_phase world_phase(struct world *world, uint64_t number)
+struct msg_execution_state world_state_of(struct world *world, uint64_t number)
 {
     struct msg_execution_state state;
     assert_true(world_state(world, number, &state));
-    return state.phase;
+    return state;
+}
+
+enum msg_execution_phase world_phase(struct world *world, uint64_t number)
+{
+    return world_state_of(world, number).phase;
 }

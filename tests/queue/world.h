@@ -68,6 +68,8 @@ void world_cancel(struct world *world, uint64_t number);
 /* A node heard just now: capacity in MiB and millicores, nothing committed, nothing running. */
 struct msg_node_status world_node(const struct world *world, const char *name);
 void world_hear(struct world *world, const struct msg_node_status *status);
+/* Node a and request 1 of 64 MiB, which was offered to it. */
+struct sent world_offered(struct world *world);
 struct msg_execution_event world_answer(const struct world *world, const struct sent *sent,
                                         enum msg_event_kind kind);
 void world_tell(struct world *world, const struct msg_execution_event *event);
@@ -88,6 +90,8 @@ const struct sent *world_next(struct world *world);
 bool world_more(const struct world *world);
 /* The newest state of an execution; false when there is none. Valid until the next call. */
 bool world_state(struct world *world, uint64_t number, struct msg_execution_state *out);
+/* The same; fails the test when there is none. */
+struct msg_execution_state world_state_of(struct world *world, uint64_t number);
 enum msg_execution_phase world_phase(struct world *world, uint64_t number);
 
 #endif
