@@ -3,6 +3,7 @@ and writes states, events, records, allocations and profiles. No limits, no pred
 by `plays`, a list of functions called as play(queue, request, attempt) for the attempts to come; each returns the fields
 of the record that differ, or None for a plain run.
 """
+import contextlib
 import os
 import signal
 import subprocess
@@ -52,6 +53,7 @@ class FakeQueue:
         self.producer = producer_of(cluster)
         self.requests, self.cancelled, self.offsets = [], set(), {}
         self.stopping = threading.Event()
+        self.lock, self.running = threading.Lock(), {}  # execution -> its process
         self.threads = [threading.Thread(target=self._serve, daemon=True)]
 
     def __enter__(self):
@@ -62,6 +64,10 @@ class FakeQueue:
 
     def __exit__(self, *_):
         self.stopping.set()
+        with self.lock:
+            running = list(self.running)
+        for execution in running:
+            self._kill(execution)
         for thread in self.threads:
             thread.join(30)
         self.consumer.close()
@@ -82,6 +88,7 @@ class FakeQueue:
             request = CODEC.decode(message.value(), "ExecutionRequest")[1]
             if request["action"] == "CANCEL":
                 self.cancelled.add(request["execution"])
+                self._kill(request["execution"])
                 continue
             self.requests.append(request)
             thread = threading.Thread(target=self._live, args=(request,), daemon=True)
@@ -116,11 +123,20 @@ class FakeQueue:
                                        stderr=open_output(request["stderr_path"]), start_new_session=True)
         except OSError:
             return 127
-        while process.poll() is None:
-            if request["execution"] in self.cancelled or self.stopping.is_set():
-                os.killpg(process.pid, signal.SIGKILL)
-            time.sleep(0.005)
-        return process.returncode
+        execution = request["execution"]
+        with self.lock:
+            self.running[execution] = process
+        if execution in self.cancelled or self.stopping.is_set():  # nobody knew of it when that was said
+            self._kill(execution)
+        status = process.wait()
+        with self.lock:
+            del self.running[execution]
+        return status
+
+    def _kill(self, execution):
+        with self.lock, contextlib.suppress(ProcessLookupError):
+            if execution in self.running:
+                os.killpg(self.running[execution].pid, signal.SIGKILL)
 
     def _live(self, request):
         self.state(request, "WAITING", attempt=1)
