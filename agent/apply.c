@@ -165,11 +165,11 @@ static void take(struct agent *agent, const struct msg_adjustment *adjustment)
     struct adjust_verdict verdict = adjust_judge(adjustment, &view, applied.applied_us);
     applied.result = verdict.result;
     applied.detail = str_of(verdict.detail);
-    if (verdict.apply) {
+    if (running && verdict.apply) {
         put_in_force(agent, attempt, &applied, detail);
         applied.detail = str_of(detail);
         agent_want_sample(agent, attempt); /* the sample that shows the new limits closes the risk */
-    } else if (verdict.short_of != MSG_CAUSE_NONE) {
+    } else if (running && verdict.short_of != MSG_CAUSE_NONE) {
         note_short(attempt, verdict.short_of, &adjustment->limits);
         agent->status_ms = 0; /* tell at once: every allocate with executions here may offer slack */
     }

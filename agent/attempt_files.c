@@ -14,7 +14,7 @@
 
 void attempt_name(const uint8_t execution[16], int32_t attempt, char out[ATTEMPT_NAME_SIZE])
 {
-    for (int i = 0; i < 16; i++)
+    for (size_t i = 0; i < 16; i++)
         (void)snprintf(out + 2 * i, 3, "%02x", execution[i]);
     (void)snprintf(out + 32, ATTEMPT_NAME_SIZE - 32, ".%d", attempt);
 }
@@ -45,7 +45,7 @@ int attempt_name_parse(const char *name, uint8_t execution[16], int32_t *attempt
     uint8_t id[16];
     if (strlen(name) < 34 || name[32] != '.')
         return -EINVAL;
-    for (int i = 0; i < 16; i++) {
+    for (size_t i = 0; i < 16; i++) {
         int high = hex(name[2 * i]), low = hex(name[2 * i + 1]);
         if (high < 0 || low < 0)
             return -EINVAL;

@@ -151,12 +151,12 @@ static void fill_record(struct agent *agent, struct attempt *attempt, const stru
 {
     const struct msg_admission *admission = &attempt->admission;
     memcpy(record->execution, admission->request.execution, sizeof record->execution);
+    memcpy(record->incarnation, agent->node.incarnation, sizeof record->incarnation);
     record->attempt = admission->attempt;
     record->placement = admission->placement;
     record->code = admission->request.code;
     record->pool = admission->request.pool.size > 0 ? admission->request.pool : str_of(agent->node.pool);
     record->node = str_of(agent->node.id);
-    memcpy(record->incarnation, agent->node.incarnation, sizeof record->incarnation);
     record->request = admission->request;
     record->ended_us = ending->status.ended_us;
     record->outcome = ending->outcome.outcome;

@@ -70,11 +70,17 @@ int segment_list(int directory_fd, uint64_t **out, size_t *count)
 {
     uint64_t *numbers = NULL;
     size_t used = 0, capacity = 0;
-    int fd = openat(directory_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    DIR *directory = fd < 0 ? NULL : fdopendir(fd);
-    int result = directory ? 0 : -errno;
+    int fd = openat(directory_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC), result = 0;
+    if (fd < 0)
+        return -errno;
+    DIR *directory = fdopendir(fd);
+    if (!directory) {
+        result = -errno;
+        (void)close(fd);
+        return result;
+    }
     struct dirent *entry;
-    while (result == 0 && (entry = readdir(directory))) {
+    while ((entry = readdir(directory))) {
         char *end;
         uint64_t number = strtoull(entry->d_name, &end, 10);
         if (end != entry->d_name + 20 || strcmp(end, ".log") != 0 || number == 0)
@@ -90,8 +96,7 @@ int segment_list(int directory_fd, uint64_t **out, size_t *count)
         }
         numbers[used++] = number;
     }
-    if (directory)
-        (void)closedir(directory);
+    (void)closedir(directory);
     if (result < 0) {
         free(numbers);
         return result;

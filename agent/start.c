@@ -16,7 +16,7 @@
 #define ARENA_BLOCK_BYTES (1u << 20)
 #define ARENA_BYTES (64u << 20) /* a tick of 4,096 attempts, or a record's adjustments */
 #define CODES_SEEN_MAX 4096
-#define MEMORY_LEAST_BYTES (64ll << 20)
+#define MEMORY_LEAST_BYTES (INT64_C(64) << 20)
 
 static int say(char *error, size_t error_size, const char *what, int result)
 {
@@ -75,13 +75,14 @@ static int find_supervisor(struct agent *agent)
         if (!str_copy(agent->supervisor, sizeof agent->supervisor, str_of(agent->options->supervisor)))
             return -ENAMETOOLONG;
     } else {
-        ssize_t size = readlink("/proc/self/exe", agent->supervisor, sizeof agent->supervisor - 32);
+        ssize_t size = readlink("/proc/self/exe", agent->supervisor, sizeof agent->supervisor - 1);
         if (size < 0)
             return -errno;
         agent->supervisor[size] = '\0';
-        char *slash = strrchr(agent->supervisor, '/');
-        (void)strcpy(slash ? slash + 1 : agent->supervisor,
-                     "forestall-supervisor"); /* 32 bytes were left for it */
+        char *slash = strrchr(agent->supervisor, '/'), *name = slash ? slash + 1 : agent->supervisor;
+        size_t room = sizeof agent->supervisor - (size_t)(name - agent->supervisor);
+        if (!str_copy(name, room, str_of("forestall-supervisor")))
+            return -ENAMETOOLONG;
     }
     return access(agent->supervisor, X_OK) < 0 ? -errno : 0;
 }
@@ -160,7 +161,7 @@ static void add_metrics(struct agent *agent, struct metrics *metrics)
 static int open_memory(struct agent *agent)
 {
     agent->attempt_max = (size_t)agent->options->max_attempts;
-    agent->attempts = calloc(agent->attempt_max, sizeof *agent->attempts);
+    agent->attempts = calloc(agent->attempt_max, sizeof(struct attempt *));
     agent->codec = codec_create();
     agent->arena = arena_create(ARENA_BLOCK_BYTES, ARENA_BYTES);
     agent->codes_seen = map_create(CODES_SEEN_MAX);

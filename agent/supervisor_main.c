@@ -37,7 +37,7 @@
 #define END_CHECK_MS 10   /* while waiting for killed processes to go */
 #define END_TIMEOUT_MS 10000
 #define ARENA_BYTES (8u << 20) /* an admission has at most 1 MiB of strings */
-#define ADMISSION_MAX (1u << 20)
+#define ADMISSION_MAX ((size_t)1 << 20)
 
 struct supervisor_options {
     const char *directory, *subtree, *cgroup, *stdout_path, *stderr_path;

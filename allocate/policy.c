@@ -12,9 +12,10 @@
 #define LEAST_ASKED 1.25  /* what is asked for of a rate the node has none of, so that neighbours give */
 
 const struct policy_config policy_defaults = {
-    .memory_headroom = 1.4,               /* keeps highest limit / peak below 1.5 whatever the model says */
-    .memory_step = 1.05,                  /* below it the write costs more attention than it helps */
-    .memory_overhead_bytes = 6 * 1048576, /* measured on xz, gcc, python3: 1..5 MiB beside anonymous memory */
+    .memory_headroom = 1.4, /* keeps highest limit / peak below 1.5 whatever the model says */
+    .memory_step = 1.05,    /* below it the write costs more attention than it helps */
+    .memory_overhead_bytes = INT64_C(6)
+                             << 20, /* measured on xz, gcc, python3: 1..5 MiB beside anonymous memory */
     .brake_step = 1.15, /* the growth seen asks for more by itself (tests/allocate/test_policy_loop.c) */
     .rate_step = 4.0,   /* reaches what 75 % throttling asks for at once */
     .rate_stalled = 0.3,

@@ -105,12 +105,13 @@ static double cheapest(struct policy_case *now, double used, double least)
     cut(&demand, policy_memory_usable(config, highest));
     double best = least, ratio = pow(highest / least, 1.0 / (CANDIDATES - 1)), limit = least;
     now->decision->expected_cost = INFINITY;
-    for (int i = 0; i < CANDIDATES; i++, limit *= ratio) {
+    for (int i = 0; i < CANDIDATES; i++) {
         double cost = memory_cost(now, &demand, used, limit);
         if (cost < now->decision->expected_cost) {
             now->decision->expected_cost = cost;
             best = limit;
         }
+        limit *= ratio;
     }
     now->decision->kept_cost = memory_cost(now, &demand, used, (double)now->risk->limits.memory_bytes);
     return best;

@@ -9,10 +9,11 @@ int command_demo(int argc, char **argv)
 {
     char path[4096];
     (void)argc;
-    ssize_t size = readlink("/proc/self/exe", path, sizeof path - 8);
+    ssize_t size = readlink("/proc/self/exe", path, sizeof path - 1);
     if (size < 0)
         return command_fail("demo", EXIT_FAILED, "/proc/self/exe: %s", strerror(errno));
-    (void)strcpy(path + size, "-demo"); /* room was left for it */
+    if (!str_copy(path + size, sizeof path - (size_t)size, str_of("-demo")))
+        return command_fail("demo", EXIT_FAILED, "/proc/self/exe: %s", strerror(ENAMETOOLONG));
     (void)execv(path, argv);
     return command_fail("demo", EXIT_FAILED, "%s: %s", path, strerror(errno));
 }

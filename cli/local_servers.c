@@ -2,11 +2,14 @@
 #include "cli/local_servers.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <poll.h>
+#include <spawn.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
 #include <sys/un.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "cli/local_renew.h"
@@ -20,24 +23,58 @@
 
 /* --- the machine --- */
 
+/* Starts a program with both outputs into a pipe, whose reading end goes to *out. Its pid or negative errno.
+ */
+static pid_t start_piped(char *const *argv, int *out)
+{
+    posix_spawn_file_actions_t actions;
+    int fds[2];
+    pid_t pid = 0;
+    if (pipe2(fds, O_CLOEXEC) < 0)
+        return -errno;
+    int error = posix_spawn_file_actions_init(&actions);
+    if (error == 0) {
+        error = posix_spawn_file_actions_adddup2(&actions, fds[1], STDOUT_FILENO);
+        if (error == 0)
+            error = posix_spawn_file_actions_adddup2(&actions, fds[1], STDERR_FILENO);
+        if (error == 0)
+            error = posix_spawn(&pid, argv[0], &actions, NULL, argv, environ);
+        (void)posix_spawn_file_actions_destroy(&actions);
+    }
+    (void)close(fds[1]);
+    if (error != 0) {
+        (void)close(fds[0]);
+        return -error;
+    }
+    *out = fds[0];
+    return pid;
+}
+
 int local_servers_check_machine(const struct local_options *options, const char *program_directory,
                                 char *error, size_t error_size)
 {
-    char command[4400], subtree[64];
+    char program[4200], cgroup[128], subtree[64], check[] = "--check";
+    char *argv[] = {program, check, cgroup, NULL};
+    int fd = -1, status;
     local_plan_subtree(options->state_dir, subtree, sizeof subtree);
-    (void)snprintf(command, sizeof command, "%s/forestall-agent --check --agent.cgroup=%s 2>&1",
-                   program_directory, subtree);
-    if (strpbrk(program_directory, "'\"\\ $`;&|<>()*?[]#~\n")) /* the shell would read these */
-        return 0; /* the agent itself says what is missing then */
-    FILE *check = popen(command, "re");
-    if (!check) {
-        (void)snprintf(error, error_size, "cannot start forestall-agent --check: %s", strerror(errno));
-        return -errno;
+    (void)snprintf(program, sizeof program, "%s/forestall-agent", program_directory);
+    (void)snprintf(cgroup, sizeof cgroup, "--agent.cgroup=%s", subtree);
+    pid_t pid = start_piped(argv, &fd);
+    if (pid < 0) {
+        (void)snprintf(error, error_size, "cannot start forestall-agent --check: %s", strerror(-(int)pid));
+        return (int)pid;
     }
-    int used = snprintf(error, error_size, "this machine does not allow Forestall to run programs:\n");
-    size_t got = fread(error + used, 1, error_size - (size_t)used - 1, check);
-    error[(size_t)used + got] = '\0';
-    return pclose(check) == 0 ? 0 : -EPERM;
+    size_t used =
+        (size_t)snprintf(error, error_size, "this machine does not allow Forestall to run programs:\n");
+    char chunk[512];
+    for (ssize_t got; (got = read(fd, chunk, sizeof chunk)) > 0;) { /* to its end, or it would not end */
+        size_t taken = FS_MIN((size_t)got, error_size - used - 1);
+        memcpy(error + used, chunk, taken);
+        used += taken;
+    }
+    error[used] = '\0';
+    (void)close(fd);
+    return waitpid(pid, &status, 0) == pid && status == 0 ? 0 : -EPERM;
 }
 
 /* --- Redis --- */

@@ -20,7 +20,9 @@ json_t *message_json_number(double value)
 
 json_t *message_json_text(struct str text)
 {
-    json_t *value = json_stringn(text.data ? text.data : "", text.size);
+    if (!text.data)
+        text = str_of("");
+    json_t *value = json_stringn(text.data, text.size);
     if (value)
         return value;
     char *clean = malloc(text.size + 1); /* not UTF-8, or out of memory */

@@ -6,32 +6,35 @@
 #include <stdlib.h>
 
 #define FIELD(field) offsetof(struct policy_change, field)
-#define LIMIT_ARGUMENTS(prefix, group, text)                                                                 \
-    {prefix "memory", ARGUMENT_BYTES, FIELD(group.memory_bytes), 0, 0, "SIZE", text " memory"},              \
-        {prefix "cpu", ARGUMENT_MILLICORES, FIELD(group.cpu_millicores), 0, INT32_MAX, "CPUS", text " CPU"}, \
-        {prefix "io-read",                                                                                   \
-         ARGUMENT_BYTES,                                                                                     \
-         FIELD(group.io_read_bps),                                                                           \
-         0,                                                                                                  \
-         0,                                                                                                  \
-         "RATE",                                                                                             \
-         text " block reads per second"},                                                                    \
-        {prefix "io-write",                                                                                  \
-         ARGUMENT_BYTES,                                                                                     \
-         FIELD(group.io_write_bps),                                                                          \
-         0,                                                                                                  \
-         0,                                                                                                  \
-         "RATE",                                                                                             \
-         text " block writes per second"},                                                                   \
-    {                                                                                                        \
-        prefix "net", ARGUMENT_BYTES, FIELD(group.net_egress_bps), 0, 0, "RATE",                             \
-            text " network bytes out per second"                                                             \
-    }
 
 static const struct argument arguments[] = {
-    LIMIT_ARGUMENTS("floor-", floor, "set: never below this"),
-    LIMIT_ARGUMENTS("ceiling-", ceiling, "set: never above this"),
-    LIMIT_ARGUMENTS("", pin, "pin: exactly this"),
+    {"floor-memory", ARGUMENT_BYTES, FIELD(floor.memory_bytes), 0, 0, "SIZE", "set: never below this memory"},
+    {"floor-cpu", ARGUMENT_MILLICORES, FIELD(floor.cpu_millicores), 0, INT32_MAX, "CPUS",
+     "set: never below this CPU"},
+    {"floor-io-read", ARGUMENT_BYTES, FIELD(floor.io_read_bps), 0, 0, "RATE",
+     "set: never below this block reads per second"},
+    {"floor-io-write", ARGUMENT_BYTES, FIELD(floor.io_write_bps), 0, 0, "RATE",
+     "set: never below this block writes per second"},
+    {"floor-net", ARGUMENT_BYTES, FIELD(floor.net_egress_bps), 0, 0, "RATE",
+     "set: never below this network bytes out per second"},
+    {"ceiling-memory", ARGUMENT_BYTES, FIELD(ceiling.memory_bytes), 0, 0, "SIZE",
+     "set: never above this memory"},
+    {"ceiling-cpu", ARGUMENT_MILLICORES, FIELD(ceiling.cpu_millicores), 0, INT32_MAX, "CPUS",
+     "set: never above this CPU"},
+    {"ceiling-io-read", ARGUMENT_BYTES, FIELD(ceiling.io_read_bps), 0, 0, "RATE",
+     "set: never above this block reads per second"},
+    {"ceiling-io-write", ARGUMENT_BYTES, FIELD(ceiling.io_write_bps), 0, 0, "RATE",
+     "set: never above this block writes per second"},
+    {"ceiling-net", ARGUMENT_BYTES, FIELD(ceiling.net_egress_bps), 0, 0, "RATE",
+     "set: never above this network bytes out per second"},
+    {"memory", ARGUMENT_BYTES, FIELD(pin.memory_bytes), 0, 0, "SIZE", "pin: exactly this memory"},
+    {"cpu", ARGUMENT_MILLICORES, FIELD(pin.cpu_millicores), 0, INT32_MAX, "CPUS", "pin: exactly this CPU"},
+    {"io-read", ARGUMENT_BYTES, FIELD(pin.io_read_bps), 0, 0, "RATE",
+     "pin: exactly this block reads per second"},
+    {"io-write", ARGUMENT_BYTES, FIELD(pin.io_write_bps), 0, 0, "RATE",
+     "pin: exactly this block writes per second"},
+    {"net", ARGUMENT_BYTES, FIELD(pin.net_egress_bps), 0, 0, "RATE",
+     "pin: exactly this network bytes out per second"},
     {"mode", ARGUMENT_STRING, FIELD(mode), 0, 0, "act|observe|off",
      "set: decide and adjust, decide and log, leave alone"},
     {"held-out", ARGUMENT_INT, FIELD(held_out_permille), 0, 1000, "PERMILLE",

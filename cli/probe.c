@@ -20,10 +20,13 @@
 
 int probe_parse(struct str answer, char *reason, size_t reason_size)
 {
-    int status;
-    char head[64];
+    char head[64], *end_of_status;
     (void)str_copy(head, sizeof head, answer);
-    if (sscanf(head, "HTTP/1.%*d %d", &status) != 1)
+    const char *space = strncmp(head, "HTTP/1.", 7) == 0 ? strchr(head, ' ') : NULL;
+    if (!space)
+        return -EBADMSG;
+    long status = strtol(space, &end_of_status, 10);
+    if (end_of_status == space)
         return -EBADMSG;
     const char *body = memmem(answer.data, answer.size, "\r\n\r\n", 4);
     struct str text = {"", 0};
@@ -94,14 +97,15 @@ int probe_ready(uint16_t port, int timeout_ms, char *reason, size_t reason_size)
 
 static unsigned ephemeral_first(void)
 {
-    unsigned first = 32768;
+    unsigned long first = 32768;
+    char line[64];
     FILE *file = fopen("/proc/sys/net/ipv4/ip_local_port_range", "re");
     if (file) {
-        if (fscanf(file, "%u", &first) != 1)
-            first = 32768;
+        if (fgets(line, sizeof line, file))
+            first = strtoul(line, NULL, 10);
         (void)fclose(file);
     }
-    return FS_MAX(first, (unsigned)PORT_TOP_LEAST);
+    return (unsigned)FS_MIN(FS_MAX(first, (unsigned long)PORT_TOP_LEAST), 65535UL);
 }
 
 static int bind_random(unsigned top)
@@ -130,7 +134,7 @@ int probe_free_ports(uint16_t *out, size_t count)
     if (count > PORTS_MAX)
         return -EADDRNOTAVAIL;
     for (int tries = 0; found < count && tries < PORT_TRIES; tries++) {
-        struct sockaddr_in address;
+        struct sockaddr_in address = {0};
         socklen_t size = sizeof address;
         int fd = bind_random(top);
         if (fd < 0)

@@ -95,7 +95,8 @@ static json_t *milliseconds(int64_t from_us, int64_t to_us)
 {
     if (from_us <= 0 || to_us <= 0)
         return json_null();
-    return json_real((double)((to_us - from_us) / 10) / 100);
+    int64_t hundredths = (to_us - from_us) / 10;
+    return json_real((double)hundredths / 100);
 }
 
 json_t *report_adjustment_json(const struct execution_adjustment *entry, int64_t start_us)

@@ -96,7 +96,7 @@ void metrics_register(struct metrics *metrics, const struct metrics_row *rows, s
         struct metric *metric = add(metrics, rows[i].kind, rows[i].name, rows[i].help);
         if (rows[i].kind == METRICS_HISTOGRAM)
             give_bounds(metric, bounds, bound_count);
-        memcpy((char *)out + rows[i].offset, &metric, sizeof metric);
+        *(struct metric **)(void *)((char *)out + rows[i].offset) = metric;
     }
 }
 

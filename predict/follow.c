@@ -205,7 +205,7 @@ static int read_file(const char *path, size_t most, struct str *out)
 
 static struct network *load_file(struct predict *predict, const char *path)
 {
-    struct str bytes;
+    struct str bytes = {0};
     char reason[256];
     int result = read_file(path, (size_t)predict->options->model_bytes, &bytes);
     if (result < 0) {

@@ -344,7 +344,8 @@ static void choose_incumbent(struct ledger *ledger, struct host *host, struct mo
     next->pool->dirty = true;
 }
 
-void nodes_tick(struct ledger *ledger, struct moment at)
+/* Nodes not heard for so long that they are lost, and hosts without a node. */
+static void drop_lost(struct ledger *ledger, struct moment at)
 {
     size_t cursor = 0;
     struct str key;
@@ -361,8 +362,16 @@ void nodes_tick(struct ledger *ledger, struct moment at)
         if (list_empty(&host->nodes)) {
             (void)map_remove(ledger->hosts, key.data, key.size);
             free(host);
-        } else {
-            choose_incumbent(ledger, host, at);
         }
     }
+}
+
+void nodes_tick(struct ledger *ledger, struct moment at)
+{
+    size_t cursor = 0;
+    struct str key;
+    void *value;
+    drop_lost(ledger, at);
+    while (map_next(ledger->hosts, &cursor, &key, &value))
+        choose_incumbent(ledger, value, at);
 }

@@ -174,7 +174,7 @@ static size_t find_field(const json_t *fields, const char *name)
 static void rewrite_record(struct resolve *resolve, const json_t *writer, const json_t *reader)
 {
     const json_t *theirs = json_object_get(writer, "fields");
-    const uint8_t *starts[FIELDS_MAX];
+    const uint8_t *starts[FIELDS_MAX] = {NULL};
     size_t i;
     json_t *field;
     if (json_array_size(theirs) > FIELDS_MAX) {

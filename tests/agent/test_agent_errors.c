@@ -17,8 +17,10 @@ static void agent__without_root__says_what_is_missing(void **state)
 {
     struct peer *peer = *state;
     char text[4096];
-    if (!peer)
+    if (!peer) {
         skip();
+        return;
+    }
     assert_int_equal(peer_run_agent(peer, NOBODY, NULL, text, sizeof text), 1);
     assert_non_null(strstr(text, "cannot run executions"));
     assert_non_null(strstr(text, "root"));
@@ -30,8 +32,10 @@ static void agent__check__says_what_this_machine_allows(void **state)
     static const char *const plain[] = {"--check", NULL}, *const json[] = {"--check", "--json", NULL};
     struct peer *peer = *state;
     char text[8192];
-    if (!peer)
+    if (!peer) {
         skip();
+        return;
+    }
     assert_int_equal(peer_run_agent(peer, 0, plain, text, sizeof text), 0);
     assert_non_null(strstr(text, "memory_limit"));
     assert_int_equal(peer_run_agent(peer, 0, json, text, sizeof text), 0);
@@ -118,7 +122,7 @@ static void agent__malformed_frames__connection_begun_anew(void **state)
 
 static void mount_small(const struct peer *peer)
 {
-    if (unshare(CLONE_NEWNS) < 0 || mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0) {
+    if (unshare(CLONE_NEWNS) < 0 || mount("none", "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0) {
         print_message("SKIPPED: no mount namespaces here: the full disk was not tested\n");
         skip();
     }
@@ -151,8 +155,10 @@ static void agent__disk_full_at_start__says_so(void **state)
 {
     struct peer *peer = *state;
     char text[4096];
-    if (!peer)
+    if (!peer) {
         skip();
+        return;
+    }
     mount_small(peer);
     fill_disk(peer);
     int status = peer_run_agent(peer, 0, NULL, text, sizeof text);
@@ -165,8 +171,10 @@ static void agent__disk_full_while_running__admits_nothing_and_loses_nothing(voi
 {
     struct peer *peer = *state;
     char go[300], script[700];
-    if (!peer)
+    if (!peer) {
         skip();
+        return;
+    }
     (void)snprintf(go, sizeof go, "%s.go", peer->state_dir);
     (void)snprintf(script, sizeof script, "while [ ! -e %s ]; do sleep 0.05; done; rm %s; exit 6", go, go);
     mount_small(peer);

@@ -166,7 +166,7 @@ static void sample(struct run *run)
     struct policy_input input = {.risk = &risk,
                                  .history = with->history,
                                  .node = &node,
-                                 .now_us = risk.sampled_us + LOOP_MS / 2 * 1000};
+                                 .now_us = risk.sampled_us + INT64_C(1000) * (LOOP_MS / 2)};
     policy_decide(with->config, &input, &run->attempt, &decision);
     if (decision.direction == MSG_DIRECTION_KEEP)
         return;
@@ -232,10 +232,16 @@ int simulate_load(const char *path, struct curve *curves, int max)
         if (line[0] == '#' || sscanf(line, "%31s%n", curve->name, &used) != 1)
             continue;
         curve->count = 0;
-        double at_ms, kib;
-        for (int more; sscanf(line + used, " %lf:%lf%n", &at_ms, &kib, &more) == 2; used += more) {
-            if (curve->count == SIMULATE_POINTS_MAX)
+        char *end, *at = line + used;
+        while (curve->count < SIMULATE_POINTS_MAX) {
+            double at_ms = strtod(at, &end);
+            if (end == at || *end != ':')
                 break;
+            at = end + 1;
+            double kib = strtod(at, &end);
+            if (end == at)
+                break;
+            at = end;
             curve->at_ms[curve->count] = at_ms;
             curve->bytes[curve->count++] = kib * 1024;
         }

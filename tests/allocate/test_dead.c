@@ -56,7 +56,7 @@ static void dead__kept__risks_and_decisions_in_order(void **state)
     buffer_init(&scratch, 0);
     buffer_init(&out, 0);
     for (int i = 1; i <= 3; i++) {
-        struct msg_decision decision = {adjustment_of(10 * i), 1.5 * i, 2.5};
+        struct msg_decision decision = {adjustment_of(INT64_C(10) * i), 1.5 * i, 2.5};
         keep_risk(attempt, i);
         assert_int_equal(dead_keep_decision(&decision, &scratch, &attempt->decisions), 0);
     }

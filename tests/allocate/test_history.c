@@ -45,7 +45,7 @@ static void history__many_buckets__merged_upwards_and_highest_stays(void **state
     histogram_init(&histogram, 1048576, 1e12, 1.05, 86400);
     double total = 0;
     for (int i = 1; i <= 100; i++)
-        assert_true(histogram_add(&histogram, (double)(i * 10 * MIB), 1, 1));
+        assert_true(histogram_add(&histogram, (double)(i * MIB * 10), 1, 1));
     history_peaks(&histogram, &history);
     assert_int_equal(history.memory_count, POLICY_PEAKS_MAX);
     for (uint32_t i = 0; i < history.memory_count; i++) {

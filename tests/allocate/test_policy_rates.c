@@ -64,28 +64,30 @@ static struct outcome run(const struct job *job)
 {
     struct policy_attempt attempt = {0};
     struct outcome outcome = {.limit = job->limit};
-    double done = 0, due_ms = 0, due_limit = 0, now_ms = 0;
-    for (; done < job->work && now_ms < job->timeout_s * 3000; now_ms++) {
+    double done = 0, due_limit = 0;
+    int64_t due_ms = 0, now_ms = 0;
+    for (; done < job->work && (double)now_ms < job->timeout_s * 3000; now_ms++) {
         done += FS_MIN(outcome.limit, job->demand) / 1000;
         bool changed = due_ms > 0 && now_ms >= due_ms;
         if (changed) {
             outcome.limit = due_limit;
             due_ms = 0;
         }
-        if (!changed && (int64_t)now_ms % TELL_MS != 0)
+        if (!changed && now_ms % TELL_MS != 0)
             continue;
         struct msg_risk risk = {.threshold = 0.5f,
                                 .horizon_ms = 10000,
                                 .started_us = 1,
                                 .tasks = 4,
-                                .sampled_us = (int64_t)(now_ms * 1000) + 1,
+                                .sampled_us = now_ms * 1000 + 1,
                                 .timeout_ms = (int64_t)(job->timeout_s * 1000)};
         struct policy_node node = {.known = job->room > 0};
         struct policy_decision decision;
         fill(job, outcome.limit, &risk);
         amount_set(&node.capacity, job->amount, job->room);
         amount_set(&node.free, job->amount, job->room);
-        struct policy_input input = {.risk = &risk, .node = &node, .now_us = risk.sampled_us + LOOP_MS * 500};
+        struct policy_input input = {
+            .risk = &risk, .node = &node, .now_us = risk.sampled_us + INT64_C(500) * LOOP_MS};
         policy_decide(&policy_defaults, &input, &attempt, &decision);
         if (decision.direction != MSG_DIRECTION_RAISE)
             continue;
@@ -93,7 +95,7 @@ static struct outcome run(const struct job *job)
         due_ms = now_ms + LOOP_MS;
         due_limit = (double)amount_get(&decision.limits, job->amount);
     }
-    outcome.took_s = now_ms / 1000;
+    outcome.took_s = (double)now_ms / 1000;
     return outcome;
 }
 

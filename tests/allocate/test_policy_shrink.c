@@ -36,7 +36,7 @@ static void shrink__in_the_end__keeps_what_peak_and_history_ask_for(void **state
         if (stand_decide(stand) == MSG_DIRECTION_SHRINK)
             stand->risk.limits = stand->decision.limits;
     }
-    assert_true(stand->risk.limits.memory_bytes >= 300 * 1000 * 1000 &&
+    assert_true(stand->risk.limits.memory_bytes >= INT64_C(300000000) &&
                 stand->risk.limits.memory_bytes < 340 * MIB);
 }
 

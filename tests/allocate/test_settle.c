@@ -274,7 +274,8 @@ static void failure__memory__step_from_what_it_had(void **state)
     assert_true(settle(stand));
     assert_int_equal(stand->allocation.limits.memory_bytes, 96 * MIB);
     assert_int_equal(stand->allocation.before.memory_bytes, 64 * MIB);
-    assert_int_equal(stand->allocation.raised.items[0], MSG_CAUSE_MEMORY);
+    const struct msg_cause_array *raised = &stand->allocation.raised;
+    assert_int_equal(raised->items ? raised->items[0] : MSG_CAUSE_NONE, MSG_CAUSE_MEMORY);
     for (int i = 0; i < 9; i++) /* nine more that failed at the same time */
         assert_true(settle(stand));
     assert_int_equal(stand->allocation.limits.memory_bytes, 96 * MIB);
@@ -287,7 +288,7 @@ static void failure__memory_with_history__what_history_asks_for(void **state)
         (struct policy_history){.runs = 4, .memory_max = 300e6, .memory_count = 1, .memory = {{300e6, 1}}};
     stand->input.history = &stand->history;
     assert_true(settle(stand));
-    assert_true(stand->allocation.limits.memory_bytes > 310 * 1000 * 1000);
+    assert_true(stand->allocation.limits.memory_bytes > INT64_C(310000000));
 }
 
 static void failure__cpu__what_the_throttling_asks_for(void **state)

@@ -103,8 +103,8 @@ static void ledger__random__never_passes_what_is_under_way(void **state)
     enum { LINES = 3, MOST = 64 };
     uint64_t random = 11;
     struct ledger *ledger = ledger_create(MOST);
-    struct ticket *out[LINES][MOST];
-    int64_t offsets[LINES][MOST], next[LINES] = {0}, stored[LINES] = {-1, -1, -1};
+    struct ticket *out[LINES][MOST] = {{NULL}};
+    int64_t offsets[LINES][MOST] = {{0}}, next[LINES] = {0}, stored[LINES] = {-1, -1, -1};
     int count[LINES] = {0};
     for (int step = 0; step < 20000; step++) {
         int line = (int)(simulate_random(&random) * LINES);

@@ -39,7 +39,7 @@ static int parse(struct target *target, enum arguments_style style, char **words
 }
 
 #define WORDS(...) ((char *[]){(char *)"test", __VA_ARGS__ __VA_OPT__(, ) NULL})
-#define W(text) ((char *)text)
+#define W(text) ((char *)(text))
 
 static void parse__all_types_in_both_forms__values_stored(void **state)
 {

@@ -33,7 +33,7 @@ static struct child *add_shell(struct children *children, const char *log, const
 
 static void make_log(char path[64])
 {
-    (void)strcpy(path, "/tmp/test_children.XXXXXX");
+    assert_true(str_copy(path, 64, str_of("/tmp/test_children.XXXXXX")));
     int fd = mkstemp(path);
     assert_true(fd >= 0);
     (void)close(fd);
@@ -94,7 +94,8 @@ static void stop_wait__deaf_child__killed_in_time(void **state)
     }
     assert_false(child_stop_wait(child, 50));
     assert_false(child_running(child));
-    assert_int_equal(children_poll(&children, clock_monotonic_ms() + 2 * CHILD_PAUSE_MAX_MS, NULL, NULL), 0);
+    assert_int_equal(
+        children_poll(&children, clock_monotonic_ms() + INT64_C(2) * CHILD_PAUSE_MAX_MS, NULL, NULL), 0);
     assert_false(child_running(child)); /* not wanted: not started again */
     children_fini(&children);
     (void)unlink(log);

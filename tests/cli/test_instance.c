@@ -14,7 +14,7 @@ static char directory[64];
 static int set_up(void **state)
 {
     (void)state;
-    (void)strcpy(directory, "/tmp/test_instance.XXXXXX");
+    assert_true(str_copy(directory, sizeof directory, str_of("/tmp/test_instance.XXXXXX")));
     return mkdtemp(directory) ? 0 : -1;
 }
 
@@ -67,11 +67,11 @@ static void save_load__round_trip__only_while_it_runs(void **state)
 {
     struct instance out, instance = {.pid = 42, .started_us = 7, .embedded = true, .service_count = 1};
     (void)state;
-    (void)strcpy(instance.state_dir, directory);
-    (void)strcpy(instance.brokers, "127.0.0.1:9");
-    (void)strcpy(instance.redis, "/r.sock");
-    (void)strcpy(instance.pool, "p");
-    (void)strcpy(instance.services[0].name, "agent");
+    assert_true(str_copy(instance.state_dir, sizeof instance.state_dir, str_of(directory)));
+    assert_true(str_copy(instance.brokers, sizeof instance.brokers, str_of("127.0.0.1:9")));
+    assert_true(str_copy(instance.redis, sizeof instance.redis, str_of("/r.sock")));
+    assert_true(str_copy(instance.pool, sizeof instance.pool, str_of("p")));
+    assert_true(str_copy(instance.services[0].name, sizeof instance.services[0].name, str_of("agent")));
     instance.services[0].pid = 43;
     instance.services[0].http_port = 8080;
     assert_int_equal(instance_save(&instance), 0);

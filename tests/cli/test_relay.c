@@ -20,7 +20,7 @@ static int set_up(void **state)
 {
     struct bench *bench = calloc(1, sizeof *bench);
     assert_non_null(bench);
-    (void)strcpy(bench->directory, "/tmp/test_relay.XXXXXX");
+    assert_true(str_copy(bench->directory, sizeof bench->directory, str_of("/tmp/test_relay.XXXXXX")));
     assert_non_null(mkdtemp(bench->directory));
     (void)snprintf(bench->path, sizeof bench->path, "%s/out", bench->directory);
     assert_int_equal(pipe2(bench->pipe, O_CLOEXEC), 0);

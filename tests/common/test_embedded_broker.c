@@ -340,7 +340,7 @@ int main(int argc, char **argv)
 {
     signal(SIGPIPE, SIG_IGN); /* as service_open() does */
     if (argc == 4 && strcmp(argv[1], "child") == 0)
-        return child_main(argv[2], atoi(argv[3]));
+        return child_main(argv[2], (int)strtol(argv[3], NULL, 10));
 #define TEST(function) cmocka_unit_test_setup_teardown(function, set_up, tear_down)
     const struct CMUnitTest tests[] = {
         TEST(reopen__compacted_topics__newest_values_are_back),

@@ -32,7 +32,7 @@ struct network *make_ramp_network(void)
         network->layers[0].bias[i] = 12;
         network->layers[0].bias[hidden + i] = -12;
         network->layers[0].bias[3 * hidden + i] = 12;
-        network->layers[0].weight[FEATURE_MEMORY_EXHAUSTION_SECOND * 4 * hidden + 2 * hidden + i] = 1;
+        network->layers[0].weight[(size_t)FEATURE_MEMORY_EXHAUSTION_SECOND * 4 * hidden + 2 * hidden + i] = 1;
         network->head_weight[i * NETWORK_OUTPUTS] = 10.0f / (float)hidden;
     }
     network->mean[FEATURE_MEMORY_EXHAUSTION_SECOND] = 0.6f; /* about 14 s */

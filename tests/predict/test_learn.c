@@ -32,7 +32,7 @@ static void record_run(struct recorded *recorded, bool killed)
         .attempt = 1,
         .code = str_of("code"),
         .started_us = START_US,
-        .ended_us = START_US + (POINTS + 1) * TICK_US,
+        .ended_us = START_US + (int64_t)(POINTS + 1) * TICK_US,
         .outcome = killed ? MSG_OUTCOME_OOM_KILLED : MSG_OUTCOME_FINISHED,
         .cause = killed ? MSG_CAUSE_MEMORY : MSG_CAUSE_NONE,
         .totals = run.counters,

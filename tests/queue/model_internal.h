@@ -16,7 +16,7 @@
 #define LEASE_US (20 * SECOND)
 #define MARGIN_US (5 * SECOND)
 #define CAPACITY (1000 * MIB)
-#define AGENTS (2 * MODEL_NODES) /* each may have a clone */
+#define AGENTS ((size_t)2 * MODEL_NODES) /* each may have a clone */
 #define LOG_MAX 20000
 #define FLIGHT_MAX 4000
 #define SPOOL_MAX 512

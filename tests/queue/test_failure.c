@@ -158,7 +158,7 @@ static void failed__attempts_used_up__ended_with_the_last_failure(void **unused)
         assert_int_equal(sent.attempt, attempt);
         world_accept(&w, &sent);
         world_end(&w, &sent, MSG_OUTCOME_OOM_KILLED, MSG_CAUSE_MEMORY);
-        struct msg_verdict verdict = world_verdict(&sent, MSG_CAUSE_MEMORY, true, 100 * attempt * MIB);
+        struct msg_verdict verdict = world_verdict(&sent, MSG_CAUSE_MEMORY, true, attempt * MIB * 100);
         world_judge(&w, &verdict);
         world_work(&w);
     }
