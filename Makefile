@@ -56,11 +56,11 @@ collect: build ## run real programs, store records to train from (CORPUS=DIR SEC
 	@python3 collect/collect.py --recorder $(RELEASE)/bin/forestall-record --out $(CORPUS) --seconds $(SECONDS) $(ARGS)
 
 .PHONY: lint lint-changed format
-lint: deps ## formatting, static analysis, stray paths; every file
+lint: deps-test ## formatting, static analysis, stray paths; every file
 	@scripts/install-deps.sh lint
 	@scripts/lint.sh
 
-lint-changed: deps ## the same for what differs from the upstream branch
+lint-changed: deps-test ## the same for what differs from the upstream branch
 	@scripts/install-deps.sh lint
 	@scripts/lint.sh --changed
 
