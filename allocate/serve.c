@@ -80,6 +80,7 @@ static struct stream *open_stream(const struct service *service, char *error, si
 {
     struct stream_options options = {.brokers = service->options.brokers,
                                      .topic_prefix = service->options.topic_prefix,
+                                     .schema_registry = service->options.schema_registry,
                                      .client_id = ALLOCATE_SERVICE,
                                      .config = service->config};
     return stream_open(&options, error, error_size);
@@ -101,19 +102,15 @@ static int prepare_topics(struct allocate *allocate, char *error, size_t error_s
 {
     static const struct msg_type *const written[] = {&msg_adjustment_type, &msg_allocation_type,
                                                      &msg_verdict_type, &msg_dead_execution_type};
-    struct stream_topic topics[TOPIC_COUNT];
-    topics_fill(topics, 0);
-    int result = stream_topics_ensure(allocate->stream, topics, TOPIC_COUNT, error, error_size);
+    int result =
+        topics_prepare(allocate->stream, allocate->service->options.topic_prefix, 0, error, error_size);
     if (result == 0)
         result =
             stream_topics_check(allocate->stream, joined_topics, FS_COUNT(joined_topics), error, error_size);
     if (result < 0)
         return result;
     allocate->partitions = result;
-    result = topic_codec_announce(allocate->stream, written, FS_COUNT(written));
-    if (result < 0)
-        (void)snprintf(error, error_size, "cannot write the topic %s: %s", TOPIC_SCHEMAS, strerror(-result));
-    return result;
+    return topic_codec_announce(allocate->stream, written, FS_COUNT(written), error, error_size);
 }
 
 static int subscribe(struct allocate *allocate, char *error, size_t error_size)

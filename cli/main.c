@@ -15,6 +15,7 @@ static const struct command commands[] = {
     {"allocation", "what codes start with: get, set, pin, unpin", command_allocation},
     {"dlq", "failures in spite of a raise: ls, show, replay", command_dlq},
     {"model", "the models in use: ls, show", command_model},
+    {"topics", "Kafka's topics: create, check", command_topics},
     {"demo", "real programs without and with Forestall, side by side", command_demo},
 };
 

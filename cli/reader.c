@@ -6,6 +6,7 @@
 #include <stdlib.h>
 
 #include "common/clock.h"
+#include "schemas/topic_types.h"
 
 #define ARENA_BLOCK_BYTES (1u << 20)
 #define ARENA_BYTES (64u << 20) /* a dead letter is at most 900 KiB; its arrays are larger in memory */
@@ -19,40 +20,13 @@ struct reader {
     uint64_t unreadable;
 };
 
-static const struct {
-    const char *topic;
-    const struct msg_type *type;
-} topic_types[] = {
-    {TOPIC_EXECUTIONS_REQUESTED, &msg_execution_request_type},
-    {TOPIC_EXECUTIONS_ADMITTED, &msg_admission_type},
-    {TOPIC_NODES, &msg_node_status_type},
-    {TOPIC_TELEMETRY, &msg_tick_type},
-    {TOPIC_EXECUTIONS_EVENTS, &msg_execution_event_type},
-    {TOPIC_EXECUTIONS_FINISHED, &msg_execution_record_type},
-    {TOPIC_RISKS, &msg_risk_type},
-    {TOPIC_ADJUSTMENTS, &msg_adjustment_type},
-    {TOPIC_ALLOCATIONS, &msg_allocation_type},
-    {TOPIC_EXECUTIONS_DLQ, &msg_dead_execution_type},
-    {TOPIC_CODES, &msg_code_profile_type},
-    {TOPIC_MODELS, &msg_model_type},
-    {TOPIC_VERDICTS, &msg_verdict_type},
-    {TOPIC_POLICIES, &msg_code_policy_type},
-    {TOPIC_EXECUTIONS_STATE, &msg_execution_state_type},
-};
-
-const struct msg_type *reader_topic_type(const char *topic)
-{
-    for (size_t i = 0; i < FS_COUNT(topic_types); i++)
-        if (strcmp(topic_types[i].topic, topic) == 0)
-            return topic_types[i].type;
-    return NULL;
-}
-
 static size_t largest_type(void)
 {
-    size_t size = 0;
-    for (size_t i = 0; i < FS_COUNT(topic_types); i++)
-        size = FS_MAX(size, topic_types[i].type->size);
+    size_t size = 0, cursor = 0;
+    const char *topic;
+    const struct msg_type *type;
+    while (topic_type_next(&cursor, &topic, &type))
+        size = FS_MAX(size, type->size);
     return size;
 }
 
@@ -120,7 +94,7 @@ int reader_add_key(struct reader *reader, const char *topic, struct str key, enu
 static int hand_out(struct reader *reader, const struct stream_message *message, reader_fn *on_message,
                     void *context)
 {
-    const struct msg_type *type = reader_topic_type(message->topic.data);
+    const struct msg_type *type = topic_type(message->topic.data);
     struct reader_message out = {.topic = message->topic.data,
                                  .partition = message->partition,
                                  .offset = message->offset,

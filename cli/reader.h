@@ -23,9 +23,6 @@ struct reader_message {
 /* 0 to go on, 1 enough (reader_scan ends), negative to stop with that value. */
 typedef int reader_fn(void *context, const struct reader_message *message);
 
-/* The message that a topic carries; NULL: not one of ours (schemas, quarantine). */
-const struct msg_type *reader_topic_type(const char *topic);
-
 /* NULL with the error. target is borrowed during the call. */
 FS_MUST_CHECK struct reader *reader_open(const struct target *target, char *error, size_t error_size);
 void reader_close(struct reader *reader);

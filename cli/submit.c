@@ -281,10 +281,9 @@ int submit_publish(struct stream *stream, const char *topic, struct str key, con
                        framed.size, REQUEST_BYTES_MAX);
         result = -EMSGSIZE;
     } else {
-        result = topic_codec_announce(stream, &type, 1);
+        result = topic_codec_announce(stream, &type, 1, error, error_size);
         if (result == 0)
-            result = publish(stream, topic, key, &framed);
-        (void)explain_failure(result, type->name, error, error_size);
+            result = explain_failure(publish(stream, topic, key, &framed), type->name, error, error_size);
     }
     buffer_fini(&framed);
     return result;

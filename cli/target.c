@@ -16,6 +16,8 @@ static const struct argument arguments[] = {
     {"prefix", ARGUMENT_STRING, FIELD(prefix), 0, 0, "TEXT", "prefix of the topics"},
     {"redis-prefix", ARGUMENT_STRING, FIELD(redis_prefix), 0, 0, "TEXT",
      "prefix of the Redis keys [forestall:]"},
+    {"schema-registry", ARGUMENT_STRING, FIELD(schema_registry), 0, 0, "URL",
+     "schema registry whose framing is written; both are read"},
     {"config", ARGUMENT_STRING, FIELD(config), 0, 0, "FILE",
      "the services' INI file: its [service] and [kafka]"},
     {"wait", ARGUMENT_DURATION_MS, FIELD(timeout_ms), 100, 86400000, "TIME",
@@ -98,6 +100,8 @@ static bool configured(const struct target_options *options)
 static int override(const struct target_options *options, struct target *out, char *error, size_t error_size)
 {
     int result = 0;
+    if (options->schema_registry)
+        out->service.schema_registry = options->schema_registry;
     if (options->brokers)
         result = copy(out->brokers, sizeof out->brokers, options->brokers, "--brokers", error, error_size);
     if (result == 0 && options->redis)
@@ -159,6 +163,7 @@ struct stream *target_stream(const struct target *target, char *error, size_t er
 {
     struct stream_options options = {.brokers = target->brokers,
                                      .topic_prefix = target->topic_prefix,
+                                     .schema_registry = target->service.schema_registry,
                                      .client_id = "forestall",
                                      .config = target->config,
                                      .max_fetched_bytes = 32u << 20};

@@ -11,7 +11,7 @@
 #include "common/stream.h"
 
 struct target_options {
-    const char *state, *brokers, *redis, *prefix, *redis_prefix, *config;
+    const char *state, *brokers, *redis, *prefix, *redis_prefix, *schema_registry, *config;
     bool json;
     int64_t timeout_ms; /* for reading what is there */
 };

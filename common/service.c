@@ -27,6 +27,8 @@ const struct config_option service_option_table[] = {
      "Redis host:port, or the path of its Unix socket"},
     {"service", "redis_prefix", CONFIG_STRING, FIELD(redis_prefix), "forestall:", 0, 0,
      "put before every Redis key"},
+    {"service", "schema_registry", CONFIG_STRING, FIELD(schema_registry), "", 0, 0,
+     "URL of a Confluent-compatible schema registry; values get its framing then; empty = none"},
 };
 const size_t service_option_count = FS_COUNT(service_option_table);
 

@@ -13,7 +13,7 @@ struct service_options {
     const char *http_address;
     int64_t http_port; /* 0 = no HTTP */
     const char *state_dir;
-    const char *brokers, *topic_prefix, *redis, *redis_prefix;
+    const char *brokers, *topic_prefix, *redis, *redis_prefix, *schema_registry;
 };
 
 /* The table behind them, for programs that are not services. */

@@ -230,12 +230,14 @@ struct stream *stream_open(const struct stream_options *options, char *error, si
     stream->brokers = strdup(options->brokers ? options->brokers : "");
     stream->prefix = strdup(options->topic_prefix ? options->topic_prefix : "");
     stream->client_id = strdup(options->client_id ? options->client_id : "forestall");
+    stream->schema_registry = strdup(options->schema_registry ? options->schema_registry : "");
     stream->config = options->config;
     stream->transactional = options->transactional_id != NULL;
     stream->max_inflight_bytes = options->max_inflight_bytes ? options->max_inflight_bytes : (size_t)64 << 20;
     stream->max_fetched_bytes = options->max_fetched_bytes ? options->max_fetched_bytes : (size_t)64 << 20;
     stream->event_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
-    if (!stream->brokers || !stream->prefix || !stream->client_id || stream->event_fd < 0) {
+    if (!stream->brokers || !stream->prefix || !stream->client_id || !stream->schema_registry ||
+        stream->event_fd < 0) {
         snprintf(error, error_size, "out of memory or file descriptors");
         stream_close(stream);
         return NULL;
@@ -286,7 +288,30 @@ void stream_close(struct stream *stream)
     free(stream->brokers);
     free(stream->prefix);
     free(stream->client_id);
+    free(stream->schema_registry);
+    if (stream->framer.destroy)
+        stream->framer.destroy(stream->framer.context);
     free(stream);
+}
+
+void stream_set_framer(struct stream *stream, const struct stream_framer *framer)
+{
+    stream->framer = *framer;
+}
+
+void *stream_framer_context(const struct stream *stream)
+{
+    return stream->framer.context;
+}
+
+const char *stream_schema_registry(const struct stream *stream)
+{
+    return stream->schema_registry;
+}
+
+const char *stream_topic_prefix(const struct stream *stream)
+{
+    return stream->prefix;
 }
 
 int stream_fd(const struct stream *stream)

@@ -100,6 +100,7 @@ struct stream_options {
     const char *topic_prefix;     /* NULL or "": none */
     const char *client_id;        /* the service's name */
     const struct config *config;  /* its section [kafka] is passed to librdkafka; NULL: none */
+    const char *schema_registry;  /* kept for those who frame and read values (schemas/); NULL or "": none */
     const char *transactional_id; /* NULL: plain idempotent producer */
     size_t max_inflight_bytes;    /* bound of the producer's queue; 0: 64 MiB */
     size_t max_fetched_bytes;     /* bound of the consumer's queue; 0: 64 MiB */
@@ -156,6 +157,20 @@ FS_MUST_CHECK int stream_produce(struct stream *stream, const char *topic, const
 FS_MUST_CHECK int stream_produce_to(struct stream *stream, const char *topic, int32_t partition,
                                     const void *key, size_t key_size, const void *value, size_t value_size,
                                     stream_delivered_fn *on_delivered, void *context);
+/* Rewrites values on their way to Kafka, e.g. to the framing of a schema registry. */
+struct stream_framer {
+    void *context;
+    /* The form in which value goes to topic, or value itself; valid until the next call. */
+    struct str (*frame)(void *context, const char *topic, struct str value);
+    void (*destroy)(void *context); /* called by stream_close() */
+};
+/* Copied; applied to all that is produced from now on, but not to quarantine. Only one per stream. */
+void stream_set_framer(struct stream *stream, const struct stream_framer *framer);
+/* Its context; NULL: none was set. */
+void *stream_framer_context(const struct stream *stream);
+/* As in the options; "" none. */
+const char *stream_schema_registry(const struct stream *stream);
+const char *stream_topic_prefix(const struct stream *stream);
 /* Waits until everything is reported. 0, -ETIMEDOUT, -EPIPE. */
 FS_MUST_CHECK int stream_flush(struct stream *stream, int timeout_ms);
 /* The partition the default partitioner chooses for a key that is not NULL (murmur2, as Java). */
@@ -270,6 +285,16 @@ FS_MUST_CHECK int stream_topics_ensure(struct stream *stream, const struct strea
  * -EINVAL/-ENOENT/-EHOSTDOWN. */
 FS_MUST_CHECK int stream_topics_check(struct stream *stream, const char *const *topics, size_t count,
                                       char *error, size_t error_size);
+/* A topic as it is on the broker. */
+struct stream_topic_state {
+    int32_t partitions; /* 0: it does not exist */
+    bool known; /* the rest was told: not by the embedded broker, not for a topic that does not exist */
+    bool compacts, deletes; /* cleanup.policy */
+    int64_t retention_ms;   /* -1: for ever */
+};
+/* Fills out[count]. 0, -EHOSTDOWN, -EACCES (partitions are filled in, settings may not be read), -EIO. */
+FS_MUST_CHECK int stream_topics_describe(struct stream *stream, const char *const *topics, size_t count,
+                                         struct stream_topic_state *out, char *error, size_t error_size);
 /* > 0, -ENOENT, -EHOSTDOWN. Blocks up to timeout_ms. */
 FS_MUST_CHECK int stream_partition_count(struct stream *stream, const char *topic, int timeout_ms);
 

@@ -54,7 +54,8 @@ struct stream {
     bool embedded; /* the cluster is librdkafka's mock */
     int event_fd;
 
-    char *brokers, *prefix, *client_id;
+    char *brokers, *prefix, *client_id, *schema_registry;
+    struct stream_framer framer; /* frame NULL: none */
     size_t prefix_size, max_inflight_bytes, max_fetched_bytes;
     const struct config *config;
 

@@ -127,6 +127,8 @@ int stream_produce_to(struct stream *stream, const char *topic, int32_t partitio
         *delivery = (struct stream_delivery){.on_delivered = on_delivered, .context = context};
     }
     struct str key_bytes = {key, key_size}, value_bytes = {value, value_size};
+    if (stream->framer.frame && value)
+        value_bytes = stream->framer.frame(stream->framer.context, topic, value_bytes);
     int result = produce_once(handle, partition, key_bytes, value_bytes, delivery);
     if (result == -EAGAIN) {
         stream_serve_reports(stream); /* reports that nobody takes would keep the queue full for ever */

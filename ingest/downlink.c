@@ -8,6 +8,7 @@
 #include "common/clock.h"
 #include "common/topics.h"
 #include "ingest/ingest.h"
+#include "schemas/schema_record.h"
 
 struct downward {
     const struct msg_type *type;
@@ -22,15 +23,8 @@ union order {
 
 static void learn(struct ingest *ingest, const struct stream_message *message)
 {
-    char key[17], *end;
-    if (!message->value || message->key_size != 16)
-        return;
-    memcpy(key, message->key, 16);
-    key[16] = '\0';
-    uint64_t fingerprint = strtoull(key, &end, 16);
-    /* What cannot be learned concerns only messages written with it: those say so. */
-    if (*end == '\0' &&
-        codec_learn(ingest->codec, fingerprint, (struct str){message->value, message->value_size}) == 0)
+    struct str key = {message->key, message->key_size}, value = {message->value, message->value_size};
+    if (schema_record_learn(ingest->codec, key, value))
         ingest->learned = true;
 }
 

@@ -28,6 +28,9 @@ struct ingest {
     int epoll_fd, timer_fd;
     struct map *nodes;     /* node id -> the connection that is SESSION_UP for it */
     struct map *published; /* fingerprints of schemas given to Kafka by this process */
+    /* With a schema registry: an agent's schema goes there too (schemas/topic_codec.h); NULL: without. */
+    int (*register_schema)(struct stream *stream, uint64_t fingerprint, struct str json, char *error,
+                           size_t error_size);
     struct connection_head lists[LIST_COUNT];
     enum gate gate;
     int64_t now_ms;

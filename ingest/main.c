@@ -69,22 +69,21 @@ static int open_orders(struct ingest *ingest, char *error, size_t size)
 
 static int open_kafka(struct ingest *ingest, char *error, size_t size)
 {
-    struct stream_topic topics[TOPIC_COUNT];
     const struct service *service = ingest->service;
     struct stream_options options = {.brokers = service->options.brokers,
                                      .topic_prefix = service->options.topic_prefix,
+                                     .schema_registry = service->options.schema_registry,
                                      .client_id = service->name,
                                      .config = service->config,
                                      .max_inflight_bytes = (size_t)ingest->options->inflight_bytes};
     ingest->stream = stream_open(&options, error, size);
     if (!ingest->stream)
         return -EHOSTDOWN;
-    topics_fill(topics, 0);
-    int result = stream_topics_ensure(ingest->stream, topics, TOPIC_COUNT, error, size);
-    if (result < 0)
-        return result;
-    (void)snprintf(error, size, "cannot publish schemas to the topic %s", TOPIC_SCHEMAS);
-    result = topic_codec_announce(ingest->stream, written, FS_COUNT(written));
+    int result = topics_prepare(ingest->stream, service->options.topic_prefix, 0, error, size);
+    if (result == 0)
+        result = topic_codec_announce(ingest->stream, written, FS_COUNT(written), error, size);
+    if (service->options.schema_registry[0])
+        ingest->register_schema = topic_codec_announce_foreign;
     for (size_t i = 0; result == 0 && i < FS_COUNT(written); i++)
         result = uplink_note_published(ingest, written[i]->fingerprint);
     return result == 0 ? open_orders(ingest, error, size) : result;

@@ -282,6 +282,16 @@ int uplink_note_published(struct ingest *ingest, uint64_t fingerprint)
     return map_put(ingest->published, &fingerprint, sizeof fingerprint, ingest);
 }
 
+/* Blocks for as long as the registry takes, once for each version of an agent that is not ours. Without it
+ * such values keep their single-object framing, which readers take too. */
+static void register_schema(struct ingest *ingest, uint64_t fingerprint, struct str json)
+{
+    char error[512];
+    if (ingest->register_schema &&
+        ingest->register_schema(ingest->stream, fingerprint, json, error, sizeof error) < 0)
+        log_warn("schema_not_registered", "fingerprint=%016" PRIx64 " reason=\"%s\"", fingerprint, error);
+}
+
 void uplink_schema(struct ingest *ingest, struct connection *connection, uint64_t fingerprint,
                    struct str json)
 {
@@ -303,6 +313,7 @@ void uplink_schema(struct ingest *ingest, struct connection *connection, uint64_
             result = uplink_note_published(ingest, fingerprint);
         if (result == 0)
             metric_add(ingest->counters.schemas, 1);
+        register_schema(ingest, fingerprint, json);
     }
     parked_retry(ingest, connection);
 }

@@ -55,6 +55,7 @@ static int open_streams(struct predict *predict, char *error, size_t error_size)
     const struct service *service = predict->service;
     struct stream_options options = {.brokers = service->options.brokers,
                                      .topic_prefix = service->options.topic_prefix,
+                                     .schema_registry = service->options.schema_registry,
                                      .client_id = service->name,
                                      .config = service->config};
     predict->stream = stream_open(&options, error, error_size);
@@ -74,9 +75,8 @@ static int open_streams(struct predict *predict, char *error, size_t error_size)
 static int prepare_topics(struct predict *predict, char *error, size_t error_size)
 {
     static const struct msg_type *const written[] = {&msg_risk_type, &msg_code_profile_type};
-    struct stream_topic topics[TOPIC_COUNT];
-    topics_fill(topics, (int32_t)predict->options->partitions);
-    int result = stream_topics_ensure(predict->stream, topics, TOPIC_COUNT, error, error_size);
+    int result = topics_prepare(predict->stream, predict->service->options.topic_prefix,
+                                (int32_t)predict->options->partitions, error, error_size);
     if (result == 0)
         result = stream_topics_check(predict->stream, by_code, FS_COUNT(by_code), error, error_size);
     if (result < 0)
@@ -84,10 +84,10 @@ static int prepare_topics(struct predict *predict, char *error, size_t error_siz
     predict->finished_count = result;
     predict->telemetry_count = result =
         stream_partition_count(predict->stream, TOPIC_TELEMETRY, FOLLOW_TIMEOUT_MS);
-    if (result > 0)
-        result = topic_codec_announce(predict->stream, written, FS_COUNT(written));
     if (result < 0)
         (void)snprintf(error, error_size, "preparing topics: %s", strerror(-result));
+    else
+        result = topic_codec_announce(predict->stream, written, FS_COUNT(written), error, error_size);
     return result;
 }
 

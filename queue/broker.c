@@ -12,25 +12,21 @@ static const char *const consumed[] = {TOPIC_EXECUTIONS_REQUESTED, TOPIC_EXECUTI
 static const char *const family[] = {TOPIC_EXECUTIONS_REQUESTED, TOPIC_EXECUTIONS_EVENTS, TOPIC_NODES,
                                      TOPIC_VERDICTS, TOPIC_EXECUTIONS_STATE};
 
+static const struct msg_type *const written[] = {&msg_execution_state_type, &msg_admission_type,
+                                                 &msg_execution_request_type};
+
 /* On a stream of its own: a transactional one cannot write outside a transaction. */
 static int prepare(const struct stream_options *options, int *partitions, char *error, size_t error_size)
 {
-    static const struct msg_type *const written[] = {&msg_execution_state_type, &msg_admission_type,
-                                                     &msg_execution_request_type};
-    struct stream_topic topics[TOPIC_COUNT];
     struct stream *stream = stream_open(options, error, error_size);
     if (!stream)
         return -EHOSTDOWN;
-    topics_fill(topics, 0);
-    int result = stream_topics_ensure(stream, topics, TOPIC_COUNT, error, error_size);
+    int result = topics_prepare(stream, options->topic_prefix, 0, error, error_size);
     if (result == 0)
         result = stream_topics_check(stream, family, FS_COUNT(family), error, error_size);
     if (result > 0) {
         *partitions = result;
-        result = topic_codec_announce(stream, written, FS_COUNT(written));
-        if (result < 0)
-            (void)snprintf(error, error_size, "cannot announce schemas in topic %s%s: %s",
-                           options->topic_prefix, TOPIC_SCHEMAS, strerror(-result));
+        result = topic_codec_announce(stream, written, FS_COUNT(written), error, error_size);
     }
     stream_close(stream);
     return result;
@@ -42,6 +38,7 @@ int broker_open(const struct service *service, const struct queue_options *optio
     char id[256];
     struct stream_options settings = {.brokers = service->options.brokers,
                                       .topic_prefix = service->options.topic_prefix,
+                                      .schema_registry = service->options.schema_registry,
                                       .client_id = service->name,
                                       .config = service->config};
     int result = prepare(&settings, partitions, error, error_size);
@@ -52,6 +49,11 @@ int broker_open(const struct service *service, const struct queue_options *optio
     struct stream *opened = stream_open(&settings, error, error_size);
     if (!opened)
         return -EHOSTDOWN;
+    result = topic_codec_frame(opened, written, FS_COUNT(written), error, error_size);
+    if (result < 0) {
+        stream_close(opened);
+        return result;
+    }
     *stream = opened;
     return 0;
 }

@@ -178,28 +178,26 @@ static int open_streams(struct retrain *retrain, char *error, size_t error_size)
 {
     static const struct msg_type *const written[] = {&msg_model_type};
     const struct service *service = retrain->service;
-    struct stream_topic topics[TOPIC_COUNT];
     struct stream_options options = {.brokers = service->options.brokers,
                                      .topic_prefix = service->options.topic_prefix,
+                                     .schema_registry = service->options.schema_registry,
                                      .client_id = service->name,
                                      .config = service->config};
     if (!(retrain->stream = stream_open(&options, error, error_size)) ||
         !(retrain->followed = stream_open(&options, error, error_size)))
         return -EHOSTDOWN;
-    topics_fill(topics, 0);
-    int result = stream_topics_ensure(retrain->stream, topics, TOPIC_COUNT, error, error_size);
+    int result = topics_prepare(retrain->stream, service->options.topic_prefix, 0, error, error_size);
     if (result < 0)
         return result;
     retrain->codec = topic_codec_create(retrain->stream);
     retrain->followed_codec = topic_codec_create(retrain->followed);
     retrain->models = models_create(MODEL_MAX);
     retrain->arena = arena_create(ARENA_BLOCK, ARENA_LIMIT);
-    result = retrain->codec && retrain->followed_codec && retrain->models && retrain->arena
-                 ? topic_codec_announce(retrain->stream, written, FS_COUNT(written))
-                 : -ENOMEM;
-    if (result < 0)
-        (void)snprintf(error, error_size, "announcing schemas: %s", strerror(-result));
-    return result;
+    if (!retrain->codec || !retrain->followed_codec || !retrain->models || !retrain->arena) {
+        (void)snprintf(error, error_size, "out of memory");
+        return -ENOMEM;
+    }
+    return topic_codec_announce(retrain->stream, written, FS_COUNT(written), error, error_size);
 }
 
 /* The champion first: a training starts from it. */

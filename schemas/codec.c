@@ -65,6 +65,15 @@ int codec_fingerprint(struct str framed, uint64_t *out)
     return 0;
 }
 
+int codec_registry_id(struct str framed, uint32_t *out)
+{
+    const uint8_t *bytes = (const uint8_t *)framed.data;
+    if (framed.size < CONFLUENT_HEADER || bytes[0] != 0)
+        return -EBADMSG;
+    *out = (uint32_t)bytes[1] << 24 | (uint32_t)bytes[2] << 16 | (uint32_t)bytes[3] << 8 | bytes[4];
+    return 0;
+}
+
 static int decode_as(struct writer_schema *writer, const struct msg_type *type, struct str body,
                      struct arena *arena, void *out)
 {
@@ -98,10 +107,8 @@ int codec_decode(struct codec *codec, const struct msg_type *type, struct str fr
         return decode_as(map_get(codec->by_fingerprint, &fingerprint, sizeof fingerprint), type, body, arena,
                          out);
     }
-    if (framed.size >= CONFLUENT_HEADER && framed.data[0] == 0) {
-        const uint8_t *bytes = (const uint8_t *)framed.data;
-        uint32_t id =
-            (uint32_t)bytes[1] << 24 | (uint32_t)bytes[2] << 16 | (uint32_t)bytes[3] << 8 | bytes[4];
+    uint32_t id;
+    if (codec_registry_id(framed, &id) == 0) {
         struct str body = {framed.data + CONFLUENT_HEADER, framed.size - CONFLUENT_HEADER};
         return decode_as(map_get(codec->by_id, &id, sizeof id), type, body, arena, out);
     }

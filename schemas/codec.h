@@ -34,6 +34,9 @@ FS_MUST_CHECK int codec_learn_id(struct codec *codec, uint32_t id, struct str js
 /* The fingerprint in a single-object frame: 0, or -EBADMSG when it is none. */
 FS_MUST_CHECK int codec_fingerprint(struct str framed, uint64_t *out);
 
+/* The registry's id in a Confluent frame: 0, or -EBADMSG when it is none. */
+FS_MUST_CHECK int codec_registry_id(struct str framed, uint32_t *out);
+
 /* A copy of a message that lives on its own: encoded into storage (reset before), decoded from there. */
 FS_MUST_CHECK int codec_clone(const struct msg_type *type, const void *message, struct buffer *storage,
                               struct arena *arena, void *out);

@@ -1,7 +1,8 @@
 /* Reading the values of topics: decoding, and learning the schemas that other versions of us write with.
- * What is written with an unknown schema is looked up in the topic `schemas` (at most once a second) for 30
- * s; only then is it given up. Every writer announces its schemas there before it writes. One thread; borrows
- * the stream. */
+ * What is written with an unknown schema, by fingerprint or by a registry's id, is looked up in the topic
+ * `schemas`, then in the stream's schema registry if it has one (at most once a second) for 30 s; only then
+ * is it given up. Every writer announces its schemas there before it writes. One thread; borrows the stream.
+ */
 #ifndef FORESTALL_SCHEMAS_TOPIC_CODEC_H
 #define FORESTALL_SCHEMAS_TOPIC_CODEC_H
 
@@ -33,9 +34,17 @@ FS_MUST_CHECK enum stream_outcome topic_codec_decode(struct topic_codec *codec, 
 struct codec *topic_codec_codec(struct topic_codec *codec);
 const struct topic_codec_counters *topic_codec_counters(const struct topic_codec *codec);
 
-/* Publishes schemas to `schemas` (key: fingerprint, 16 hex digits; value: JSON) and waits for the reports.
- * Not for transactional streams. 0, -ETIMEDOUT, -EPIPE, as stream_produce(). */
+/* Publishes schemas to `schemas` (schema_record.h) and waits for the reports; with a schema registry they are
+ * registered first, and this stream frames for it from now on. Not for transactional streams. 0, or with a
+ * sentence -ETIMEDOUT, -EPIPE, as stream_produce() and registry_register(). */
 FS_MUST_CHECK int topic_codec_announce(struct stream *stream, const struct msg_type *const *types,
-                                       size_t count);
+                                       size_t count, char *error, size_t error_size);
+/* Only the framing, for one more stream that produces these types. */
+FS_MUST_CHECK int topic_codec_frame(struct stream *stream, const struct msg_type *const *types, size_t count,
+                                    char *error, size_t error_size);
+/* With a schema registry, the same for a writer's schema that is not one of ours (the caller puts it into
+ * `schemas` under its fingerprint); nothing without. */
+FS_MUST_CHECK int topic_codec_announce_foreign(struct stream *stream, uint64_t fingerprint, struct str json,
+                                               char *error, size_t error_size);
 
 #endif

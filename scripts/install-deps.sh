@@ -1,7 +1,7 @@
 #!/bin/bash
 # Installs from Debian's packages what building, testing or the demo needs and the machine lacks.
 #
-#   scripts/install-deps.sh [--list | --check] GROUP...      groups: build test demo lint collect
+#   scripts/install-deps.sh [--list | --check] GROUP...      groups: build test demo lint collect compose
 #
 # Says what is missing and why before anything is installed. As root it installs; otherwise it prints the exact line
 # to run and exits 1. --check installs nothing (exit 1 when something is missing), --list prints the table.
@@ -25,6 +25,7 @@ build libhiredis-dev             Redis client
 build libinih-dev                configuration files
 build libmicrohttpd-dev          /metrics, /healthz, /readyz
 build libjansson-dev             JSON
+build libcurl4-openssl-dev|libcurl4-gnutls-dev   HTTP, to a schema registry
 build libuv1-dev                 event loop of the agent and the gateway
 build libssl-dev                 hashes, random numbers
 test  libcmocka-dev              unit tests
@@ -93,6 +94,14 @@ collect ghostscript              a program of the corpus
 collect gnuplot-nox              a program of the corpus
 collect rsync                    a program of the corpus
 collect wget                     a program of the corpus
+compose runc                     containers, where the machine has no engine of its own
+compose iptables                 their networks
+compose mmdebstrap               the slim image of Debian, where no hub can be reached
+compose redis-tools              redis-cli, as people look an allocation up
+compose iproute2                 removes what is left of networks
+compose default-jdk-headless|openjdk-17-jdk-headless|openjdk-21-jdk-headless   builds the example in Java
+compose maven                    libraries of that example and of the stand-ins
+compose debian-archive-keyring   keys of the packages that images are made of
 lint  git                        lists the files
 lint  clang-format               formatting
 lint  clang-tidy                 static analysis
@@ -145,7 +154,7 @@ for argument in "$@"; do
     --list) mode=list ;;
     --check) mode=check ;;
     -h | --help) usage 0 ;;
-    build | test | demo | lint | collect) groups="$groups $argument" ;;
+    build | test | demo | lint | collect | compose) groups="$groups $argument" ;;
     *) usage 2 >&2 ;;
     esac
 done

@@ -12,6 +12,7 @@
 #include "common/embedded_broker.h"
 #include "common/topics.h"
 #include "schemas/resolve.h"
+#include "schemas/schema_record.h"
 #include "schemas/topic_codec.h"
 
 struct fixture {
@@ -107,7 +108,8 @@ static void topic_codec_decode__announced_later__waits_then_reads(void **state)
     const struct msg_type *types[] = {&fixture->writer};
     struct msg_code_policy policy;
     assert_int_equal(decode(fixture, &message, 1000, &policy), STREAM_RETRY);
-    assert_int_equal(topic_codec_announce(fixture->stream, types, 1), 0);
+    char error[512];
+    assert_int_equal(topic_codec_announce(fixture->stream, types, 1, error, sizeof error), 0);
     assert_int_equal(decode(fixture, &message, 1500, &policy),
                      STREAM_RETRY); /* looked up less than a second ago */
     assert_int_equal(topic_codec_counters(fixture->codec)->lookups, 1);
@@ -140,10 +142,39 @@ static void topic_codec_decode__own_schema_or_damage__no_look_up(void **state)
     message.value_size--;
     assert_int_equal(decode(fixture, &message, 0, &out), STREAM_QUARANTINE);
     assert_int_equal(decode(fixture, &(struct stream_message){0}, 0, &out), STREAM_QUARANTINE);
-    assert_int_equal(
-        decode(fixture, &(struct stream_message){.value = "\0\0\0\0\1x", .value_size = 6}, 0, &out),
-        STREAM_QUARANTINE);
     assert_int_equal(topic_codec_counters(fixture->codec)->unknown_given_up, 0);
+}
+
+static void topic_codec_decode__id_of_a_registry__looked_up_as_a_fingerprint_is(void **state)
+{
+    struct fixture *fixture = *state;
+    struct msg_code_policy policy = {.code = str_of("gcc"), .held_out_permille = 3}, out;
+    char key[SCHEMA_KEY_SIZE];
+    struct stream_message message = {0};
+    buffer_reset(&fixture->value);
+    buffer_append(&fixture->value, "\0\0\0\1\7", 5);
+    msg_code_policy_type.encode(&policy, &fixture->value);
+    message.value = fixture->value.data;
+    message.value_size = fixture->value.size;
+    assert_int_equal(decode(fixture, &message, 1000, &out), STREAM_RETRY);
+    assert_int_equal(stream_produce(fixture->stream, TOPIC_SCHEMAS, key, schema_record_id_key(0x107, key),
+                                    msg_code_policy_type.json, strlen(msg_code_policy_type.json), NULL, NULL),
+                     0);
+    assert_int_equal(stream_flush(fixture->stream, 10000), 0);
+    assert_int_equal(decode(fixture, &message, 2000, &out), STREAM_DONE);
+    assert_true(str_equal(out.code, str_of("gcc")));
+    assert_int_equal(out.held_out_permille, 3);
+}
+
+static void topic_codec_decode__id_that_nobody_knows__quarantine_after_30_s(void **state)
+{
+    struct fixture *fixture = *state;
+    struct msg_code_policy out;
+    struct stream_message message = {.value = "\0\0\0\0\1x", .value_size = 6};
+    assert_int_equal(decode(fixture, &message, 1000, &out), STREAM_RETRY);
+    assert_int_equal(decode(fixture, &message, 1000 + TOPIC_CODEC_LOOKUP_MS, &out), STREAM_QUARANTINE);
+    assert_non_null(strstr(stream_reason(fixture->stream), "id 1 of a schema registry"));
+    assert_int_equal(topic_codec_counters(fixture->codec)->unknown_given_up, 1);
 }
 
 int main(void)
@@ -155,6 +186,10 @@ int main(void)
                                         tear_down),
         cmocka_unit_test_setup_teardown(topic_codec_decode__own_schema_or_damage__no_look_up, set_up,
                                         tear_down),
+        cmocka_unit_test_setup_teardown(topic_codec_decode__id_of_a_registry__looked_up_as_a_fingerprint_is,
+                                        set_up, tear_down),
+        cmocka_unit_test_setup_teardown(topic_codec_decode__id_that_nobody_knows__quarantine_after_30_s,
+                                        set_up, tear_down),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

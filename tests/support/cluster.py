@@ -29,6 +29,9 @@ CLIENT_SETTINGS = {"reconnect.backoff.max.ms": 500, "topic.metadata.refresh.inte
                    "socket.nagle.disable": True}
 
 
+COMPACTED = {"allocations", "codes", "models", "policies", "schemas", "executions.state"}
+
+
 class Cluster:
     def __init__(self, broker_settings=None, with_redis=True, redis_persistent=False, java_options=()):
         self.directory = pathlib.Path(tempfile.mkdtemp(prefix="forestall-test-"))
@@ -116,13 +119,17 @@ class Cluster:
         return consumer
 
     def create_topics(self, partitions, config=None):
-        """partitions: {name: count}; config applies to all of them."""
+        """partitions: {name: count}; config applies to all of them. Without one, those that Forestall compacts are."""
         from confluent_kafka.admin import NewTopic
         admin = self.admin()
-        created = admin.create_topics([NewTopic(name, count, 1, config=config or {})
+        compact = {"cleanup.policy": "compact"}
+        created = admin.create_topics([NewTopic(name, count, 1,
+                                                config=config or (compact if name in COMPACTED else {}))
                                        for name, count in partitions.items()])
         for future in created.values():
             future.result(30)
+        # the broker that created them lists them a moment later
+        wait_until(lambda: set(partitions) <= set(admin.list_topics(timeout=10).topics), 30, "created topics to be listed")
 
     @staticmethod
     def _ends(consumer, topic):
