@@ -110,7 +110,10 @@ static int prepare_topics(struct allocate *allocate, char *error, size_t error_s
     if (result < 0)
         return result;
     allocate->partitions = result;
-    return topic_codec_announce(allocate->stream, written, FS_COUNT(written), error, error_size);
+    result = topic_codec_announce(allocate->stream, written, FS_COUNT(written), error, error_size);
+    if (result == 0) /* adjustments leave on it */
+        result = topic_codec_frame(allocate->nodes_stream, written, FS_COUNT(written), error, error_size);
+    return result;
 }
 
 static int subscribe(struct allocate *allocate, char *error, size_t error_size)
