@@ -84,8 +84,9 @@ static void find_supervisor(struct agent *agent, struct attempt *attempt)
     attempt_open_metrics(agent, attempt);
 }
 
-static void adopt(struct agent *agent, struct attempt *attempt)
+static void adopt(struct agent *agent, struct attempt *attempt, uint64_t spooled)
 {
+    agent_judge_claim(attempt, spooled);
     open_track(attempt);
     if (cgroup_open_existing(agent->host, attempt->name, &attempt->cgroup) < 0)
         attempt->cgroup = NULL; /* gone with a reboot, or half removed: what the files say counts */
@@ -99,7 +100,7 @@ static void adopt(struct agent *agent, struct attempt *attempt)
              attempt->state == ATTEMPT_RUNNING ? "running" : "ended");
 }
 
-static int adopt_named(struct agent *agent, const char *name)
+static int adopt_named(struct agent *agent, const char *name, uint64_t spooled)
 {
     uint8_t execution[16];
     int32_t number;
@@ -123,7 +124,7 @@ static int adopt_named(struct agent *agent, const char *name)
         attempt_destroy(attempt);
         return -ENOSPC; /* max_attempts was lowered below what runs: a config error, told by the caller */
     }
-    adopt(agent, attempt);
+    adopt(agent, attempt, spooled);
     return 0;
 }
 
@@ -141,10 +142,11 @@ int agent_adopt(struct agent *agent)
     int fd = openat(agent->attempts_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC), result = 0;
     DIR *directory = fd < 0 ? NULL : fdopendir(fd);
     struct dirent *entry;
+    uint64_t spooled = spool_last(agent->spool); /* adopting appends */
     if (!directory)
         return -errno;
     while (result == 0 && (entry = readdir(directory)))
-        result = adopt_named(agent, entry->d_name);
+        result = adopt_named(agent, entry->d_name, spooled);
     (void)closedir(directory);
     return result == 0 ? cgroup_list(agent->host, clear_unknown, agent) : result;
 }

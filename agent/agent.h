@@ -48,17 +48,18 @@ struct attempt {
     struct short_of wants[MSG_CAUSE_COUNT];
     struct statsd_counts statsd;
     bool killed, last_taken;
-    bool supervisor_ended; /* its pid_fd said so */
-    bool sample_now;       /* out of the cycle */
-    bool limits_file_due;  /* the limits in force are not in it yet */
-    int64_t extra_us;      /* last sample out of the cycle, monotonic */
-    int64_t retry_ms;      /* ATTEMPT_ENDED, ATTEMPT_REPORTED: not before */
+    bool supervisor_ended;              /* its pid_fd said so */
+    bool record_spooled, event_spooled; /* of its ending; finish.c */
+    bool sample_now;                    /* out of the cycle */
+    bool limits_file_due;               /* the limits in force are not in it yet */
+    int64_t extra_us;                   /* last sample out of the cycle, monotonic */
+    int64_t retry_ms;                   /* ATTEMPT_ENDED, ATTEMPT_REPORTED: not before */
 };
 
 struct agent_metrics {
     struct metric *accepted, *refused, *repeated, *finished, *failed, *oom_kills, *adjusted, *ignored, *ticks,
         *ticks_dropped, *late_ticks, *running, *spool_waiting, *spool_bytes, *spool_damaged, *link_up,
-        *statsd, *statsd_malformed, *undecodable, *brakes, *tick_seconds;
+        *statsd, *statsd_malformed, *undecodable, *brakes, *codes_unseen, *tick_seconds;
 };
 
 struct agent {
@@ -118,6 +119,9 @@ void agent_want_limits_file(struct agent *agent, struct attempt *attempt);
 void agent_write_limits_file(struct agent *agent);
 /* finish.c: reports and removes what has ended; cheap when nothing has */
 void agent_finish(struct agent *agent, int64_t now_ms);
+/* What of its ending an earlier agent spooled; last: the spool's last number before this agent appended
+ * anything. */
+void agent_judge_claim(struct attempt *attempt, uint64_t last);
 /* Something ended and waits for its next try. */
 bool agent_finishing(const struct agent *agent);
 /* output.c: removes the oldest kept outputs past the configured number */

@@ -1,8 +1,10 @@
 /* The end of an attempt: what happened, its record and event, its removal. See agent.h.
  *
- * Exactly one record: before the record is spooled, the number it will get is written into the attempt's
- * directory; an agent that starts again compares it with what the spool holds and does only what is missing.
- */
+ * Exactly one record: before it is spooled, the number it will get is written into the attempt's directory (a
+ * claim), and the event takes the next one. Only an agent that starts again judges claims, against what the
+ * spool held before it appended anything: a number given meanwhile may be another attempt's. So a claim that
+ * was not honoured is taken back, by the agent whose append failed or by the next one; within one agent flags
+ * tell. */
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
@@ -19,8 +21,9 @@
 #include "common/clock.h"
 #include "common/uuid.h"
 
-#define REPORTING "reporting" /* the record's spool number, in decimal */
-#define RETRY_MS 1000         /* full disk, or processes that are slow to go */
+#define CLAIM "reporting"      /* the next number of the spool when it was written, in decimal */
+#define RECORD_DONE "recorded" /* the record is spooled, or can never be: the claim is the event's */
+#define RETRY_MS 1000          /* full disk, or processes that are slow to go */
 #define OUTPUT_PRUNE_EVERY 64
 #define ADJUSTMENTS_FILE_MAX (4u << 20)
 
@@ -141,8 +144,10 @@ static void fill_raised(const struct attempt *attempt, struct msg_execution_reco
 static uint64_t count_code(struct agent *agent, struct str code)
 {
     uintptr_t seen = (uintptr_t)map_get(agent->codes_seen, code.data, code.size);
-    if (map_put(agent->codes_seen, code.data, code.size, (void *)(seen + 1)) < 0)
+    if (map_put(agent->codes_seen, code.data, code.size, (void *)(seen + 1)) < 0) {
+        metric_add(agent->metrics.codes_unseen, 1);
         return 0; /* too many codes for the table: their series are kept, as of a new one */
+    }
     return seen;
 }
 
@@ -208,40 +213,110 @@ static struct msg_execution_event make_event(struct agent *agent, const struct a
 
 /* --- spooling it once --- */
 
-static uint64_t reporting(const struct attempt *attempt)
+static uint64_t read_claim(const struct attempt *attempt)
 {
     char text[32];
-    return disk_read(attempt->directory_fd, REPORTING, text, sizeof text) > 0 ? strtoull(text, NULL, 10) : 0;
+    return disk_read(attempt->directory_fd, CLAIM, text, sizeof text) > 0 ? strtoull(text, NULL, 10) : 0;
 }
 
-static int spool_record(struct agent *agent, struct attempt *attempt, const struct ending *ending)
+static int claim(const struct agent *agent, const struct attempt *attempt)
 {
     char text[32];
-    uint64_t number;
-    int result = make_record(agent, attempt, ending);
-    if (result == -EMSGSIZE) { /* nothing of it can be made small enough: the event still tells the outcome */
-        log_error("record_too_large", "attempt=%s", attempt->name);
-        return 0;
-    }
     int size = snprintf(text, sizeof text, "%" PRIu64 "\n", spool_last(agent->spool) + 1);
-    if (result == 0)
-        result = disk_replace(attempt->directory_fd, REPORTING, text, (size_t)size, 0600, true);
-    if (result == 0)
-        result = spool_append(agent->spool, FRAME_RECORD, buffer_str(&agent->body), &number);
+    return disk_replace(attempt->directory_fd, CLAIM, text, (size_t)size, 0600, true);
+}
+
+/* Needs no room on the disk. A failure is left: the worst of it needs another crash before the next try. */
+static void take_claim_back(const struct attempt *attempt)
+{
+    (void)unlinkat(attempt->directory_fd, CLAIM, 0);
+    (void)fsync(attempt->directory_fd);
+}
+
+/* Without room for the mark a crash repeats the record; without its event the execution would be lost. */
+static void mark_recorded(const struct attempt *attempt)
+{
+    int result = disk_replace(attempt->directory_fd, RECORD_DONE, "", 0, 0600, true);
+    if (result < 0)
+        log_warn("record_not_marked", "attempt=%s error=\"%s\" effect=\"a crash now would repeat it\"",
+                 attempt->name, strerror(-result));
+}
+
+void agent_judge_claim(struct attempt *attempt, uint64_t last)
+{
+    struct stat status;
+    uint64_t number = read_claim(attempt);
+    attempt->record_spooled = fstatat(attempt->directory_fd, RECORD_DONE, &status, AT_SYMLINK_NOFOLLOW) == 0;
+    if (number == 0)
+        return;
+    bool honoured = last >= number;
+    attempt->event_spooled = attempt->record_spooled ? honoured : last > number;
+    if (attempt->event_spooled) {
+        attempt->record_spooled = true;
+        return;
+    }
+    if (honoured && !attempt->record_spooled) {
+        attempt->record_spooled = true;
+        mark_recorded(attempt);
+    }
+    take_claim_back(attempt);
+}
+
+/* Claims and appends; a claim that is not honoured does not stay. */
+static int spool_record(struct agent *agent, const struct attempt *attempt)
+{
+    uint64_t number;
+    int result = claim(agent, attempt);
+    if (result < 0)
+        return result;
+    result = spool_append(agent->spool, FRAME_RECORD, buffer_str(&agent->body), &number);
+    if (result < 0)
+        take_claim_back(attempt);
+    return result;
+}
+
+/* claimed: by the record just before it. */
+static int spool_finished(struct agent *agent, const struct attempt *attempt, const struct ending *ending,
+                          bool claimed)
+{
+    int result = claimed ? 0 : claim(agent, attempt);
+    if (result < 0)
+        return result;
+    struct msg_execution_event event = make_event(agent, attempt, ending);
+    result = agent_spool_event(agent, &event);
+    if (result < 0) {
+        if (claimed)
+            mark_recorded(attempt);
+        take_claim_back(attempt);
+    }
     return result;
 }
 
 static int spool_ending(struct agent *agent, struct attempt *attempt, const struct ending *ending)
 {
-    uint64_t number = reporting(attempt), last = spool_last(agent->spool);
-    int result = 0;
-    if (number == 0 || last < number)
-        result = spool_record(agent, attempt, ending);
-    if (result == 0 && (number == 0 || last < number + 1)) {
-        struct msg_execution_event event = make_event(agent, attempt, ending);
-        result = agent_spool_event(agent, &event);
+    bool claimed = false;
+    if (!attempt->record_spooled) {
+        int result = make_record(agent, attempt, ending);
+        if (result == 0) {
+            result = spool_record(agent, attempt);
+            claimed = result == 0;
+        } else if (result ==
+                   -EMSGSIZE) { /* nothing of it can be made small enough: the event tells the outcome */
+            log_error("record_too_large", "attempt=%s", attempt->name);
+            mark_recorded(attempt);
+            result = 0;
+        }
+        if (result < 0)
+            return result;
+        attempt->record_spooled = true;
     }
-    return result == 0 ? spool_sync(agent->spool) : result; /* before the attempt's directory goes */
+    if (!attempt->event_spooled) {
+        int result = spool_finished(agent, attempt, ending, claimed);
+        if (result < 0)
+            return result;
+        attempt->event_spooled = true;
+    }
+    return spool_sync(agent->spool); /* before the attempt's directory goes */
 }
 
 static void log_ending(const struct attempt *attempt, const struct ending *ending)

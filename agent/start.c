@@ -151,6 +151,9 @@ static void add_metrics(struct agent *agent, struct metrics *metrics)
     m->spool_damaged =
         metrics_gauge(metrics, "spool_damaged", "Spooled entries that could not be read", NULL, NULL);
     m->link_up = metrics_gauge(metrics, "link_up", "1 while connected to ingest", NULL, NULL);
+    m->codes_unseen =
+        metrics_counter(metrics, "codes_not_remembered_total",
+                        "Executions of codes past those whose executions are counted here", NULL, NULL);
     m->statsd = metrics_counter(metrics, "gauges_total", "Gauges taken from programs", NULL, NULL);
     m->statsd_malformed =
         metrics_counter(metrics, "gauges_malformed_total", "Gauge lines that were not taken", NULL, NULL);

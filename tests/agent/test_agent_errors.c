@@ -204,6 +204,63 @@ static void agent__disk_full_while_running__admits_nothing_and_loses_nothing(voi
     (void)umount2(peer->state_dir, MNT_DETACH);
 }
 
+/* Waits for a file to appear, which it takes away, then ends. */
+static void make_waiting(const struct peer *peer, const char *name, int status, char go[300],
+                         char script[800])
+{
+    (void)snprintf(go, 300, "%s.%s", peer->state_dir, name);
+    (void)snprintf(script, 800, "while [ ! -e %s ]; do sleep 0.05; done; rm %s; exit %d", go, go, status);
+}
+
+static void let_end(const char *go)
+{
+    int fd = open(go, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
+    assert_true(fd >= 0);
+    (void)close(fd);
+}
+
+/* The record that does not fit any more waits, while smaller ones of others take the spool's next numbers. */
+static void agent__record_does_not_fit__reported_once_there_is_room(void **state)
+{
+    static char large[2][100000];
+    struct peer *peer = *state;
+    char go[2][300], scripts[2][800], filler[300];
+    if (!peer)
+        skip();
+    make_waiting(peer, "large", 6, go[0], scripts[0]);
+    make_waiting(peer, "small", 7, go[1], scripts[1]);
+    mount_small(peer);
+    (void)started(state, NULL);
+    for (size_t i = 0; i < FS_COUNT(large); i++) {
+        memset(large[i], 'x', sizeof large[i] - 1);
+        (void)memcpy(large[i], i == 0 ? "A=" : "B=", 2);
+    }
+    struct str env[] = {str_of(large[0]), str_of(large[1])};
+    struct msg_admission heavy = shell(peer, scripts[0], 64 * MIB);
+    heavy.request.env = (struct msg_str_array){env, FS_COUNT(env)};
+    peer_send_admission(peer, &heavy);
+    wait_running(peer, &heavy);
+    struct msg_admission light = shell(peer, scripts[1], 64 * MIB);
+    peer_send_admission(peer, &light);
+    wait_running(peer, &light);
+    fill_disk(peer);
+    (void)snprintf(filler, sizeof filler, "%s/filler", peer->state_dir);
+    struct stat status;
+    assert_int_equal(stat(filler, &status), 0);
+    assert_int_equal(truncate(filler, status.st_size - 98304), 0);
+    let_end(go[0]);
+    assert_true(peer_wait(peer, was_logged, (void *)(uintptr_t) "event=ending_not_spooled", WAIT_MS));
+    let_end(go[1]);
+    assert_int_equal(wait_record(peer, &light)->exit_status, 7);
+    free_disk(peer);
+    assert_int_equal(wait_record(peer, &heavy)->exit_status, 6);
+    (void)wait_event(peer, &heavy, MSG_EVENT_KIND_FINISHED);
+    stop_cleanly(peer);
+    assert_int_equal(peer_records(peer, heavy.request.execution, NULL), 1);
+    assert_int_equal(peer_events(peer, heavy.request.execution, MSG_EVENT_KIND_FINISHED, NULL), 1);
+    (void)umount2(peer->state_dir, MNT_DETACH);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -214,6 +271,7 @@ int main(void)
         SCENARIO(agent__malformed_frames__connection_begun_anew),
         SCENARIO(agent__disk_full_at_start__says_so),
         SCENARIO(agent__disk_full_while_running__admits_nothing_and_loses_nothing),
+        SCENARIO(agent__record_does_not_fit__reported_once_there_is_room),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

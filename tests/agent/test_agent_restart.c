@@ -2,6 +2,7 @@
 #include "tests/agent/scenario.h"
 
 #include <fcntl.h>
+#include <inttypes.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -192,12 +193,69 @@ static void agent__unacknowledged_records__come_again(void **state)
     (void)wait_event(peer, &admission, MSG_EVENT_KIND_FINISHED);
 }
 
+#define OTHERS 6
+
+/* The number of the spool's newest entry, as the agent's frames told it. */
+static uint64_t newest_number(const struct peer *peer)
+{
+    uint64_t newest = 0;
+    for (size_t i = 0; i < peer->kept_count; i++)
+        newest = FS_MAX(newest, peer->kept[i].number);
+    return newest;
+}
+
+static bool all_recorded(struct peer *peer, void *admissions)
+{
+    const struct msg_admission *all = admissions;
+    size_t recorded = 0;
+    for (size_t i = 0; i < OTHERS; i++)
+        recorded += peer_records(peer, all[i].request.execution, NULL);
+    return recorded == OTHERS;
+}
+
+/* Killed between the claim of a number and the entry it was for: the others that ended meanwhile get it. */
+static void agent__killed_before_it_spooled_what_it_claimed__reports_it_once(void **state)
+{
+    struct peer *peer = started(state, NULL);
+    struct msg_admission all[OTHERS + 1], *claimed = &all[OTHERS];
+    char path[500], go[300], script[400], text[32];
+    (void)snprintf(go, sizeof go, "%s/go", peer->state_dir);
+    (void)snprintf(script, sizeof script, "while [ ! -e %s ]; do sleep 0.05; done; exit 3", go);
+    for (size_t i = 0; i < FS_COUNT(all); i++) {
+        all[i] = shell(peer, script, 16 * MIB);
+        peer_send_admission(peer, &all[i]);
+        wait_running(peer, &all[i]);
+    }
+    peer_kill_agent(peer);
+    attempt_file(peer, claimed, "reporting", path, sizeof path);
+    int size = snprintf(text, sizeof text, "%" PRIu64 "\n", newest_number(peer) + 1);
+    int fd = open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
+    assert_true(fd >= 0);
+    assert_int_equal(write(fd, text, (size_t)size), size);
+    (void)close(fd);
+    fd = open(go, O_CREAT | O_WRONLY | O_CLOEXEC, 0600);
+    assert_true(fd >= 0);
+    (void)close(fd);
+    for (size_t i = 0; i < FS_COUNT(all); i++) {
+        attempt_file(peer, &all[i], "status", path, sizeof path);
+        assert_true(peer_wait(peer, file_exists, path, WAIT_MS));
+    }
+    peer_start_agent(peer, NULL);
+    assert_true(peer_wait(peer, all_recorded, all, WAIT_MS));
+    assert_int_equal(wait_record(peer, claimed)->exit_status, 3);
+    (void)wait_event(peer, claimed, MSG_EVENT_KIND_FINISHED);
+    stop_cleanly(peer);
+    assert_int_equal(peer_records(peer, claimed->request.execution, NULL), 1);
+    assert_int_equal(peer_events(peer, claimed->request.execution, MSG_EVENT_KIND_FINISHED, NULL), 1);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         SCENARIO(agent__killed_while_an_attempt_runs__adopts_it),
         SCENARIO(agent__killed_while_an_attempt_is_in_the_brake__can_still_save_it),
         SCENARIO(agent__killed_while_an_attempt_exits__reports_it_once),
+        SCENARIO(agent__killed_before_it_spooled_what_it_claimed__reports_it_once),
         SCENARIO(agent__supervisor_killed__ends_the_attempt_as_lost),
         SCENARIO(agent__sigterm__leaves_attempts_for_the_next_agent),
         SCENARIO(agent__no_contact_for_the_lease__ends_attempts_without_an_agent),
