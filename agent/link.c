@@ -223,10 +223,13 @@ static void fill_spool(struct link *link)
 {
     struct spool_entry entry;
     size_t target = link->ticks_taken < link->ticks.size ? SPOOL_SHARE : OUT_TARGET;
-    int result = 0;
-    while (out_pending(link) < target && (result = spool_next(link->spool, &link->cursor, &entry)) != 0)
-        if (result == 1) /* what cannot be read is counted by the spool */
+    int result = 1;
+    while (out_pending(link) < target &&
+           (result == 1 || result == -EBADMSG)) { /* damage is counted by the spool */
+        result = spool_next(link->spool, &link->cursor, &entry);
+        if (result == 1)
             frame_append_numbered(&link->out, (enum frame_type)entry.kind, entry.number, entry.payload);
+    }
 }
 
 static void fill_ticks(struct link *link)
@@ -385,13 +388,6 @@ void link_set_status(struct link *link, struct str framed)
     frame_append(&link->status, FRAME_STATUS, framed);
     if (buffer_error(&link->status) < 0)
         buffer_reset(&link->status); /* the next one comes in a second */
-}
-
-bool link_idle(const struct link *link)
-{
-    struct spool_entry entry;
-    uint64_t cursor = link->cursor;
-    return link->state == LINK_UP && out_pending(link) == 0 && spool_next(link->spool, &cursor, &entry) == 0;
 }
 
 uint64_t link_ticks_dropped(const struct link *link)

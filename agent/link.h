@@ -55,8 +55,6 @@ int64_t link_contact_ms(const struct link *link);
 void link_push_tick(struct link *link, struct str framed);
 /* The newest status replaces one that still waits. */
 void link_set_status(struct link *link, struct str framed);
-/* Everything is out: no bytes wait and every spooled entry was sent (perhaps not yet acknowledged). */
-bool link_idle(const struct link *link);
 uint64_t link_ticks_dropped(const struct link *link);
 
 #endif

@@ -347,6 +347,12 @@ int spool_sync(struct spool *spool)
     return 0;
 }
 
+/* Short of descriptors or memory just now: says nothing about what is on the disk. */
+static bool passes(int64_t error)
+{
+    return error == -EMFILE || error == -ENFILE || error == -ENOMEM || error == -EINTR;
+}
+
 int spool_next(struct spool *spool, uint64_t *cursor, struct spool_entry *out)
 {
     struct slot *end = spool->slots + spool->slot_first + spool->slot_count;
@@ -355,20 +361,22 @@ int spool_next(struct spool *spool, uint64_t *cursor, struct spool_entry *out)
         slot++;
     if (!slot || slot >= end || slot->number > spool->durable)
         return 0;
-    *cursor = slot->number;
     const struct segment *segment = segment_find(spool, slot->segment);
     assert(segment);
     bool newest = segment == &spool->segments[spool->segment_count - 1];
     int fd = newest ? spool->fd : segment_open(spool->directory_fd, segment->first, O_RDONLY);
-    if (fd < 0)
-        return fd;
-    int64_t size = segment_read(fd, slot->offset, spool->scratch, out);
-    if (!newest)
+    int64_t size = fd < 0 ? fd : segment_read(fd, slot->offset, spool->scratch, out);
+    if (!newest && fd >= 0)
         (void)close(fd);
-    if (size > 0 && out->number == slot->number)
+    if (size > 0 && out->number == slot->number) {
+        *cursor = slot->number;
         return 1;
+    }
+    if (passes(size))
+        return (int)size;
     spool->damaged++;
-    return size < 0 ? (int)size : -EBADMSG;
+    (void)spool_ack(spool, *cursor = slot->number); /* or it would keep its segment and its place for ever */
+    return -EBADMSG;
 }
 
 bool spool_ack(struct spool *spool, uint64_t number)

@@ -36,9 +36,9 @@ void spool_close(struct spool *spool);
 FS_MUST_CHECK int spool_append(struct spool *spool, uint8_t kind, struct str payload, uint64_t *number);
 /* Makes everything appended durable; 0 at once when nothing is new. */
 FS_MUST_CHECK int spool_sync(struct spool *spool);
-/* The first durable entry above *cursor that is not acknowledged: 1 and *cursor moves to it, 0 there is none,
- * negative: it cannot be read
- * (*cursor moves past it). Begin with cursor 0. */
+/* The first durable entry above *cursor that is not acknowledged: 1 and *cursor moves to it; 0 there is none;
+ * -EBADMSG it cannot be read and is given up: counted as damaged, acknowledged, and *cursor is past it; other
+ * negative errno: not now (descriptors, memory), *cursor stays. Begin with cursor 0. */
 FS_MUST_CHECK int spool_next(struct spool *spool, uint64_t *cursor, struct spool_entry *out);
 /* Acknowledges one; unknown numbers and repeats are fine. True when it was waiting. */
 bool spool_ack(struct spool *spool, uint64_t number);
