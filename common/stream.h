@@ -224,9 +224,10 @@ size_t stream_assigned_count(const struct stream *stream);
 typedef enum stream_outcome stream_handler_fn(void *context, const struct stream_message *message);
 /* One stream_poll() whose messages go to handler: DONE stores the offset; RETRY stops this partition, which
  * starts again at this message after a back-off (20 ms doubling to 2 s) while the others go on; QUARANTINE
- * writes the bytes to `quarantine` (service = client_id, reason = stream_set_reason()) and stores; FATAL
- * returns -EIO. Number of messages done or quarantined, -EIO, -EPIPE. Not for transactional streams. A
- * partition that the caller paused while it waits for a retry is resumed by it. */
+ * writes the bytes to `quarantine` (service = client_id, reason = stream_set_reason()) and stores once they
+ * are delivered, for which no offset of the partition moves meanwhile; FATAL returns -EIO. Number of messages
+ * done or quarantined, -EIO, -EPIPE. Not for transactional streams. A partition that the caller paused while
+ * it waits for a retry is resumed by it. */
 FS_MUST_CHECK int stream_dispatch(struct stream *stream, stream_handler_fn *handler, void *context,
                                   int timeout_ms);
 /* After the last message of a batch, while all of its messages are still valid; negative ends the dispatch
@@ -301,8 +302,9 @@ FS_MUST_CHECK int stream_partition_count(struct stream *stream, const char *topi
 /* Return 0 to go on, negative to stop stream_restore() with that value. Tombstones are passed too. */
 typedef int stream_restore_fn(void *context, const struct stream_message *message);
 /* Reads a partition from its beginning to its end (as of the call, read_committed) on a consumer of its own;
- * other partitions keep their place. May be called in stream_callbacks.assigned. 0, -ETIMEDOUT, -ENOENT,
- * -EHOSTDOWN, -ENOMEM, or what on_message returned. Blocks. */
+ * other partitions keep their place. May be called in stream_callbacks.assigned, and once more inside
+ * on_message. 0, -ETIMEDOUT, -ENOENT, -EHOSTDOWN, -ENOMEM, -EBUSY (a third one inside two others), or what
+ * on_message returned. Blocks. */
 FS_MUST_CHECK int stream_restore(struct stream *stream, const char *topic, int32_t partition,
                                  stream_restore_fn *on_message, void *context, int timeout_ms);
 

@@ -16,6 +16,7 @@ static void slot_begin(struct stream *stream, struct stream_slot *slot, int64_t 
                                  .rewind = start,
                                  .stored = -1,
                                  .handed = -1,
+                                 .wanted = -1,
                                  .floor = committed >= 0 ? committed : -1,
                                  .end_target = -1};
 }
@@ -329,6 +330,10 @@ int stream_store_offset(struct stream *stream, const struct stream_message *mess
     if (!slot)
         return -ESTALE;
     int64_t next = message->offset + 1;
+    if (slot->held) {
+        slot->wanted = FS_MAX(slot->wanted, next);
+        return 0;
+    }
     if (next > slot->stored && next > slot->floor) {
         slot->stored = next;
         stream->offsets_dirty = true;
@@ -392,9 +397,11 @@ void stream_consumer_close(struct stream *stream)
         rd_kafka_destroy_flags(stream->consumer, RD_KAFKA_DESTROY_F_NO_CONSUMER_CLOSE);
         stream->consumer = NULL;
     }
-    if (stream->restorer) {
-        rd_kafka_queue_destroy(stream->restorer_queue);
-        rd_kafka_destroy_flags(stream->restorer, RD_KAFKA_DESTROY_F_NO_CONSUMER_CLOSE);
-        stream->restorer = NULL;
+    for (size_t i = 0; i < STREAM_RESTORE_DEPTH; i++) {
+        if (!stream->restorers[i])
+            continue;
+        rd_kafka_queue_destroy(stream->restorer_queues[i]);
+        rd_kafka_destroy_flags(stream->restorers[i], RD_KAFKA_DESTROY_F_NO_CONSUMER_CLOSE);
+        stream->restorers[i] = NULL;
     }
 }

@@ -9,6 +9,7 @@
 
 #define RETRY_FIRST_MS 20
 #define RETRY_LONGEST_MS 2000
+#define QUARANTINE_WAIT_MS 500
 
 void stream_set_reason(struct stream *stream, const char *format, ...)
 {
@@ -65,6 +66,55 @@ static int resume_due(struct stream *stream, int64_t now_ms, int64_t *next_ms)
     return 0;
 }
 
+static void on_quarantined(void *context, int error)
+{
+    struct stream *stream = context;
+    (void)error; /* lost only when the stream fails for good or is closed, and counted */
+    stream->quarantining--;
+}
+
+/* No offset of this partition moves until the message is in quarantine. */
+static int quarantine(struct stream *stream, const struct stream_message *message, const char *reason)
+{
+    struct stream_slot *slot = stream_slot_find(stream, message->topic.data, message->partition);
+    stream->quarantining++;
+    int result =
+        stream_quarantine_reported(stream, message, stream->client_id, reason, on_quarantined, stream);
+    if (result < 0)
+        stream->quarantining--;
+    else if (slot)
+        slot->held = stream->holding = true;
+    return result;
+}
+
+/* Lets offsets go on once everything quarantined is delivered; waits a little for it, which is rare enough.
+ */
+static int release_held(struct stream *stream, int timeout_ms)
+{
+    if (!stream->holding)
+        return 0;
+    int result = stream->quarantining > 0 ? stream_flush(stream, timeout_ms) : 0;
+    if (result < 0 && result != -ETIMEDOUT)
+        return result;
+    if (stream->quarantining > 0)
+        return 0;
+    stream->holding = false;
+    for (size_t t = 0; t < stream->topic_count; t++) {
+        for (int32_t p = 0; p < stream->topics[t].slot_count; p++) {
+            struct stream_slot *slot = &stream->topics[t].slots[p];
+            if (!slot->held)
+                continue;
+            slot->held = false;
+            if (slot->wanted > slot->stored && slot->wanted > slot->floor) {
+                slot->stored = slot->wanted;
+                stream->offsets_dirty = true;
+            }
+            slot->wanted = -1;
+        }
+    }
+    return 0;
+}
+
 /* The outcome after quarantining has been tried. */
 static enum stream_outcome settle(struct stream *stream, const struct stream_message *message,
                                   enum stream_outcome outcome)
@@ -72,7 +122,7 @@ static enum stream_outcome settle(struct stream *stream, const struct stream_mes
     if (outcome != STREAM_QUARANTINE)
         return outcome;
     const char *reason = stream->quarantine_reason[0] ? stream->quarantine_reason : "not valid";
-    int result = stream_quarantine(stream, message, stream->client_id, reason);
+    int result = quarantine(stream, message, reason);
     stream->quarantine_reason[0] = '\0';
     if (result == 0)
         return STREAM_DONE;
@@ -126,6 +176,8 @@ static int dispatch_once(struct stream *stream, const struct dispatch *dispatch,
     }
     if (result >= 0 && batch.count > 0 && dispatch->end)
         result = dispatch->end(dispatch->context);
+    if (result >= 0)
+        result = release_held(stream, batch.count > 0 ? QUARANTINE_WAIT_MS : 0);
     stream_batch_release(&batch);
     return result < 0 ? result : done;
 }

@@ -8,6 +8,7 @@
 
 #define STREAM_BATCH_MAX 1000
 #define STREAM_TOPICS_MAX 64
+#define STREAM_RESTORE_DEPTH 2 /* a schema is looked up while profiles are restored */
 #define STREAM_OPEN_TIMEOUT_MS 10000
 #define STREAM_FENCE_TIMEOUT_MS 30000 /* a predecessor's open transaction ends after 10 s */
 #define STREAM_CLOSE_TIMEOUT_MS 10000
@@ -20,10 +21,12 @@ struct stream_slot {
     uint64_t assigned_drain; /* number of the drain in which it was assigned */
     int64_t position;        /* next to hand out; negative: logical */
     int64_t stored, handed;  /* next to commit: as the caller said, as librdkafka knows; -1: nothing yet */
-    int64_t floor;           /* committed at assignment: never store below it; -1: nothing */
-    int64_t rewind;          /* where the last transaction ended; negative: logical */
-    int64_t end_target;      /* end of the partition when its first message came; -1: not known yet */
-    int64_t retry_at_ms;     /* stream_dispatch() paused it until then; 0: did not */
+    int64_t wanted;      /* while held: next to commit once what was quarantined is delivered; -1: nothing */
+    bool held;           /* something of it is on its way to quarantine: no offset moves past it */
+    int64_t floor;       /* committed at assignment: never store below it; -1: nothing */
+    int64_t rewind;      /* where the last transaction ended; negative: logical */
+    int64_t end_target;  /* end of the partition when its first message came; -1: not known yet */
+    int64_t retry_at_ms; /* stream_dispatch() paused it until then; 0: did not */
     int retry_backoff_ms;
 };
 
@@ -48,8 +51,9 @@ struct stream_delivery_block;
 enum stream_mode { STREAM_MODE_NONE, STREAM_MODE_GROUP, STREAM_MODE_FREE };
 
 struct stream {
-    rd_kafka_t *producer, *consumer, *restorer;
-    rd_kafka_queue_t *producer_queue, *consumer_queue, *restorer_queue;
+    rd_kafka_t *producer, *consumer, *restorers[STREAM_RESTORE_DEPTH];
+    rd_kafka_queue_t *producer_queue, *consumer_queue, *restorer_queues[STREAM_RESTORE_DEPTH];
+    size_t restoring; /* restores under way, one inside the other */
     enum stream_mode mode;
     bool embedded; /* the cluster is librdkafka's mock */
     int event_fd;
@@ -75,6 +79,8 @@ struct stream {
     uint64_t drain; /* number of the current or last drain of the consumer's queue */
     bool offsets_dirty;
     size_t paused_for_retry;
+    size_t quarantining; /* by stream_dispatch(), not delivered yet */
+    bool holding;        /* a slot is held */
 
     bool transactional, in_transaction;
     bool revoking;         /* inside on_revoked: nothing to go back to */
@@ -122,6 +128,11 @@ struct stream_slot *stream_slot_find(struct stream *stream, const char *name, in
 /* stream_produce.c */
 void stream_delivery_report(rd_kafka_t *handle, const rd_kafka_message_t *message, void *opaque);
 void stream_deliveries_free(struct stream *stream);
+
+/* The same as stream_quarantine(), with a report. */
+int stream_quarantine_reported(struct stream *stream, const struct stream_message *message,
+                               const char *service, const char *reason, stream_delivered_fn *on_delivered,
+                               void *context);
 
 /* stream_consume.c */
 void stream_rebalance(rd_kafka_t *handle, rd_kafka_resp_err_t code, rd_kafka_topic_partition_list_t *list,

@@ -259,11 +259,19 @@ static int quarantine(struct stream *stream, const struct quarantined *about, st
     return produce_result(stream, result);
 }
 
+int stream_quarantine_reported(struct stream *stream, const struct stream_message *message,
+                               const char *service, const char *reason, stream_delivered_fn *on_delivered,
+                               void *context)
+{
+    struct quarantined about = {.message = message, .service = service, .reason = reason};
+    return quarantine(stream, &about, (struct str){message->value, message->value_size}, on_delivered,
+                      context);
+}
+
 int stream_quarantine(struct stream *stream, const struct stream_message *message, const char *service,
                       const char *reason)
 {
-    struct quarantined about = {.message = message, .service = service, .reason = reason};
-    return quarantine(stream, &about, (struct str){message->value, message->value_size}, NULL, NULL);
+    return stream_quarantine_reported(stream, message, service, reason, NULL, NULL);
 }
 
 int stream_quarantine_bytes(struct stream *stream, const void *value, size_t value_size, const char *service,

@@ -8,6 +8,7 @@
 
 #include "common/clock.h"
 
+#define API_PRODUCE 0
 #define API_OFFSET_COMMIT 8
 
 static void subscribe(struct stream *stream, const char *group, const char *topic,
@@ -171,6 +172,44 @@ static void dispatch_batch__end_stores__committed_only_so_far(void **state)
     stream_close(stream);
 }
 
+static enum stream_outcome refuse_first(void *context, const struct stream_message *message)
+{
+    (*(int *)context)++;
+    return number_of(message) == 0 ? STREAM_QUARANTINE : STREAM_DONE;
+}
+
+/* The broker takes its time with the dead letter: until it has it, a restart must find the message again. */
+static void dispatch__quarantine_not_delivered_yet__offset_waits(void **state)
+{
+    (void)state;
+    struct stream *stream = open_stream(NULL);
+    const char *topic = make_topic(1);
+    char group[48];
+    int handled = 0;
+    snprintf(group, sizeof group, "g-%s", topic);
+    produce_numbers(stream, topic, 0, 0, 3);
+    subscribe(stream, group, topic, NULL, NULL);
+    assert_int_equal(rd_kafka_mock_broker_push_request_error_rtts(mock, 1, API_PRODUCE, 1,
+                                                                  RD_KAFKA_RESP_ERR_NO_ERROR, 3000),
+                     RD_KAFKA_RESP_ERR_NO_ERROR);
+    int64_t deadline_ms = clock_monotonic_ms() + DEADLINE_MS;
+    while (handled < 3 && clock_monotonic_ms() < deadline_ms)
+        assert_true(stream_dispatch(stream, refuse_first, &handled, 100) >= 0);
+    assert_int_equal(handled, 3);
+    assert_int_equal(stream_commit(stream), 0);
+    assert_int_equal(stream_counters(stream)->commits, 0); /* there was nothing to commit */
+    assert_int_equal(stream_flush(stream, DEADLINE_MS), 0);
+    assert_int_equal(stream_dispatch(stream, refuse_first, &handled, 0), 0);
+    assert_int_equal(stream_commit(stream), 0);
+    assert_int_equal(stream_counters(stream)->commits, 1);
+    stream_close(stream);
+    stream = open_stream(NULL);
+    produce_numbers(stream, topic, 0, 3, 5);
+    subscribe(stream, group, topic, NULL, NULL);
+    expect_numbers(stream, 3, 2);
+    stream_close(stream);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -178,6 +217,7 @@ int main(void)
         MOCK_TEST(commit__explicit_and_failing__says_so),
         MOCK_TEST(subscribe__start_moved_back__reads_again),
         MOCK_TEST(dispatch_batch__end_stores__committed_only_so_far),
+        MOCK_TEST(dispatch__quarantine_not_delivered_yet__offset_waits),
     };
     signal(SIGPIPE, SIG_IGN); /* as service_open() does */
     return cmocka_run_group_tests(tests, mock_create, mock_destroy);

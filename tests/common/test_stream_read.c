@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <time.h>
 
@@ -215,6 +216,51 @@ static int stop_at_once(void *context, const struct stream_message *message)
     return -ECANCELED;
 }
 
+struct nested {
+    struct stream *stream;
+    const char *inner;
+    int outer_sum, inner_sum;
+};
+
+static int add_number(void *context, const struct stream_message *message)
+{
+    *(int *)context += number_of(message);
+    return 0;
+}
+
+static int restore_inside(void *context, const struct stream_message *message)
+{
+    struct nested *nested = context;
+    nested->outer_sum += number_of(message);
+    if (number_of(message) != 10)
+        return 0;
+    return stream_restore(nested->stream, nested->inner, 0, add_number, &nested->inner_sum, DEADLINE_MS);
+}
+
+static int restore_twice_inside(void *context, const struct stream_message *message)
+{
+    struct nested *nested = context;
+    (void)message;
+    return stream_restore(nested->stream, nested->inner, 0, restore_inside, nested, DEADLINE_MS);
+}
+
+/* More than one fetched batch, so that the outer one has to go on fetching after the inner one. */
+static void restore__inside_a_restore__both_to_their_ends(void **state)
+{
+    (void)state;
+    struct stream *stream = open_stream(NULL);
+    char outer[32];
+    (void)snprintf(outer, sizeof outer, "%s", make_topic(1));
+    struct nested nested = {.stream = stream, .inner = make_topic(1)};
+    produce_numbers(stream, outer, 0, 0, 2000);
+    produce_numbers(stream, nested.inner, 0, 0, 50);
+    assert_int_equal(stream_restore(stream, outer, 0, restore_inside, &nested, DEADLINE_MS), 0);
+    assert_int_equal(nested.outer_sum, 2000 * 1999 / 2);
+    assert_int_equal(nested.inner_sum, 50 * 49 / 2);
+    assert_int_equal(stream_restore(stream, outer, 0, restore_twice_inside, &nested, DEADLINE_MS), -EBUSY);
+    stream_close(stream);
+}
+
 static void restore__several_partitions__each_to_its_end(void **state)
 {
     (void)state;
@@ -270,6 +316,7 @@ int main(void)
         MOCK_TEST(dispatch__fatal__ends),
         MOCK_TEST(quarantine__too_large__reduced_with_header),
         MOCK_TEST(restore__several_partitions__each_to_its_end),
+        MOCK_TEST(restore__inside_a_restore__both_to_their_ends),
         MOCK_TEST(wait__two_streams__either_wakes),
     };
     signal(SIGPIPE, SIG_IGN); /* as service_open() does */
