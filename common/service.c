@@ -25,6 +25,8 @@ const struct config_option service_option_table[] = {
      "put before every topic and group name"},
     {"service", "redis", CONFIG_STRING, FIELD(redis), "127.0.0.1:6379", 0, 0,
      "Redis host:port, or the path of its Unix socket"},
+    {"service", "redis_password", CONFIG_STRING, FIELD(redis_password), "", 0, 0,
+     "password of Redis; empty = none"},
     {"service", "redis_prefix", CONFIG_STRING, FIELD(redis_prefix), "forestall:", 0, 0,
      "put before every Redis key"},
     {"service", "schema_registry", CONFIG_STRING, FIELD(schema_registry), "", 0, 0,
@@ -96,6 +98,23 @@ static int open_http(struct service *service)
     return -EADDRINUSE;
 }
 
+static int open_signals(const struct service *service)
+{
+    int result = watch_signals();
+    if (result < 0)
+        (void)fprintf(stderr, "%s: cannot watch signals: %s\n", service->name, strerror(-result));
+    return result;
+}
+
+static int open_metrics(struct service *service, const char *prefix)
+{
+    service->metrics = metrics_create(prefix);
+    if (service->metrics)
+        return 0;
+    (void)fprintf(stderr, "%s: out of memory\n", service->name);
+    return -ENOMEM;
+}
+
 int service_open(struct service *service, const char *name, const char *description,
                  const char *metrics_prefix, const struct config_option *table, size_t count, void *options,
                  int argc, char **argv)
@@ -103,11 +122,11 @@ int service_open(struct service *service, const char *name, const char *descript
     *service = (struct service){.name = name};
     int result = load(service, description, table, count, options, argc, argv);
     if (result == 0)
-        result = watch_signals();
-    if (result == 0) {
-        service->metrics = metrics_create(metrics_prefix);
-        result = service->metrics ? open_http(service) : -ENOMEM;
-    }
+        result = open_signals(service);
+    if (result == 0)
+        result = open_metrics(service, metrics_prefix);
+    if (result == 0)
+        result = open_http(service);
     if (result != 0)
         service_close(service);
     return result;
@@ -127,6 +146,11 @@ void service_ready(struct service *service, bool ready, const char *reason)
 {
     if (service->http)
         http_set_ready(service->http, ready, reason);
+}
+
+void service_group(const struct service *service, char *out, size_t size)
+{
+    (void)snprintf(out, size, "%s%s", service->options.topic_prefix, service->name);
 }
 
 void service_close(struct service *service)

@@ -13,7 +13,7 @@ struct service_options {
     const char *http_address;
     int64_t http_port; /* 0 = no HTTP */
     const char *state_dir;
-    const char *brokers, *topic_prefix, *redis, *redis_prefix, *schema_registry;
+    const char *brokers, *topic_prefix, *redis, *redis_password, *redis_prefix, *schema_registry;
 };
 
 /* The table behind them, for programs that are not services. */
@@ -40,6 +40,9 @@ bool service_stopping(void);
 /* A descriptor that becomes readable when service_stopping() turns true, for poll loops. */
 int service_stop_fd(void);
 void service_ready(struct service *service, bool ready, const char *reason);
+/* The consumer group of a service: its name behind service.topic_prefix, so that two installations on one
+ * Kafka do not share it. Cut when it does not fit. */
+void service_group(const struct service *service, char *out, size_t size);
 void service_close(struct service *service);
 
 #endif
