@@ -1,18 +1,23 @@
 /* Choosing whom and where.
  *
+ * A long line is looked at in pieces: its beginning each time, and as many more from where the last choice
+ * was cut, so that whoever fits is found behind any number of others that do not.
+ *
  * First those that have waited for queue.ageing, oldest first: for each that fits nowhere a node is kept free
  * until it does. Then by rank; who does not fit is passed over. The same choice is made twice: once without
  * effect, to learn which codes must be read from Redis, and once for good, which stops at the first code that
  * was not read. */
 #include "queue/ledger_internal.h"
 
-#define SCAN_MAX 1000       /* executions looked at in one choice and order */
+#define SCAN_HEAD 500       /* executions looked at in one choice and order: of its beginning, */
+#define SCAN_MORE 500       /* and from where the last choice was cut */
 #define ROTATION_US 1000000 /* a waiting code's mark is at most about this old */
 
 struct choice {
     struct ledger *ledger;
     struct pool *pool;
     struct moment at;
+    int64_t aged_us;            /* who came before it is aged */
     struct msg_limits roomiest; /* no usable node has more of anything free */
     bool for_good, stopped;
     struct code **wanted;
@@ -206,26 +211,57 @@ static void forget_plans(const struct choice *choice)
     CONTAINER_OF(link, struct node, in_pool)->planned = (struct msg_limits){0};
 }
 
+/* False: nobody after it in this order is of interest. */
+typedef bool visit_fn(struct choice *choice, struct tree_link *link);
+
+static bool visit_aged(struct choice *choice, struct tree_link *link)
+{
+    struct execution *execution = CONTAINER_OF(link, struct execution, in_age);
+    if (execution->enqueued_us > choice->aged_us)
+        return false;
+    consider(choice, execution, true);
+    return true;
+}
+
+static bool visit_ranked(struct choice *choice, struct tree_link *link)
+{
+    struct execution *execution = CONTAINER_OF(link, struct execution, in_order);
+    if (execution->enqueued_us > choice->aged_us)
+        consider(choice, execution, false);
+    return true;
+}
+
+/* How many to pass over after the head the next time; 0: the end was seen. */
+static size_t scan(struct choice *choice, const struct tree *tree, size_t cut, visit_fn *visit)
+{
+    struct tree_link *link = tree_first(tree);
+    size_t at = 0, pause = FS_MAX(cut, (size_t)SCAN_HEAD);
+    while (link && !choice->stopped && at < pause + SCAN_MORE) {
+        struct tree_link *next = tree_next(link); /* who is placed leaves the tree */
+        if ((at < SCAN_HEAD || at >= pause) && !visit(choice, link))
+            return 0;
+        link = next;
+        at++;
+    }
+    return link ? at : 0;
+}
+
 static void choose(struct choice *choice)
 {
-    int64_t aged_us = choice->at.now_us - choice->ledger->config->ageing_us;
-    struct tree_link *link = tree_first(&choice->pool->age);
+    struct pool *pool = choice->pool;
+    choice->aged_us = choice->at.now_us - choice->ledger->config->ageing_us;
     measure_room(choice);
-    for (int i = 0; link && i < SCAN_MAX && !choice->stopped; i++) {
-        struct execution *execution = CONTAINER_OF(link, struct execution, in_age);
-        if (execution->enqueued_us > aged_us)
-            break;
-        link = tree_next(link);
-        consider(choice, execution, true);
-    }
-    link = tree_first(&choice->pool->order);
-    for (int i = 0; link && i < SCAN_MAX && !choice->stopped; i++) {
-        struct execution *execution = CONTAINER_OF(link, struct execution, in_order);
-        link = tree_next(link);
-        if (execution->enqueued_us > aged_us)
-            consider(choice, execution, false);
-    }
+    size_t aged = scan(choice, &pool->age, pool->aged_cut, visit_aged);
+    size_t ranked = scan(choice, &pool->order, pool->ranked_cut, visit_ranked);
     forget_plans(choice);
+    if (!choice->for_good || choice->stopped)
+        return;
+    pool->aged_cut = aged;
+    pool->ranked_cut = ranked;
+    if (aged > 0 || ranked > 0) { /* goes on with the next step */
+        pool->dirty = true;
+        ledger_count_up(choice->ledger, COUNT_SCANS_CUT);
+    }
 }
 
 /* --- the round --- */

@@ -107,16 +107,15 @@ int allocation_parse(const struct store_field *fields, size_t count, struct allo
 
 /* --- the connection --- */
 
-struct allocations *allocations_open(const char *address, const char *prefix, char *error, size_t error_size)
+struct allocations *allocations_open(const struct store_options *options, char *error, size_t error_size)
 {
-    struct store_options options = {.address = address, .prefix = prefix};
     struct allocations *allocations = calloc(1, sizeof *allocations);
     if (!allocations) {
         (void)snprintf(error, error_size, "out of memory");
         return NULL;
     }
-    allocations->address = address;
-    allocations->store = store_open(&options, error, error_size);
+    allocations->address = options->address;
+    allocations->store = store_open(options, error, error_size);
     if (allocations->store)
         return allocations;
     free(allocations);

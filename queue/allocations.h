@@ -18,8 +18,8 @@ struct allocations_counters {
 /* code: one of those asked for. allocation NULL: not known now. */
 typedef void allocations_fn(void *context, size_t index, const struct allocation *allocation);
 
-/* NULL: error says why (a malformed address). Redis being away is no error. */
-FS_MUST_CHECK struct allocations *allocations_open(const char *address, const char *prefix, char *error,
+/* options->address is borrowed. NULL: error says why (a malformed address). Redis being away is no error. */
+FS_MUST_CHECK struct allocations *allocations_open(const struct store_options *options, char *error,
                                                    size_t error_size);
 void allocations_close(struct allocations *allocations);
 /* Asks for up to ALLOCATIONS_READ_MAX codes and calls on_allocation once for each, in order. Blocks up to 500

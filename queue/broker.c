@@ -62,7 +62,7 @@ int broker_join(struct stream *stream, const struct service *service, const stru
                 const struct stream_callbacks *callbacks, void *context, char *error, size_t error_size)
 {
     char group[256];
-    (void)snprintf(group, sizeof group, "%sforestall-queue", service->options.topic_prefix);
+    service_group(service, group, sizeof group);
     return stream_subscribe(stream, group, options->member, consumed, FS_COUNT(consumed), callbacks, context,
                             error, error_size);
 }

@@ -12,6 +12,7 @@ const struct count_text count_texts[COUNT_COUNT] = {
                              "Placements of executions that had waited for queue.ageing"},
     [COUNT_ADMITTED_LESS] = {"admissions_less_total", "Placements with less CPU, I/O or network than wanted"},
     [COUNT_HELD_OUT] = {"admissions_held_out_total", "Placements in the held-out arm"},
+    [COUNT_SCANS_CUT] = {"scans_cut_total", "Choices that left the end of a long line to the next one"},
     [COUNT_RESENT] = {"resent_total", "Unanswered placements and cancellations published again"},
     [COUNT_REFUSED] = {"refused_total", "Placements that the node refused"},
     [COUNT_REFUSED_EARLY] = {"refused_early_total",

@@ -54,7 +54,8 @@ static const struct count_text phase_texts[MSG_EXECUTION_PHASE_COUNT] = {
 
 struct gauges {
     struct metric *counts[COUNT_COUNT], *totals[TOTAL_COUNT], *phases[MSG_EXECUTION_PHASE_COUNT];
-    struct metric *nodes, *partitions, *oldest, *paused, *request_bytes, *seen, *redis_up, *connected;
+    struct metric *nodes, *usable, *late, *partitions, *oldest, *paused, *request_bytes, *seen, *redis_up,
+        *connected;
     struct metric *wait, *commit;
 };
 
@@ -70,6 +71,11 @@ struct gauges *gauges_create(struct metrics *metrics)
     for (size_t i = 0; i < MSG_EXECUTION_PHASE_COUNT; i++)
         gauges->phases[i] = metrics_gauge(metrics, phase_texts[i].name, phase_texts[i].help, NULL, NULL);
     gauges->nodes = metrics_gauge(metrics, "nodes", "Nodes known, each incarnation by itself", NULL, NULL);
+    gauges->usable =
+        metrics_gauge(metrics, "nodes_usable", "Nodes that executions can be placed on", NULL, NULL);
+    gauges->late = metrics_gauge(metrics, "nodes_late",
+                                 "Nodes whose status comes, but is too old each time to place anything there",
+                                 NULL, NULL);
     gauges->partitions = metrics_gauge(metrics, "partitions", "Partitions assigned", NULL, NULL);
     gauges->oldest =
         metrics_gauge(metrics, "oldest_waiting_seconds", "Age of the oldest waiting execution", NULL, NULL);
@@ -136,7 +142,8 @@ static void show_totals(const struct server *server)
 void gauges_show(const struct server *server)
 {
     const struct gauges *gauges = server->gauges;
-    size_t phases[MSG_EXECUTION_PHASE_COUNT] = {0}, nodes = 0, partitions = 0, bytes = 0;
+    size_t phases[MSG_EXECUTION_PHASE_COUNT] = {0}, nodes = 0, usable = 0, late = 0, partitions = 0,
+           bytes = 0;
     int64_t oldest_us = 0;
     bool paused = false;
     for (int p = 0; p < server->partition_count; p++) {
@@ -146,6 +153,8 @@ void gauges_show(const struct server *server)
         for (enum msg_execution_phase phase = 0; phase < MSG_EXECUTION_PHASE_COUNT; phase++)
             phases[phase] += ledger_count(partition->ledger, phase);
         nodes += ledger_node_count(partition->ledger);
+        usable += ledger_usable_nodes(partition->ledger);
+        late += ledger_late_nodes(partition->ledger);
         bytes += ledger_request_bytes(partition->ledger);
         oldest_us = FS_MAX(oldest_us, ledger_oldest_us(partition->ledger, server->at));
         paused |= partition->slots[INPUT_REQUESTED].paused;
@@ -154,6 +163,8 @@ void gauges_show(const struct server *server)
     for (size_t i = 0; i < MSG_EXECUTION_PHASE_COUNT; i++)
         metric_set(gauges->phases[i], (double)phases[i]);
     metric_set(gauges->nodes, (double)nodes);
+    metric_set(gauges->usable, (double)usable);
+    metric_set(gauges->late, (double)late);
     metric_set(gauges->partitions, (double)partitions);
     metric_set(gauges->oldest, (double)oldest_us / 1e6);
     metric_set(gauges->paused, paused ? 1 : 0);

@@ -349,6 +349,16 @@ size_t ledger_request_bytes(const struct ledger *ledger)
     return ledger->request_bytes;
 }
 
+size_t ledger_usable_nodes(const struct ledger *ledger)
+{
+    return ledger->usable_nodes;
+}
+
+size_t ledger_late_nodes(const struct ledger *ledger)
+{
+    return ledger->late_nodes;
+}
+
 size_t ledger_node_count(const struct ledger *ledger)
 {
     return ledger->node_count;

@@ -99,6 +99,11 @@ size_t ledger_count(const struct ledger *ledger, enum msg_execution_phase phase)
 size_t ledger_live(const struct ledger *ledger);
 size_t ledger_request_bytes(const struct ledger *ledger);
 size_t ledger_node_count(const struct ledger *ledger);
+/* Nodes that something can be placed on, and nodes whose status has come for 5 s now but is more than 5 s old
+ * each time: the clocks of ingest's host and this one differ, or records come late. Both as of the last tick.
+ */
+size_t ledger_usable_nodes(const struct ledger *ledger);
+size_t ledger_late_nodes(const struct ledger *ledger);
 /* Age of the oldest waiting execution. */
 int64_t ledger_oldest_us(const struct ledger *ledger, struct moment at);
 

@@ -41,6 +41,7 @@ struct node { /* one incarnation of a node id */
     bool heard, draining;
     bool stale; /* it refused what should have fit: its next status is awaited */
     int64_t heard_seen, boot_seen, avoid_seen, stray_seen;
+    int64_t came_seen; /* its last status, however old it was then */
     int64_t epoch, status_us;
     uint64_t round;                        /* of its status */
     unsigned faults;                       /* refusals in a row that had nothing to do with room */
@@ -56,9 +57,10 @@ struct pool {
     char name[NAME_SIZE_MAX + 1];
     struct tree order, age;
     struct list nodes;
-    struct msg_limits largest; /* see pool_largest() */
-    bool measured;             /* largest is up to date */
-    bool dirty;                /* choosing again may have a result */
+    struct msg_limits largest;   /* see pool_largest() */
+    bool measured;               /* largest is up to date */
+    bool dirty;                  /* choosing again may have a result */
+    size_t aged_cut, ranked_cut; /* how many of age and order the last choice looked at; 0 = all */
     size_t refs;
 };
 
@@ -159,6 +161,9 @@ struct ledger {
     struct arena *arena; /* for one output */
     size_t phases[MSG_EXECUTION_PHASE_COUNT];
     size_t request_bytes, node_count, idle_codes;
+    size_t usable_nodes, late_nodes; /* once a second */
+    bool late_nodes_met;             /* some were late a second ago */
+    int64_t late_seen;               /* and since then */
     uint64_t round;
     int64_t second_seen, sweep_seen;
     int error;

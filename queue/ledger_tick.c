@@ -7,7 +7,8 @@
 #define SECOND_US 1000000
 #define SWEEP_US 10000000
 #define RESEND_DOUBLINGS 4 /* 2, 4, ... 32 s */
-#define FORGET_MAX 500     /* tombstones at a time */
+#define FORGET_MAX 500     /* tombstones at a time, of those whose time has come */
+#define EVICT_MAX 20000    /* and of those above queue.max_done: more cannot end in a second */
 
 /* --- every time --- */
 
@@ -106,10 +107,11 @@ static void forget_one(struct ledger *ledger, struct done *done)
 
 static void forget(struct ledger *ledger, struct moment at)
 {
-    for (int i = 0; i < FORGET_MAX && !list_empty(&ledger->done_order); i++) {
+    for (int i = 0; i < EVICT_MAX && !list_empty(&ledger->done_order); i++) {
         struct done *oldest = CONTAINER_OF(ledger->done_order.next, struct done, in_done);
         bool due = oldest->done_us + ledger->config->keep_done_us <= at.now_us;
-        if (!due && map_count(ledger->done) <= ledger->config->max_done)
+        bool above = map_count(ledger->done) > ledger->config->max_done;
+        if (!above && (!due || i >= FORGET_MAX))
             return;
         ledger_count_up(ledger, due ? COUNT_FORGOTTEN : COUNT_EVICTED);
         forget_one(ledger, oldest);

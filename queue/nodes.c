@@ -305,6 +305,7 @@ int ledger_status(struct ledger *ledger, const struct msg_node_status *status, i
     memcpy(node->boot_id, boot_id, sizeof boot_id);
     node->heard_seen = node->heard ? FS_MAX(node->heard_seen, at.seen_us - age_us) : at.seen_us - age_us;
     node->pool->measured &= node->heard && same_capacity(&node->capacity, &status->capacity);
+    node->came_seen = at.seen_us;
     node->heard = true;
     node->epoch = status->epoch;
     node->status_us = status->time_us;
@@ -344,6 +345,34 @@ static void choose_incumbent(struct ledger *ledger, struct host *host, struct mo
     next->pool->dirty = true;
 }
 
+/* Its status comes, but is too old each time to place anything by it. */
+static bool is_late(const struct node *node, struct moment at)
+{
+    return node->heard && !node_fresh(node, at) && at.seen_us - node->came_seen <= NODE_FRESH_US;
+}
+
+/* Late for a moment are all of them after an outage of queue. */
+static void count_usable(struct ledger *ledger, struct moment at)
+{
+    size_t cursor = 0, late = 0;
+    struct str key;
+    void *value;
+    ledger->usable_nodes = 0;
+    while (map_next(ledger->hosts, &cursor, &key, &value)) {
+        struct list *link, *after;
+        LIST_WALK(&((struct host *)value)->nodes, link, after)
+        {
+            const struct node *node = CONTAINER_OF(link, struct node, in_host);
+            ledger->usable_nodes += node_usable(node, at);
+            late += is_late(node, at);
+        }
+    }
+    if (late == 0 || !ledger->late_nodes_met)
+        ledger->late_seen = at.seen_us;
+    ledger->late_nodes_met = late > 0;
+    ledger->late_nodes = at.seen_us - ledger->late_seen >= NODE_FRESH_US ? late : 0;
+}
+
 /* Nodes not heard for so long that they are lost, and hosts without a node. */
 static void drop_lost(struct ledger *ledger, struct moment at)
 {
@@ -374,4 +403,5 @@ void nodes_tick(struct ledger *ledger, struct moment at)
     drop_lost(ledger, at);
     while (map_next(ledger->hosts, &cursor, &key, &value))
         choose_incumbent(ledger, value, at);
+    count_usable(ledger, at);
 }

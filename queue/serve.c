@@ -109,6 +109,22 @@ static int step(struct server *server)
     return result;
 }
 
+static void tell_late_nodes(struct server *server)
+{
+    size_t late = 0;
+    for (int p = 0; p < server->partition_count; p++)
+        if (server->partitions[p].ledger)
+            late += ledger_late_nodes(server->partitions[p].ledger);
+    if (late > 0 && !server->nodes_late)
+        log_warn("nodes_late",
+                 "nodes=%zu reason=\"their status is more than 5 s old when it comes\" "
+                 "do=\"set the clocks of this host and ingest's right, or see what delays the topic nodes\"",
+                 late);
+    else if (late == 0 && server->nodes_late)
+        log_info("nodes_in_time", "nodes_late=0");
+    server->nodes_late = late > 0;
+}
+
 static const char *readiness(const struct server *server)
 {
     if (stream_assigned_count(server->stream) == 0)
@@ -128,6 +144,7 @@ static int run(struct server *server)
             continue;
         shown_ms = server->now_ms;
         gauges_show(server);
+        tell_late_nodes(server);
         service_ready(server->service, server->settled && stream_connected(server->stream),
                       readiness(server));
     }
@@ -143,7 +160,9 @@ static int open_parts(struct server *server, char *error, size_t error_size)
                              error, error_size);
     if (result < 0)
         return result;
-    server->allocations = allocations_open(options->redis, options->redis_prefix, error, error_size);
+    struct store_options store = {
+        .address = options->redis, .password = options->redis_password, .prefix = options->redis_prefix};
+    server->allocations = allocations_open(&store, error, error_size);
     if (!server->allocations)
         return -EINVAL;
     size_t count = (size_t)server->partition_count;

@@ -54,7 +54,8 @@ struct server {
     int64_t committed_ms;
     uint64_t batch_number;
     unsigned empty_polls;
-    bool settled; /* all of what was there at the assignment was read */
+    bool nodes_late; /* told */
+    bool settled;    /* all of what was there at the assignment was read */
     bool in_transaction, positions_moved;
     int trouble; /* of this transaction: 0, -EAGAIN (do it again), -EPIPE (end the process) */
     uint64_t republished, quarantined, reloads, restored, commits;

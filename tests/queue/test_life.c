@@ -292,6 +292,21 @@ static void finished__before_accepted__done(void **unused)
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, open_world, close_world)
 
+/* More end in a second than are forgotten at a time: the bound holds all the same. */
+static void done__many_end_at_once__never_above_the_bound_for_long(void **unused)
+{
+    (void)unused;
+    w.config.max_done = 2;
+    for (uint64_t i = 1; i <= 1500; i++) {
+        struct msg_execution_request request = world_request(i);
+        world_submit(&w, &request);
+        world_cancel(&w, i);
+    }
+    world_run(&w, 2 * SECOND);
+    assert_int_equal(ledger_count(w.ledger, MSG_EXECUTION_PHASE_DONE), 2);
+    assert_int_equal(w.counts.of[COUNT_EVICTED], 1498);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -309,6 +324,7 @@ int main(void)
         TEST(refused__no_room__node_gets_nothing_until_its_next_status),
         TEST(refused__for_a_fault_again_and_again__ended_in_the_end),
         TEST(finished__before_accepted__done),
+        TEST(done__many_end_at_once__never_above_the_bound_for_long),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -356,6 +356,58 @@ static void order__many_codes_at_once__all_admitted_in_one_step(void **unused)
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, open_world, close_world)
 
+/* The clock of whoever writes the status is behind: nothing can be placed, and it is told why. */
+static void room__status_always_late__counted_after_a_while(void **unused)
+{
+    (void)unused;
+    const char *fault = NULL;
+    struct msg_node_status late = world_node(&w, "late");
+    for (int second = 0; second < 8; second++) {
+        hear("good", 200, NULL);
+        late.time_us = w.at.now_us - 20 * SECOND;
+        assert_int_equal(ledger_status(w.ledger, &late, w.at.now_us - 20 * SECOND, w.at, &fault), 0);
+        world_run(&w, SECOND);
+        if (second == 1)
+            assert_int_equal(ledger_late_nodes(w.ledger), 0); /* what comes after an outage is late as well */
+    }
+    assert_int_equal(ledger_node_count(w.ledger), 2);
+    assert_int_equal(ledger_usable_nodes(w.ledger), 1);
+    assert_int_equal(ledger_late_nodes(w.ledger), 1);
+    late.time_us = w.at.now_us;
+    world_hear(&w, &late);
+    hear("good", 200, NULL);
+    world_run(&w, SECOND);
+    assert_int_equal(ledger_usable_nodes(w.ledger), 2);
+    assert_int_equal(ledger_late_nodes(w.ledger), 0);
+}
+
+/* A batch that waits for a large node must not hide the small ones behind it. */
+static void order__behind_thousands_that_do_not_fit__found_and_placed(void **unused)
+{
+    (void)unused;
+    for (uint64_t i = 1; i <= 3000; i++)
+        submit(i, "large", 500, 190);
+    submit(5000, "small", 500, 50);
+    hear("a", 200, NULL); /* 180 MiB of it for admissions: none of the large ones fits */
+    hear("b", 400, NULL);
+    world_work(&w);
+    struct sent large = *world_next(&w);
+    assert_string_equal(large.code, "large");
+    assert_string_equal(large.node, "b");
+    world_accept(&w, &large);
+    for (int i = 0; i < 10 && !world_more(&w); i++) { /* nothing else happens: the choice goes on by itself */
+        world_pass(&w, 10000);
+        world_work(&w);
+    }
+    struct sent small = *world_next(&w);
+    assert_string_equal(small.code, "small");
+    assert_string_equal(small.node, "a");
+    assert_true(w.counts.of[COUNT_SCANS_CUT] > 0);
+    submit(6000, "urgent", 900, 50); /* the beginning of the line is looked at each time */
+    world_work(&w);
+    assert_string_equal(world_next(&w)->code, "urgent");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -373,6 +425,8 @@ int main(void)
         TEST(redis__away__last_known_allocation_used),
         TEST(redis__every_admission__its_code_was_read_in_that_round),
         TEST(order__many_codes_at_once__all_admitted_in_one_step),
+        TEST(order__behind_thousands_that_do_not_fit__found_and_placed),
+        TEST(room__status_always_late__counted_after_a_while),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

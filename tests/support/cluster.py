@@ -189,6 +189,6 @@ class Cluster:
 
     # Redis ---------------------------------------------------------------------------------------------------------
 
-    def redis_client(self):
+    def redis_client(self, **settings):
         import redis
-        return redis.Redis(host="127.0.0.1", port=self.redis.port, decode_responses=True)
+        return redis.Redis(host="127.0.0.1", port=self.redis.port, decode_responses=True, **settings)
