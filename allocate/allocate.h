@@ -74,6 +74,8 @@ struct allocate {
     int64_t known_risks[ALLOCATE_PARTITIONS_MAX];    /* risks before this offset were handled before */
     int64_t stored_records[ALLOCATE_PARTITIONS_MAX]; /* newest finished record whose offset was stored */
     size_t idle_cursor, fixed_cursor;
+    bool restoring;   /* inside the restore of assigned partitions */
+    size_t unordered; /* codes that may still be dropped in it before the book is put into order again */
     bool fixed_due, was_ready;
     int64_t looked_ms, checked_ms, mirrored_ms;
     int failure;

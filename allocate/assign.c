@@ -2,6 +2,8 @@
  * allocate.h. */
 #include <errno.h>
 #include <inttypes.h>
+#include <poll.h>
+#include <stdio.h>
 
 #include "allocate/allocate.h"
 #include "allocate/history.h"
@@ -10,25 +12,40 @@
 #include "common/topics.h"
 
 #define RESTORE_TIMEOUT_MS 120000
+#define RESTORE_PAUSE_MS 1000 /* schemas are looked up once a second */
 #define HANDOVER_TIMEOUT_MS 5000
 
 struct restore {
     struct allocate *allocate;
     int64_t next; /* offset after the last one read */
     uint64_t refused;
+    char reason[256]; /* of the last refusal */
 };
 
-/* What cannot be read is passed over: it went to quarantine when it was first read, or never mattered. */
-static bool decode(struct restore *restore, const struct msg_type *type, const struct stream_message *message,
-                   void *out)
+static void refuse(struct restore *restore, const char *reason)
+{
+    restore->refused++;
+    (void)snprintf(restore->reason, sizeof restore->reason, "%s", reason);
+}
+
+/* 1: *out is filled; 0: it cannot be read and is passed over; -EAGAIN: another version of us wrote it, whose
+ * schema is being looked for. */
+static int decode(struct restore *restore, const struct msg_type *type, const struct stream_message *message,
+                  void *out)
 {
     struct allocate *allocate = restore->allocate;
     arena_reset(allocate->arena);
-    struct str framed = {message->value, message->value_size};
-    if (codec_decode(topic_codec_codec(allocate->codec), type, framed, allocate->arena, out) == 0)
-        return true;
-    restore->refused++;
-    return false;
+    switch (topic_codec_decode(allocate->codec, type, message, allocate->arena, out, clock_monotonic_ms())) {
+    case STREAM_DONE:
+        return 1;
+    case STREAM_RETRY:
+        return -EAGAIN;
+    case STREAM_QUARANTINE:
+        refuse(restore, stream_reason(allocate->stream));
+        return 0;
+    default:
+        return -ENOMEM;
+    }
 }
 
 static struct str key_of(const struct stream_message *message)
@@ -51,15 +68,17 @@ static int on_allocation(void *context, const struct stream_message *message)
             mirror_delete(allocate->mirror, code); /* whoever wrote the tombstone may have died before */
         return 0;
     }
-    if (!decode(restore, &msg_allocation_type, message, &allocation))
-        return 0;
-    if (validate_allocation(&allocation, key_of(message))) {
-        restore->refused++;
+    int result = decode(restore, &msg_allocation_type, message, &allocation);
+    if (result <= 0)
+        return result;
+    const char *fault = validate_allocation(&allocation, key_of(message));
+    if (fault) {
+        refuse(restore, fault);
         return 0;
     }
     entry = allocate_entry(allocate, allocation.code, message->partition, allocation.updated_us);
     if (!entry)
-        return 0;
+        return -ENOSPC;
     entry->has_allocation = false; /* offsets, not revisions, say which is newer here */
     return FS_MIN(book_set_allocation(entry, &allocation), 0);
 }
@@ -75,9 +94,11 @@ static int on_policy(void *context, const struct stream_message *message)
             entry->has_policy = false;
         return 0;
     }
-    if (!decode(restore, &msg_code_policy_type, message, &policy) ||
-        validate_policy(&policy, key_of(message)))
-        return 0;
+    int result = decode(restore, &msg_code_policy_type, message, &policy);
+    if (result <= 0)
+        return result;
+    if (validate_policy(&policy, key_of(message)))
+        return 0; /* went to quarantine when it was first met */
     entry = allocate_entry(restore->allocate, policy.code, message->partition, clock_realtime_us());
     if (entry)
         book_set_policy(entry, &policy);
@@ -90,8 +111,10 @@ static int on_profile(void *context, const struct stream_message *message)
     struct msg_code_profile profile;
     struct policy_history history;
     restore->next = message->offset + 1;
-    if (!message->value || !decode(restore, &msg_code_profile_type, message, &profile) ||
-        validate_profile(&profile, key_of(message)) || history_read(&profile, &history) < 0)
+    int result = message->value ? decode(restore, &msg_code_profile_type, message, &profile) : 0;
+    if (result <= 0)
+        return result;
+    if (validate_profile(&profile, key_of(message)) || history_read(&profile, &history) < 0)
         return 0;
     struct code_entry *entry =
         allocate_entry(restore->allocate, profile.code, message->partition, profile.updated_us);
@@ -100,19 +123,30 @@ static int on_profile(void *context, const struct stream_message *message)
     return 0;
 }
 
-/* Offset after the last record, or negative. */
+/* Offset after the last record, or negative. To pass over what another version wrote would lose what people
+ * fixed: its schema is waited for as long as topic_codec looks for it. */
 static int64_t restore(struct allocate *allocate, const char *topic, int32_t partition,
                        stream_restore_fn *take)
 {
-    struct restore restore = {.allocate = allocate};
-    int result = stream_restore(allocate->stream, topic, partition, take, &restore, RESTORE_TIMEOUT_MS);
+    int64_t deadline_ms = clock_monotonic_ms() + RESTORE_TIMEOUT_MS;
+    struct restore restore;
+    int result;
+    do {
+        restore = (struct restore){.allocate = allocate};
+        result = stream_restore(allocate->stream, topic, partition, take, &restore, RESTORE_TIMEOUT_MS);
+        if (result == -EAGAIN)
+            (void)poll(NULL, 0, RESTORE_PAUSE_MS);
+    } while (result == -EAGAIN && !service_stopping() && clock_monotonic_ms() < deadline_ms);
     if (restore.refused > 0)
-        log_warn("restored_with_gaps", "topic=%s partition=%d unreadable=%" PRIu64, topic, partition,
-                 restore.refused);
+        log_warn("restored_with_gaps", "topic=%s partition=%d unreadable=%" PRIu64 " last_reason=\"%s\"",
+                 topic, partition, restore.refused, restore.reason);
     if (result == 0)
         return restore.next;
     allocate_fail(allocate, result, "%s[%d] could not be read to its end: %s", topic, partition,
-                  strerror(-result));
+                  result == -EAGAIN
+                      ? "it holds what another version wrote, and the topic schemas does not say how"
+                  : result == -ENOSPC ? "what people fixed alone is more than allocate.max_codes: raise it"
+                                      : strerror(-result));
     return result;
 }
 
@@ -156,8 +190,18 @@ static void on_assigned(void *context, struct stream_partition *partitions, size
         allocate->known_risks[number] = 0;
         allocate->stored_records[number] = -1;
     }
+    double evicted = metric_value(allocate->metrics.codes_evicted);
+    allocate->restoring = true;
+    allocate->unordered = 0;
     for (size_t i = 0; i < count && allocate->failure == 0; i++)
         place(allocate, &partitions[i]);
+    allocate->restoring = false;
+    book_order(allocate->book);
+    evicted = metric_value(allocate->metrics.codes_evicted) - evicted;
+    if (evicted > 0)
+        log_warn("codes_dropped",
+                 "codes=%.0f effect=\"the longest unused begin anew\" do=\"raise allocate.max_codes\"",
+                 evicted);
     mirror_invalidate(allocate->mirror);
     allocate->fixed_due = true;
     allocate->fixed_cursor = 0;

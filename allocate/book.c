@@ -114,6 +114,30 @@ struct code_entry *book_oldest(const struct book *book)
     return book->oldest;
 }
 
+static int compare_use(const void *a, const void *b)
+{
+    const struct code_entry *left = *(struct code_entry *const *)a, *right = *(struct code_entry *const *)b;
+    if (left->used_us != right->used_us)
+        return left->used_us > right->used_us ? 1 : -1;
+    return strcmp(left->code, right->code);
+}
+
+void book_order(struct book *book)
+{
+    size_t count = 0, known = map_count(book->map);
+    struct code_entry **entries = calloc(FS_MAX(known, (size_t)1), sizeof(struct code_entry *));
+    if (!entries)
+        return;
+    for (struct code_entry *entry = book->oldest; entry && count < known; entry = entry->newer)
+        entries[count++] = entry;
+    qsort(entries, count, sizeof(struct code_entry *), compare_use);
+    for (size_t i = 0; i < count; i++) {
+        unlink_age(book, entries[i]);
+        link_newest(book, entries[i]);
+    }
+    free(entries);
+}
+
 void book_remove(struct book *book, struct code_entry *entry)
 {
     unlink_age(book, entry);

@@ -59,6 +59,9 @@ struct code_entry *book_find(const struct book *book, struct str code);
 struct code_entry *book_obtain(struct book *book, struct str code, int32_t partition, int64_t now_us);
 /* The longest unused entry; NULL when empty. */
 struct code_entry *book_oldest(const struct book *book);
+/* Puts all into the order of their last use: after a restore, which takes them in by partitions. O(n log n);
+ * without memory for it nothing changes. */
+void book_order(struct book *book);
 void book_remove(struct book *book, struct code_entry *entry);
 /* Forgets a partition; O(codes). */
 void book_forget_partition(struct book *book, int32_t partition);

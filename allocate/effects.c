@@ -116,9 +116,10 @@ int settlement_publish(struct settlement *settlement, struct code_entry *entry,
         allocate_fail(allocate, result, "the allocation of %s was not accepted: %s", settlement->code,
                       strerror(-result));
         settlement_cancel(settlement);
+        return result;
     }
     metric_add(allocate->metrics.allocations, 1);
-    return FS_MIN(result, 0);
+    return result;
 }
 
 int settlement_publish_tombstone(struct settlement *settlement)

@@ -88,7 +88,7 @@ void nodes_debit(struct node_view *node, const struct msg_limits *from, const st
     }
 }
 
-struct msg_limits nodes_largest(const struct nodes *nodes, struct str pool, int64_t now_ms)
+struct msg_limits nodes_largest(const struct nodes *nodes, struct str pool, double reserve, int64_t now_ms)
 {
     struct msg_limits largest = {0};
     for (size_t i = 0; i < nodes->used; i++) {
@@ -99,6 +99,7 @@ struct msg_limits nodes_largest(const struct nodes *nodes, struct str pool, int6
             amount_set(&largest, amount,
                        FS_MAX(amount_get(&largest, amount), amount_get(&node->policy.capacity, amount)));
     }
+    largest.memory_bytes -= (int64_t)((double)largest.memory_bytes * reserve);
     return largest;
 }
 

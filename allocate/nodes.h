@@ -25,8 +25,9 @@ struct node_view *nodes_update(struct nodes *nodes, const struct msg_node_status
 struct node_view *nodes_find(struct nodes *nodes, struct str name, int64_t now_ms);
 /* A raise was sent: until its next status the node has that much less. */
 void nodes_debit(struct node_view *node, const struct msg_limits *from, const struct msg_limits *to);
-/* Per resource, the most one node of the pool offers; 0 = not known or not rationed. O(nodes). */
-struct msg_limits nodes_largest(const struct nodes *nodes, struct str pool, int64_t now_ms);
+/* Per resource, the most one node of the pool offers to an admission, which leaves the share reserve of its
+ * memory free; 0 = not known or not rationed. O(nodes). */
+struct msg_limits nodes_largest(const struct nodes *nodes, struct str pool, double reserve, int64_t now_ms);
 size_t nodes_count(const struct nodes *nodes);
 uint64_t nodes_evicted(const struct nodes *nodes);
 

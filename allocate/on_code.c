@@ -6,7 +6,8 @@
 #include "allocate/validate.h"
 #include "common/clock.h"
 
-#define PER_STEP 256   /* entries looked at per turn of the loop */
+#define PER_STEP 256 /* entries looked at per turn of the loop */
+#define DRAIN_TIMEOUT_MS 10000
 #define EVICT_TRIES 64 /* oldest entries that people fixed are passed over */
 
 static struct str key_of(const struct stream_message *message)
@@ -14,23 +15,44 @@ static struct str key_of(const struct stream_message *message)
     return (struct str){message->key, message->key_size};
 }
 
-/* Takes back the allocation of a code. False: not now. */
-static bool take_back(struct allocate *allocate, struct code_entry *entry)
+static int publish_tombstone(struct allocate *allocate, const struct code_entry *entry)
 {
-    if (!entry->has_allocation)
-        return true;
     struct settlement *settlement = settlement_begin(allocate, str_of(entry->code), NULL);
     if (!settlement)
-        return false;
+        return -EAGAIN;
     int result = settlement_publish_tombstone(settlement);
     if (result == -EAGAIN)
         settlement_cancel(settlement);
+    return result;
+}
+
+/* Takes back the allocation of a code. False: not now. A restore takes in all there is before anything else
+ * can be done, so it waits instead. */
+static bool take_back(struct allocate *allocate, const struct code_entry *entry)
+{
+    if (!entry->has_allocation)
+        return true;
+    int result = publish_tombstone(allocate, entry);
+    if (result == -EAGAIN && allocate->restoring) {
+        effects_drain(allocate, DRAIN_TIMEOUT_MS);
+        result = publish_tombstone(allocate, entry);
+    }
     return result == 0;
+}
+
+/* A restore comes by partitions, not by use: often enough put into order that few of the newer ones go. */
+static void order_while_restoring(struct allocate *allocate)
+{
+    if (!allocate->restoring || allocate->unordered-- > 0)
+        return;
+    book_order(allocate->book);
+    allocate->unordered = book_count(allocate->book) / 32;
 }
 
 /* What people fixed stays; of the others the longest unused goes. */
 static bool make_room(struct allocate *allocate)
 {
+    order_while_restoring(allocate);
     for (int i = 0; i < EVICT_TRIES; i++) {
         struct code_entry *oldest = book_oldest(allocate->book);
         if (!oldest)

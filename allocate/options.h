@@ -11,7 +11,7 @@ struct allocate_options {
     int64_t expiry_ms, idle_ms;
     int64_t max_codes, max_attempts, max_nodes, max_pending;
     int64_t replay_risks;
-    const char *redis_password;
+    double raise_reserve;
     int64_t redis_timeout_ms;
     int64_t shrink_after_ms, settle_ms, mark_runs;
     struct policy_config policy;

@@ -8,7 +8,6 @@
 #include "common/clock.h"
 #include "common/topics.h"
 
-#define GROUP "forestall-allocate"
 #define ARENA_BLOCK (256u << 10)
 #define ARENA_LIMIT (64u << 20) /* a record of 512 KiB decodes to some MiB */
 #define TICKETS 65536           /* messages under way: risks are done at once, so records decide */
@@ -91,7 +90,7 @@ static int open_mirror(struct allocate *allocate, char *error, size_t error_size
     const struct service_options *shared = &allocate->service->options;
     struct mirror_options options = {.address = shared->redis,
                                      .prefix = shared->redis_prefix,
-                                     .password = allocate->options->redis_password,
+                                     .password = shared->redis_password,
                                      .member = allocate->options->member,
                                      .timeout_ms = (int)allocate->options->redis_timeout_ms};
     allocate->mirror = mirror_open(&options, error, error_size);
@@ -118,12 +117,13 @@ static int prepare_topics(struct allocate *allocate, char *error, size_t error_s
 
 static int subscribe(struct allocate *allocate, char *error, size_t error_size)
 {
-    char member[128];
+    char group[256], member[128];
+    service_group(allocate->service, group, sizeof group);
     (void)snprintf(member, sizeof member, "allocate-%s", allocate->options->member);
     int result = stream_assign_all(allocate->nodes_stream, node_topics, FS_COUNT(node_topics),
                                    STREAM_FROM_END, true, error, error_size);
     if (result == 0)
-        result = stream_subscribe(allocate->stream, GROUP, member, group_topics, FS_COUNT(group_topics),
+        result = stream_subscribe(allocate->stream, group, member, group_topics, FS_COUNT(group_topics),
                                   &allocate_callbacks, allocate, error, error_size);
     return result;
 }

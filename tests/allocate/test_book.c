@@ -149,6 +149,28 @@ static void book__full__oldest_known_and_room_after_removal(void **state)
     book_destroy(book);
 }
 
+/* As a restore takes them in: by partitions, old and new. */
+static void book_order__taken_in_by_partitions__oldest_use_first(void **state)
+{
+    (void)state;
+    static const int64_t uses[] = {50, 10, 40, 10, 30};
+    static const char *const wanted[] = {"c1", "c3", "c4", "c2", "c0"};
+    struct book *book = book_create(16);
+    char code[16];
+    for (size_t i = 0; i < FS_COUNT(uses); i++) {
+        (void)snprintf(code, sizeof code, "c%zu", i);
+        assert_non_null(book_obtain(book, str_of(code), 0, uses[i]));
+    }
+    book_order(book);
+    for (size_t i = 0; i < FS_COUNT(wanted); i++) {
+        assert_string_equal(book_oldest(book)->code, wanted[i]);
+        book_remove(book, book_oldest(book));
+    }
+    assert_null(book_oldest(book));
+    book_order(book); /* empty */
+    book_destroy(book);
+}
+
 static void book__policy__strings_are_its_own(void **state)
 {
     (void)state;
@@ -178,6 +200,7 @@ int main(void)
         TEST(book__positions__guard_and_stay_bounded),
         TEST(book__verdicts__found_and_dropped_when_committed_or_old),
         TEST(book__full__oldest_known_and_room_after_removal),
+        TEST(book_order__taken_in_by_partitions__oldest_use_first),
         TEST(book__policy__strings_are_its_own),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -300,10 +300,11 @@ static void nodes__largest__of_the_pool_and_not_silent(void **state)
     (void)nodes_update(nodes, &small, 0);
     (void)nodes_update(nodes, &large, 0);
     (void)nodes_update(nodes, &other, 0);
-    struct msg_limits most = nodes_largest(nodes, str_of("pool"), 100);
+    struct msg_limits most = nodes_largest(nodes, str_of("pool"), 0, 100);
     assert_int_equal(most.memory_bytes, 5000);
+    assert_int_equal(nodes_largest(nodes, str_of("pool"), 0.1, 100).memory_bytes, 4500); /* as queue admits */
     assert_int_equal(most.cpu_millicores, 4000);
-    assert_int_equal(nodes_largest(nodes, str_of("pool"), NODE_SILENT_MS + 1).memory_bytes, 0);
+    assert_int_equal(nodes_largest(nodes, str_of("pool"), 0, NODE_SILENT_MS + 1).memory_bytes, 0);
     nodes_destroy(nodes);
 }
 
