@@ -28,7 +28,10 @@ void code_changed(struct code *code);
 struct code *codes_first(const struct codes *codes);
 struct code *codes_next(const struct codes *codes, const struct code *code);
 size_t codes_count(const struct codes *codes);
-/* Profiles dropped because the bound was reached: a code that is not here may be in the topic. */
+/* Profiles dropped because the bound was reached. */
 uint64_t codes_evicted(const struct codes *codes);
+/* A code that is not here may be in the topic: its profile was dropped, or that of another code with the same
+ * mark (of 2^23). */
+bool codes_maybe_evicted(const struct codes *codes, struct str name);
 
 #endif

@@ -4,7 +4,7 @@
 #include "common/clock.h"
 #include "predict/predict.h"
 
-#define REREAD_TIMEOUT_MS 30000
+#define REREAD_TIMEOUT_MS 60000 /* a schema may be looked for in it */
 
 /* Takes in one code only, of a partition that holds many. */
 struct reread {
@@ -27,11 +27,10 @@ static struct code *own(struct predict *predict, struct str name, int32_t partit
     struct code *code = codes_find(predict->codes, name);
     if (code)
         return code;
-    if (codes_evicted(predict->codes) > 0) {
+    if (codes_maybe_evicted(predict->codes, name)) {
         struct reread reread = {predict, name};
         metric_add(predict->metrics.codes_reread, 1);
-        int result =
-            stream_restore(predict->stream, TOPIC_CODES, partition, take_one, &reread, REREAD_TIMEOUT_MS);
+        int result = predict_restore_codes(predict, partition, take_one, &reread, REREAD_TIMEOUT_MS);
         if (result < 0) {
             predict_fail(predict, result, "reading a dropped profile again");
             return NULL;
@@ -79,22 +78,45 @@ void predict_finish(struct predict *predict, const struct finished *finished)
     publish(predict, code);
 }
 
+/* False: queue full or broker away, later. */
+static bool delete_code(struct predict *predict, struct str name)
+{
+    int result = stream_produce(predict->stream, TOPIC_CODES, name.data, name.size, NULL, 0, NULL, NULL);
+    if (result < 0)
+        return false;
+    metric_add(predict->metrics.codes_deleted, 1);
+    codes_drop(predict->codes, name);
+    return true;
+}
+
+static bool is_idle(const struct predict *predict, const struct code *code)
+{
+    return code->profile.updated_us <= clock_realtime_us() - predict->options->code_idle_ms * 1000;
+}
+
+int predict_restore_owned(void *context, const struct stream_message *message)
+{
+    struct predict *predict = context;
+    struct str name = {message->key, message->key_size};
+    int result = predict_restore_code(predict, message);
+    const struct code *code = result == 0 ? codes_find(predict->codes, name) : NULL;
+    if (code && is_idle(predict, code))
+        (void)delete_code(predict, str_of(code->profile.code)); /* not now: with the next restore */
+    return result;
+}
+
 void predict_sweep(struct predict *predict)
 {
-    int64_t oldest_us = clock_realtime_us() - predict->options->code_idle_ms * 1000;
     struct code *next;
     for (struct code *code = codes_first(predict->codes); code; code = next) {
         struct str name = str_of(code->profile.code);
         next = codes_next(predict->codes, code);
-        if (code->profile.updated_us > oldest_us)
+        if (!is_idle(predict, code))
             continue;
         int32_t partition = stream_partition_of(name.data, name.size, predict->finished_count);
         if (!predict->partitions[partition].owned)
             continue;
-        int result = stream_produce(predict->stream, TOPIC_CODES, name.data, name.size, NULL, 0, NULL, NULL);
-        if (result < 0)
-            return; /* queue full or broker away: the next sweep goes on */
-        metric_add(predict->metrics.codes_deleted, 1);
-        codes_drop(predict->codes, name);
+        if (!delete_code(predict, name))
+            return; /* the next sweep goes on */
     }
 }

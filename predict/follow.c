@@ -2,15 +2,18 @@
  * told once in a while; what was here before stays. See predict.h. */
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "common/clock.h"
 #include "predict/predict.h"
 
 #define SHIPPED_MODEL "../share/forestall/champion.safetensors"
 #define PATH_SIZE 4096
+#define SCHEMA_PAUSE_MS 1000 /* schemas are looked up once a second */
 
 /* --- profiles --- */
 
@@ -48,10 +51,8 @@ static enum stream_outcome take_code(struct predict *predict, struct topic_codec
 int predict_restore_code(void *context, const struct stream_message *message)
 {
     struct predict *predict = context;
-    /* One written by a version whose schema nobody knows yet is refused here: its code begins anew. */
-    if (take_code(predict, predict->codec, message) == STREAM_RETRY)
-        refuse_code(predict, (struct str){message->key, message->key_size}, "written with an unknown schema");
-    return 0;
+    predict->now_ms = clock_monotonic_ms(); /* schemas are looked for by it */
+    return take_code(predict, predict->codec, message) == STREAM_RETRY ? -EAGAIN : 0;
 }
 
 /* --- models --- */
@@ -146,6 +147,19 @@ enum stream_outcome predict_follow(void *context, const struct stream_message *m
     if (str_equal(message->topic, str_of(TOPIC_CODES)))
         return take_code(predict, predict->followed_codec, message);
     return take_model(predict, predict->followed_codec, message);
+}
+
+int predict_restore_codes(struct predict *predict, int32_t partition, stream_restore_fn *take, void *context,
+                          int timeout_ms)
+{
+    int64_t deadline_ms = clock_monotonic_ms() + timeout_ms;
+    int result = -EAGAIN;
+    while (result == -EAGAIN && clock_monotonic_ms() < deadline_ms && !service_stopping()) {
+        result = stream_restore(predict->stream, TOPIC_CODES, partition, take, context, timeout_ms);
+        if (result == -EAGAIN)
+            (void)poll(NULL, 0, SCHEMA_PAUSE_MS);
+    }
+    return result;
 }
 
 int predict_restore_model(void *context, const struct stream_message *message)

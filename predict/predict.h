@@ -125,13 +125,20 @@ extern const struct stream_callbacks predict_callbacks;
 
 /* finish.c: counts, learns and publishes one record. */
 void predict_finish(struct predict *predict, const struct finished *finished);
-/* Deletes the profiles of codes of ours that have been idle for too long. */
+/* Deletes the profiles of codes of ours that have been idle for too long, of those that are in memory. */
 void predict_sweep(struct predict *predict);
+/* stream_restore_fn of a partition that becomes ours: as predict_restore_code(), and deletes those that are
+ * idle, which reaches the profiles that were dropped from memory. */
+int predict_restore_owned(void *context, const struct stream_message *message);
 
 /* follow.c: stream_handler_fn of `codes` and `models` */
 enum stream_outcome predict_follow(void *context, const struct stream_message *message);
-/* stream_restore_fn: takes in the profiles of one partition of `codes`. */
+/* stream_restore_fn: takes in a profile of `codes`. -EAGAIN: its writer's schema is being looked for. */
 int predict_restore_code(void *context, const struct stream_message *message);
+/* Hands a partition of `codes` to take; from its beginning again while a schema is being looked for, which
+ * topic_codec does for 30 s before it gives one up. As stream_restore(). */
+FS_MUST_CHECK int predict_restore_codes(struct predict *predict, int32_t partition, stream_restore_fn *take,
+                                        void *context, int timeout_ms);
 /* The same for `models`. */
 int predict_restore_model(void *context, const struct stream_message *message);
 /* The champion of the configuration's file; without one the fallback decides. */

@@ -121,7 +121,7 @@ static int open_followed(struct predict *predict, char *error, size_t error_size
 static int join(struct predict *predict, char *error, size_t error_size)
 {
     char group[256], member[256];
-    (void)snprintf(group, sizeof group, "%s%s", predict->service->options.topic_prefix, PREDICT_SERVICE);
+    service_group(predict->service, group, sizeof group);
     (void)snprintf(member, sizeof member, "predict-%s", predict->options->member);
     return stream_subscribe(predict->stream, group, member, joined, FS_COUNT(joined), &predict_callbacks,
                             predict, error, error_size);

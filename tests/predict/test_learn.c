@@ -2,6 +2,7 @@
 #include "tests/predict/fixture.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -172,6 +173,28 @@ static void learn__absurd_times__survived(void **state)
     codes_destroy(codes);
 }
 
+/* Only a code that was dropped, or looks like one, is looked for in the topic again. */
+static void codes_maybe_evicted__of_thousands__those_dropped(void **state)
+{
+    (void)state;
+    struct codes *codes = codes_create(4);
+    char name[32];
+    for (int i = 0; i < 1000; i++) {
+        (void)snprintf(name, sizeof name, "code-%d", i);
+        assert_non_null(codes_own(codes, str_of(name)));
+    }
+    size_t wrong = 0;
+    for (int i = 0; i < 3000; i++) {
+        (void)snprintf(name, sizeof name, "code-%d", i);
+        if (i < 996)
+            assert_true(codes_maybe_evicted(codes, str_of(name)));
+        else
+            wrong += codes_maybe_evicted(codes, str_of(name));
+    }
+    assert_true(wrong <= 2);
+    codes_destroy(codes);
+}
+
 static void codes__through_the_topic__newer_taken_lower_ignored(void **state)
 {
     (void)state;
@@ -212,6 +235,7 @@ int main(void)
         cmocka_unit_test(learn__challenger__its_head_becomes_the_head),
         cmocka_unit_test(learn__no_series_or_no_model__nothing),
         cmocka_unit_test(learn__absurd_times__survived),
+        cmocka_unit_test(codes_maybe_evicted__of_thousands__those_dropped),
         cmocka_unit_test(codes__through_the_topic__newer_taken_lower_ignored),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
