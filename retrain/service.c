@@ -220,10 +220,11 @@ static int follow_to_end(struct retrain *retrain, char *error, size_t error_size
 
 static int subscribe(struct retrain *retrain, char *error, size_t error_size)
 {
-    char member[128];
+    char group[256], member[128];
+    service_group(retrain->service, group, sizeof group);
     (void)snprintf(member, sizeof member, "retrain-%.100s", retrain->options->member);
-    return stream_subscribe(retrain->stream, RETRAIN_SERVICE, member, record_topics, FS_COUNT(record_topics),
-                            NULL, NULL, error, error_size);
+    return stream_subscribe(retrain->stream, group, member, record_topics, FS_COUNT(record_topics), NULL,
+                            NULL, error, error_size);
 }
 
 int retrain_open(struct retrain *retrain, struct service *service, const struct retrain_options *options,
@@ -252,6 +253,19 @@ static int fail(struct retrain *retrain, const char *what, int result)
     return result;
 }
 
+static void tell_ready(const struct retrain *retrain)
+{
+    const char *reason = "assigned and caught up";
+    if (!stream_connected(retrain->stream))
+        reason = "Kafka does not answer";
+    else if (stream_assigned_count(retrain->stream) == 0)
+        reason = "no partitions assigned"; /* to another instance: it trains */
+    else if (!stream_caught_up(retrain->stream))
+        reason = "catching up with " TOPIC_EXECUTIONS_DLQ " and " TOPIC_EXECUTIONS_FINISHED;
+    service_ready(retrain->service, stream_connected(retrain->stream) && stream_caught_up(retrain->stream),
+                  reason);
+}
+
 int retrain_step(struct retrain *retrain)
 {
     int result = stream_dispatch(retrain->stream, take_record, retrain, WAIT_MS);
@@ -260,10 +274,7 @@ int retrain_step(struct retrain *retrain)
     result = stream_dispatch(retrain->followed, take_model, retrain, 0);
     if (result < 0)
         return fail(retrain, "reading models", result);
-    bool ready = stream_caught_up(retrain->stream);
-    if (ready && !retrain->ready)
-        service_ready(retrain->service, true, "");
-    retrain->ready = retrain->ready || ready;
+    tell_ready(retrain);
     metric_set(retrain->metrics.kept, (double)reservoir_count(retrain->reservoir));
     metric_set(retrain->metrics.evicted, (double)reservoir_evicted(retrain->reservoir));
     result = training_step(retrain);

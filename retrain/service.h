@@ -32,7 +32,6 @@ struct retrain {
     char directory[RETRAIN_PATH];
     pid_t child; /* 0 = no training runs */
     int64_t started_ms, started_s, last_ms;
-    bool ready;
     char failure[256];
 };
 
