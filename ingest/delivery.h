@@ -49,7 +49,8 @@ struct deliveries *delivery_create(struct stream *stream, const char *service,
 /* After stream_close(): everything is reported by then. */
 void delivery_destroy(struct deliveries *deliveries);
 /* 0: accepted, will be settled; -EAGAIN: the producer's queue is full, later; -EPIPE and others: as
- * stream_produce(). A message too large for the client itself is accepted and goes to quarantine. */
+ * stream_produce(). A message too large for the client itself: with an owner it is accepted and goes to
+ * quarantine in reduced form; without one -EMSGSIZE. */
 FS_MUST_CHECK int delivery_send(struct deliveries *deliveries, const struct delivery_message *message,
                                 int64_t now_ms);
 /* The owner is going away: its messages are no longer reported to it. */

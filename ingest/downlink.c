@@ -61,6 +61,8 @@ static struct str translate(struct ingest *ingest, const struct stream_message *
         return framed;
     else if (codec_encode(downward->type, &order, storage) == 0)
         return buffer_str(storage);
+    else
+        not_passed(ingest, message, "cannot be written in this version's form within a frame");
     return none;
 }
 

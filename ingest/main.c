@@ -29,17 +29,21 @@ static int fail(const char *what, const char *why)
 }
 
 /* One descriptor per agent. */
-static int raise_files(int64_t connections)
+static int raise_files(int64_t connections, char *error, size_t size)
 {
     struct rlimit limit;
     rlim_t wanted = (rlim_t)connections + FILES_BESIDE;
-    if (getrlimit(RLIMIT_NOFILE, &limit) < 0)
-        return -errno;
-    if (limit.rlim_cur >= wanted)
+    int result = getrlimit(RLIMIT_NOFILE, &limit) < 0 ? -errno : 0;
+    if (result == 0 && limit.rlim_cur >= wanted)
         return 0;
     limit.rlim_cur = FS_MIN(wanted, limit.rlim_max);
-    if (setrlimit(RLIMIT_NOFILE, &limit) < 0)
-        return -errno;
+    if (result == 0 && setrlimit(RLIMIT_NOFILE, &limit) < 0)
+        result = -errno;
+    if (result < 0) {
+        (void)snprintf(error, size, "cannot allow %ju descriptors for ingest.max_connections=%lld: %s",
+                       (uintmax_t)wanted, (long long)connections, strerror(-result));
+        return result;
+    }
     if (limit.rlim_cur < wanted)
         log_warn("few_descriptors",
                  "limit=%ju wanted=%ju hint=\"raise LimitNOFILE or lower ingest.max_connections\"",
@@ -100,11 +104,14 @@ static int open_memory(struct ingest *ingest)
     return whole ? 0 : -ENOMEM;
 }
 
-static int open_deliveries(struct ingest *ingest)
+static int open_deliveries(struct ingest *ingest, char *error, size_t size)
 {
     struct delivery_handler handler = {.context = ingest, .settled = uplink_settled, .reduce = uplink_reduce};
     ingest->deliveries = delivery_create(ingest->stream, ingest->service->name, &handler);
-    return ingest->deliveries ? 0 : -ENOMEM;
+    if (ingest->deliveries)
+        return 0;
+    (void)snprintf(error, size, "out of memory");
+    return -ENOMEM;
 }
 
 /* Written beside and renamed, so that a reader sees all of it or nothing. */
@@ -132,9 +139,9 @@ static int open_ingest(struct ingest *ingest, char *error, size_t size)
     if (result == 0)
         result = open_kafka(ingest, error, size);
     if (result == 0)
-        result = open_deliveries(ingest);
+        result = open_deliveries(ingest, error, size);
     if (result == 0)
-        result = raise_files(ingest->options->max_connections);
+        result = raise_files(ingest->options->max_connections, error, size);
     if (result == 0) {
         char reason[256];
         result = listener_open(ingest->options->listen, reason, sizeof reason, &ingest->listener);

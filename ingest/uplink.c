@@ -119,12 +119,21 @@ enum uplink_result uplink_judge(struct ingest *ingest, struct connection *connec
                                        .owner = acknowledged(type) ? &connection->unacked : NULL,
                                        .number = number};
     int result = delivery_send(ingest->deliveries, &message, ingest->now_ms);
+    if (result == -EMSGSIZE) /* only of ticks and status: nobody waits for them, so they come here */
+        return set_aside(ingest, connection, type, number, payload, "more bytes than Kafka takes");
     if (result < 0)
         return refused(ingest, connection, result);
     metric_add(ingest->counters.forwarded, 1);
     if (type == FRAME_TICK)
         metric_observe(ingest->counters.tick_age, (double)(now_us - judged.time_us) / 1e6);
     return UPLINK_TAKEN;
+}
+
+/* Nothing held and on the list of those who hold: who goes through that list would never come to its end. */
+static void drop_held(struct ingest *ingest, struct connection *connection)
+{
+    buffer_reset(&connection->held);
+    connection_unlist(&ingest->lists[LIST_HELD], LIST_HELD, connection);
 }
 
 /* Only the newest tick of an agent waits: the older one gives way. */
@@ -136,7 +145,7 @@ static void hold(struct ingest *ingest, struct connection *connection, struct st
     buffer_append_str(&connection->held, payload);
     if (buffer_error(&connection->held) < 0) {
         metric_add(ingest->counters.ticks_dropped, 1);
-        buffer_reset(&connection->held);
+        drop_held(ingest, connection);
         return;
     }
     connection_list(&ingest->lists[LIST_HELD], LIST_HELD, connection);
@@ -160,8 +169,7 @@ static enum uplink_result let_go(struct ingest *ingest, struct connection *conne
         return UPLINK_TAKEN;
     if (take(ingest, connection, FRAME_TICK, 0, buffer_str(&connection->held)) == UPLINK_BLOCKED)
         return UPLINK_BLOCKED;
-    buffer_reset(&connection->held);
-    connection_unlist(&ingest->lists[LIST_HELD], LIST_HELD, connection);
+    drop_held(ingest, connection);
     return UPLINK_TAKEN;
 }
 

@@ -97,8 +97,9 @@ int stream_quarantine_bytes(struct stream *stream, const void *value, size_t val
                             void *context)
 {
     (void)stream, (void)service;
-    int result =
-        accept_message("quarantine", (struct str){0}, (struct str){value, value_size}, on_delivered, context);
+    struct str kept = {value,
+                       limit_bytes ? FS_MIN(value_size, limit_bytes) : value_size}; /* cut, as the real one */
+    int result = accept_message("quarantine", (struct str){0}, kept, on_delivered, context);
     if (result < 0)
         return result;
     struct fake_message *message = &messages[message_count - 1];
