@@ -76,9 +76,7 @@ static int connect_instance(struct run *run)
     const struct target_options *options = &run->options.target;
     const char *state = options->state ? options->state : instance_default_dir();
     char real[4096];
-    bool elsewhere =
-        options->brokers || options->config || (!options->state && getenv("FORESTALL_SERVICE_BROKERS"));
-    if (elsewhere)
+    if (target_elsewhere(options))
         return target_open(options, &run->target, run->error, ERROR_BYTES);
     if (realpath(state, real))
         state = real;
@@ -191,7 +189,10 @@ static int finish(struct run *run, int result)
     const struct msg_execution_state *state = execution_state(execution);
     if (result == -EINTR) {
         if (!run->options.quiet)
-            (void)fprintf(stderr, "forestall: not waiting any longer; the execution is being cancelled\n");
+            (void)fprintf(stderr,
+                          execution_done(execution)
+                              ? "forestall: the rest of the output is not shown\n"
+                              : "forestall: not waiting any longer; the execution is being cancelled\n");
         return EXIT_INTERRUPTED;
     }
     if (result < 0 && result != -EPIPE)

@@ -196,9 +196,11 @@ static int compare_rows(const void *a, const void *b)
          right_done = right->phase == MSG_EXECUTION_PHASE_DONE;
     if (left_done != right_done)
         return left_done ? 1 : -1;
-    if (left_done)
-        return left->changed_us < right->changed_us ? 1 : -1;
-    return left->enqueued_us > right->enqueued_us ? 1 : -1;
+    int64_t first = left_done ? right->changed_us : left->enqueued_us;
+    int64_t second = left_done ? left->changed_us : right->enqueued_us;
+    if (first != second)
+        return first > second ? 1 : -1;
+    return memcmp(left->id, right->id, sizeof left->id); /* qsort(3) wants equals to be equal */
 }
 
 static json_t *row_json(const struct row *row)

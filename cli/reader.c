@@ -2,6 +2,7 @@
 #include "cli/reader.h"
 
 #include <errno.h>
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -18,6 +19,7 @@ struct reader {
     struct arena *arena;
     void *message; /* room for the largest type */
     uint64_t unreadable;
+    char reason[256]; /* of the last of them */
 };
 
 static size_t largest_type(void)
@@ -50,10 +52,19 @@ struct reader *reader_open(const struct target *target, char *error, size_t erro
     return NULL;
 }
 
+/* Said once, or what a command shows would look whole. */
+static void tell_unreadable(const struct reader *reader)
+{
+    if (reader->unreadable > 0)
+        (void)fprintf(stderr, "forestall: %" PRIu64 " messages could not be read and are not shown: %s\n",
+                      reader->unreadable, reader->reason);
+}
+
 void reader_close(struct reader *reader)
 {
     if (!reader)
         return;
+    tell_unreadable(reader);
     topic_codec_destroy(reader->codec);
     stream_close(reader->stream);
     arena_destroy(reader->arena);
@@ -64,11 +75,6 @@ void reader_close(struct reader *reader)
 struct stream *reader_stream(struct reader *reader)
 {
     return reader->stream;
-}
-
-uint64_t reader_unreadable(const struct reader *reader)
-{
-    return reader->unreadable;
 }
 
 int reader_add_topics(struct reader *reader, const char *const *topics, size_t count, enum stream_start start,
@@ -110,6 +116,9 @@ static int hand_out(struct reader *reader, const struct stream_message *message,
         if (outcome !=
             STREAM_DONE) { /* unreadable, or of a version that nobody announced: others can be read */
             reader->unreadable++;
+            (void)snprintf(reader->reason, sizeof reader->reason, "%s",
+                           outcome == STREAM_RETRY ? "their version's schema is not in the topic schemas"
+                                                   : stream_reason(reader->stream));
             return 0;
         }
         out.message = reader->message;

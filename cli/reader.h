@@ -1,7 +1,8 @@
 /* Reading topics without a group, decoded: all there is, or what comes from now on.
  *
  * One reader is one stream with one assignment, growing by reader_add_*(). Nothing is committed anywhere: a
- * command looks and leaves no trace. What cannot be decoded is counted and passed over. */
+ * command looks and leaves no trace. What cannot be decoded is passed over and
+ * told on standard error at the end. */
 #ifndef FORESTALL_CLI_READER_H
 #define FORESTALL_CLI_READER_H
 
@@ -28,7 +29,6 @@ FS_MUST_CHECK struct reader *reader_open(const struct target *target, char *erro
 void reader_close(struct reader *reader);
 /* For producing with the same connection. */
 struct stream *reader_stream(struct reader *reader);
-uint64_t reader_unreadable(const struct reader *reader);
 
 /* All partitions of these topics. Only once per reader, before any reader_add_key(). */
 FS_MUST_CHECK int reader_add_topics(struct reader *reader, const char *const *topics, size_t count,

@@ -99,12 +99,12 @@ static int compare(struct relay *relay, const char *data, size_t size)
     return 0;
 }
 
-/* The current file to its present end. */
+/* The current file to its present end, or as much of it as one call passes on. */
 static int64_t pass_file(struct relay *relay)
 {
     char chunk[CHUNK_BYTES];
     int64_t total = 0;
-    for (;;) {
+    while (total < RELAY_STEP_BYTES) {
         size_t want = sizeof chunk;
         if (relay->comparing)
             want = (size_t)FS_MIN((int64_t)want, relay->passed - relay->position);
@@ -150,6 +150,8 @@ int64_t relay_step(struct relay *relay, int32_t newest_attempt)
         if (result < 0)
             return result;
         total += result;
+        if (result >= RELAY_STEP_BYTES)
+            break; /* the rest of this one before the next */
     }
     return total;
 }
@@ -157,7 +159,7 @@ int64_t relay_step(struct relay *relay, int32_t newest_attempt)
 int64_t relay_finish(struct relay *relay, int32_t newest_attempt)
 {
     int64_t total = relay_step(relay, newest_attempt);
-    if (total < 0 || !relay->comparing || relay->position == 0)
+    if (total < 0 || total >= RELAY_STEP_BYTES || !relay->comparing || relay->position == 0)
         return total;
     begin_again(relay); /* it wrote less than an earlier attempt */
     int64_t rest = pass_file(relay);

@@ -5,11 +5,14 @@
  * when those bytes are the same, it goes on from there, so a program that always writes the same shows its
  * output once, whole. When they differ, all of the later attempt's output follows the partial one, and
  * relay_repeated() says so. What was passed on is taken from the disk as it goes (holes), so a long output
- * does not fill it. */
+ * does not fill it, unless it is written faster than it is read here. */
 #ifndef FORESTALL_CLI_RELAY_H
 #define FORESTALL_CLI_RELAY_H
 
 #include "common/base.h"
+
+#define RELAY_STEP_BYTES ((int64_t)1 << 20) /* about as much as one call passes on: others have their turn   \
+                                             */
 
 struct relay {
     const char *path; /* without the attempt's suffix; borrowed */
@@ -26,12 +29,13 @@ struct relay {
 void relay_init(struct relay *relay, const char *path, int out_fd);
 void relay_fini(struct relay *relay);
 /* The files of attempts up to this one exist or will: go on with a newer one once the older is passed on.
- * What has been written so far is handed on; never blocks on the files. Bytes passed on, or -EPIPE: nobody
- * reads the output; other negative errno. */
+ * What has been written so far is handed on; never blocks on the files. Bytes looked at: RELAY_STEP_BYTES or
+ * more when there is more, call again; -EPIPE: nobody reads the output; other negative errno. */
 FS_MUST_CHECK int64_t relay_step(struct relay *relay, int32_t newest_attempt);
 /* An attempt's output could not be matched with what an earlier one had written. */
 bool relay_repeated(const struct relay *relay);
-/* The end: output of the last attempt that was held back (shorter than an earlier one's) is passed on. */
+/* The end: output of the last attempt that was held back (shorter than an earlier one's) is passed on. As
+ * relay_step(); until it returns less than RELAY_STEP_BYTES. */
 FS_MUST_CHECK int64_t relay_finish(struct relay *relay, int32_t newest_attempt);
 /* "PATH.3" for attempt 3. */
 void relay_file(const char *path, int32_t attempt, char *out, size_t size);

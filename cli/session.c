@@ -32,7 +32,7 @@ struct session {
     struct relay output, errors;
     char output_path[4200], errors_path[4200], output_request[4300], errors_request[4300];
     int64_t cancelled_ms, checked_ms, started_ms;
-    bool noted_waiting, pipe_broken;
+    bool noted_waiting, pipe_broken, more_output;
     size_t raises_noted;
     struct learned learned;
 };
@@ -203,10 +203,12 @@ static void note_raises(struct session *session)
 
 /* --- the loop --- */
 
+/* 0 all there is was passed on, 1 there is more, or negative errno. */
 static int pass_output(struct session *session, bool end)
 {
     int32_t newest = execution_attempts(session->execution);
     struct relay *relays[] = {&session->output, &session->errors};
+    int more = 0;
     if (session->options.output == SESSION_LAST && !end)
         return 0;
     for (size_t i = 0; i < FS_COUNT(relays); i++) {
@@ -215,8 +217,9 @@ static int pass_output(struct session *session, bool end)
         int64_t result = end ? relay_finish(relays[i], newest) : relay_step(relays[i], newest);
         if (result < 0)
             return (int)result;
+        more |= result >= RELAY_STEP_BYTES;
     }
-    return 0;
+    return more;
 }
 
 static int cancel(struct session *session, int64_t now_ms, char *error, size_t error_size)
@@ -241,14 +244,15 @@ static int check_instance(struct session *session, int64_t now_ms, char *error, 
     return -ESHUTDOWN;
 }
 
-static int step(struct session *session, int timeout_ms, char *error, size_t error_size)
+static int step(struct session *session, char *error, size_t error_size)
 {
-    int result = reader_poll(session->reader, on_message, session, timeout_ms);
+    int result = reader_poll(session->reader, on_message, session, session->more_output ? 0 : STEP_MS);
     if (result < 0) {
         (void)snprintf(error, error_size, "Kafka: %s", strerror(-result));
         return result;
     }
     result = session->pipe_broken ? 0 : pass_output(session, false);
+    session->more_output = result > 0;
     if (result == -EPIPE)
         session->pipe_broken = true;
     else if (result < 0) {
@@ -278,15 +282,24 @@ static int await_records(struct session *session)
     return 0;
 }
 
+/* The rest of the output. -EINTR: interrupted once more than before. */
+static int drain_output(struct session *session)
+{
+    int interrupted = signals_count(), result = 1;
+    while (result > 0)
+        result = signals_count() > interrupted ? -EINTR : pass_output(session, true);
+    return result;
+}
+
 int session_run(struct session *session, char *error, size_t error_size)
 {
     int result = 0;
     while (result == 0 && !execution_done(session->execution))
-        result = step(session, STEP_MS, error, error_size);
+        result = step(session, error, error_size);
     if (result == 0)
         result = await_records(session);
     if (result == 0 && !session->pipe_broken) {
-        result = pass_output(session, true);
+        result = drain_output(session);
         if (relay_repeated(&session->output) && !session->options.quiet)
             (void)fprintf(stderr,
                           "forestall: a retry wrote other output than the attempt before it: both are above"

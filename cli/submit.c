@@ -14,7 +14,9 @@
 
 #define FIELD(field) offsetof(struct submit_options, field)
 #define ARGV_MAX 4096
-#define REQUEST_BYTES_MAX (768u << 10) /* what queue adds must still fit into a record of 1 MiB */
+#define MESSAGE_BYTES_MAX (960u << 10)   /* below the client's 1,000,000; a dead letter has up to 900 KiB */
+#define REQUEST_BYTES_MAX (768u << 10)   /* the most that queue.max_request may be: queue adds to it */
+#define REQUEST_BYTES_USUAL (256u << 10) /* its default */
 #define REPORT_TIMEOUT_MS 15000
 
 static const struct argument arguments[] = {
@@ -267,23 +269,38 @@ static int explain_failure(int result, const char *what, char *error, size_t err
     return result;
 }
 
+static int publish_framed(struct stream *stream, const char *topic, struct str key,
+                          const struct msg_type *type, const struct buffer *framed, char *error,
+                          size_t error_size)
+{
+    int result = topic_codec_announce(stream, &type, 1, error, error_size);
+    if (result < 0)
+        return result;
+    return explain_failure(publish(stream, topic, key, framed), type->name, error, error_size);
+}
+
 int submit_publish(struct stream *stream, const char *topic, struct str key, const struct msg_type *type,
                    const void *message, char *error, size_t error_size)
 {
+    bool request = type == &msg_execution_request_type;
+    size_t most = request ? REQUEST_BYTES_MAX : MESSAGE_BYTES_MAX;
     struct buffer framed;
     buffer_init(&framed, 0);
     int result = codec_encode(type, message, &framed);
     if (result < 0) {
         (void)snprintf(error, error_size, "out of memory");
-    } else if (framed.size > REQUEST_BYTES_MAX) {
-        (void)snprintf(error, error_size,
-                       "%zu bytes are too much for one message (environment or arguments?): at most %u",
-                       framed.size, REQUEST_BYTES_MAX);
+    } else if (framed.size > most) {
+        (void)snprintf(error, error_size, "%zu bytes are too much for one %s%s: at most %zu", framed.size,
+                       type->name, request ? " (environment or arguments?)" : "", most);
         result = -EMSGSIZE;
     } else {
-        result = topic_codec_announce(stream, &type, 1, error, error_size);
-        if (result == 0)
-            result = explain_failure(publish(stream, topic, key, &framed), type->name, error, error_size);
+        if (request && framed.size > REQUEST_BYTES_USUAL)
+            (void)fprintf(
+                stderr,
+                "forestall: a request of %zu bytes (environment or arguments?): forestall-queue ends it "
+                "without running it unless its queue.max_request, 256K by default, allows it\\n",
+                framed.size);
+        result = publish_framed(stream, topic, key, type, &framed, error, error_size);
     }
     buffer_fini(&framed);
     return result;

@@ -91,10 +91,11 @@ static int find_instance(const char *state, struct target *out, char *error, siz
     return result;
 }
 
-static bool configured(const struct target_options *options)
+bool target_elsewhere(const struct target_options *options)
 {
     const char *brokers = getenv("FORESTALL_SERVICE_BROKERS"), *file = getenv("FORESTALL_CONFIG");
-    return options->config || (!options->state && ((brokers && *brokers) || (file && *file)));
+    return options->brokers || options->config ||
+           (!options->state && ((brokers && *brokers) || (file && *file)));
 }
 
 static int override(const struct target_options *options, struct target *out, char *error, size_t error_size)
@@ -132,7 +133,7 @@ int target_from_instance(const struct instance *instance, struct target *out, ch
 int target_open(const struct target_options *options, struct target *out, char *error, size_t error_size)
 {
     int result;
-    if (options->brokers || configured(options)) {
+    if (target_elsewhere(options)) {
         *out = (struct target){0};
         result = read_config(options->config, out, error, error_size);
         if (result == 0)
@@ -172,8 +173,10 @@ struct stream *target_stream(const struct target *target, char *error, size_t er
 
 struct store *target_store(const struct target *target, char *error, size_t error_size)
 {
-    struct store_options options = {
-        .address = target->redis, .prefix = target->redis_prefix, .timeout_ms = 2000};
+    struct store_options options = {.address = target->redis,
+                                    .password = target->service.redis_password,
+                                    .prefix = target->redis_prefix,
+                                    .timeout_ms = 2000};
     struct store *store = store_open(&options, error, error_size);
     if (store && store_ping(store, error, error_size) < 0) {
         store_close(store);

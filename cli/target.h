@@ -33,6 +33,9 @@ struct target {
     char ini[4200];           /* the file the sections came from; "" = none */
 };
 
+/* Kafka was named (an option, FORESTALL_SERVICE_BROKERS or a configuration file): no local instance is meant.
+ */
+bool target_elsewhere(const struct target_options *options);
 /* 0, or negative errno with a sentence that says what to do. */
 FS_MUST_CHECK int target_open(const struct target_options *options, struct target *out, char *error,
                               size_t error_size);

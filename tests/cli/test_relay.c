@@ -6,6 +6,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "cli/relay.h"
@@ -128,6 +129,37 @@ static void step__attempt_without_output__next_one_is_taken(void **state)
     assert_false(relay_repeated(&bench->relay));
 }
 
+/* A program that writes faster than it is read must not keep the caller from everything else. */
+static void step__more_than_one_step__in_pieces_whose_blocks_go(void **state)
+{
+    struct bench *bench = *state;
+    char file[128];
+    int null_fd = open("/dev/null", O_WRONLY | O_CLOEXEC);
+    struct stat status;
+    int64_t size = 3 * RELAY_STEP_BYTES + 5, passed = 0;
+    static char block[65536];
+    relay_init(&bench->relay, bench->path, null_fd);
+    relay_file(bench->path, 1, file, sizeof file);
+    int fd = open(file, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+    memset(block, 'x', sizeof block);
+    for (int64_t written = 0; written < size; written += (int64_t)sizeof block)
+        assert_true(write(fd, block, (size_t)FS_MIN(size - written, (int64_t)sizeof block)) > 0);
+    assert_int_equal(fstat(fd, &status), 0);
+    int64_t blocks = status.st_blocks, steps = 0, step;
+    do {
+        step = relay_finish(&bench->relay, 1);
+        assert_true(step >= 0 && step < RELAY_STEP_BYTES + 65536);
+        passed += step;
+        if (steps++ == 0 && fstat(fd, &status) == 0 && blocks > 0)
+            assert_true(status.st_blocks < blocks); /* before the whole was passed on */
+    } while (step >= RELAY_STEP_BYTES);
+    assert_int_equal(passed, size);
+    assert_int_equal(steps, 4);
+    assert_false(relay_repeated(&bench->relay));
+    (void)close(fd);
+    (void)close(null_fd);
+}
+
 static void step__reader_gone__broken_pipe(void **state)
 {
     struct bench *bench = *state;
@@ -147,6 +179,8 @@ int main(void)
                                         tear_down),
         cmocka_unit_test_setup_teardown(finish__retry_writes_less__passed_on_whole, set_up, tear_down),
         cmocka_unit_test_setup_teardown(step__attempt_without_output__next_one_is_taken, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(step__more_than_one_step__in_pieces_whose_blocks_go, set_up,
+                                        tear_down),
         cmocka_unit_test_setup_teardown(step__reader_gone__broken_pipe, set_up, tear_down),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
