@@ -27,6 +27,7 @@ void records_close(struct record_set *set)
         free(set->files[i]);
     free(set->files);
     free(set->items);
+    free(set->dead);
     codec_destroy(set->codec);
     arena_destroy(set->arena);
     *set = (struct record_set){0};
@@ -72,18 +73,41 @@ static int keep(struct record_set *set, uint8_t *bytes)
     return 0;
 }
 
+static int grow(struct record_set *set)
+{
+    size_t capacity = set->capacity ? 2 * set->capacity : 256;
+    struct msg_execution_record *items = realloc(set->items, capacity * sizeof *items);
+    if (!items)
+        return -ENOMEM;
+    set->items = items;
+    bool *dead = realloc(set->dead, capacity * sizeof *dead);
+    if (!dead)
+        return -ENOMEM;
+    set->dead = dead;
+    set->capacity = capacity;
+    return 0;
+}
+
+static int decode_dead(struct record_set *set, struct str framed, struct msg_execution_record *out)
+{
+    struct msg_dead_execution letter;
+    int result = codec_decode(set->codec, &msg_dead_execution_type, framed, set->arena, &letter);
+    if (result == 0)
+        *out = letter.record;
+    return result;
+}
+
 static int take(struct record_set *set, struct str framed)
 {
-    if (set->count == set->capacity) {
-        size_t capacity = set->capacity ? 2 * set->capacity : 256;
-        struct msg_execution_record *items = realloc(set->items, capacity * sizeof *items);
-        if (!items)
-            return -ENOMEM;
-        set->items = items;
-        set->capacity = capacity;
-    }
-    int result =
-        codec_decode(set->codec, &msg_execution_record_type, framed, set->arena, &set->items[set->count]);
+    uint64_t fingerprint;
+    if (set->count == set->capacity && grow(set) < 0)
+        return -ENOMEM;
+    bool dead =
+        codec_fingerprint(framed, &fingerprint) == 0 && fingerprint == msg_dead_execution_type.fingerprint;
+    struct msg_execution_record *item = &set->items[set->count];
+    int result = dead ? decode_dead(set, framed, item)
+                      : codec_decode(set->codec, &msg_execution_record_type, framed, set->arena, item);
+    set->dead[set->count] = dead;
     if (result == 0)
         set->count++;
     else if (result != -ENOMEM)

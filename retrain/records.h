@@ -1,7 +1,7 @@
 /* Execution records from files: u32 big-endian length and a framed ExecutionRecord, again and again, as
  * forestall-record and the reservoir write them. A directory means all files named *.record or *.records in
  * it. What cannot be read is counted and left out; a cut-off end (somebody is still writing) ends that file.
- */
+ * A framed DeadExecution may stand in place of a record: the record in it is taken. */
 #ifndef FORESTALL_RETRAIN_RECORDS_H
 #define FORESTALL_RETRAIN_RECORDS_H
 
@@ -9,6 +9,7 @@
 
 struct record_set {
     struct msg_execution_record *items; /* borrow from the set */
+    bool *dead;                         /* [count]: it came as a dead letter */
     size_t count, capacity;
     size_t refused;   /* could not be decoded */
     size_t cut_files; /* files that ended within a record */
