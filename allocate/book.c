@@ -232,6 +232,38 @@ static int set_verdicts(struct code_entry *entry, const struct msg_allocation *a
     return 0;
 }
 
+static uint32_t keep(void *to, const void *from, size_t count, size_t most, size_t size)
+{
+    size_t kept = FS_MIN(count, most);
+    if (kept > 0)
+        memcpy(to, from, kept * size);
+    return (uint32_t)kept;
+}
+
+static void set_sizing(struct book_allocation *kept, const struct msg_allocation *allocation)
+{
+    struct recent_storage *sizing = &kept->sizing;
+    kept->recent_count = keep(sizing->runs, allocation->recent.items, allocation->recent.count,
+                              SIZING_RUNS_MAX, sizeof sizing->runs[0]);
+    kept->cost_count = keep(sizing->costs, allocation->method_costs.items, allocation->method_costs.count,
+                            SIZING_METHOD_COUNT, sizeof sizing->costs[0]);
+    kept->knot_count = keep(sizing->knots, allocation->by_input.items, allocation->by_input.count,
+                            SIZING_KNOTS_MAX, sizeof sizing->knots[0]);
+}
+
+/* A copy: the entry may change before the message is sent. */
+static int fill_sizing(const struct book_allocation *kept, struct arena *arena, struct msg_allocation *out)
+{
+    struct recent_storage *copy = arena_alloc(arena, 1, sizeof *copy);
+    if (!copy)
+        return -ENOMEM;
+    *copy = kept->sizing;
+    out->recent = (struct msg_recent_run_array){copy->runs, kept->recent_count};
+    out->method_costs = (struct msg_float_array){copy->costs, kept->cost_count};
+    out->by_input = (struct msg_input_knot_array){copy->knots, kept->knot_count};
+    return 0;
+}
+
 int book_set_allocation(struct code_entry *entry, const struct msg_allocation *allocation)
 {
     struct book_allocation *kept = &entry->allocation;
@@ -251,6 +283,7 @@ int book_set_allocation(struct code_entry *entry, const struct msg_allocation *a
         kept->raised[i] = allocation->raised.items[i];
     (void)str_copy(kept->reason, sizeof kept->reason, allocation->reason); /* cut is fine: it is for people */
     set_through(kept, allocation);
+    set_sizing(kept, allocation);
     entry->has_allocation = true;
     entry->used_us = FS_MAX(entry->used_us, allocation->updated_us);
     int result = set_verdicts(entry, allocation);
@@ -363,6 +396,8 @@ int book_allocation_message(const struct code_entry *entry, struct codec *codec,
     int result = book_through(entry, -1, 0, arena, &message.through);
     if (result == 0)
         result = fill_verdicts(entry, codec, arena, &message.verdicts);
+    if (result == 0)
+        result = fill_sizing(kept, arena, &message);
     if (result == 0)
         *out = message;
     return result;

@@ -6,6 +6,7 @@
 #define FORESTALL_ALLOCATE_BOOK_H
 
 #include "allocate/policy.h"
+#include "allocate/recent.h"
 #include "common/arena.h"
 #include "common/buffer.h"
 #include "schemas/codec.h"
@@ -31,6 +32,8 @@ struct book_allocation {
     bool pinned;
     struct book_position through[BOOK_THROUGH_MAX];
     char reason[BOOK_REASON_MAX];
+    struct recent_storage sizing;
+    uint32_t recent_count, cost_count, knot_count;
 };
 
 struct code_entry {

@@ -49,6 +49,16 @@ static struct str join_causes(struct fields *fields, const struct msg_cause_arra
     return str_of(fields->raised);
 }
 
+static struct str join_knots(struct fields *fields, const struct msg_input_knot_array *points)
+{
+    struct knot knots[KNOTS_MAX];
+    size_t count = FS_MIN(points->count, (size_t)KNOTS_MAX);
+    for (size_t i = 0; i < count; i++)
+        knots[i] = (struct knot){points->items[i].input_bytes, points->items[i].memory_bytes};
+    knots_format(knots, count, fields->by_input);
+    return str_of(fields->by_input);
+}
+
 void fields_fill(struct fields *fields, const struct msg_allocation *allocation)
 {
     fields->count = 0;
@@ -64,4 +74,6 @@ void fields_fill(struct fields *fields, const struct msg_allocation *allocation)
     add_number(fields, "held_out_permille", allocation->held_out_permille);
     add_number(fields, "runs", allocation->runs);
     add_number(fields, "updated_us", allocation->updated_us);
+    add(fields, "memory_by_input",
+        join_knots(fields, &allocation->by_input)); /* also when empty: replaces the last one */
 }

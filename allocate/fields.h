@@ -2,6 +2,7 @@
 #ifndef FORESTALL_ALLOCATE_FIELDS_H
 #define FORESTALL_ALLOCATE_FIELDS_H
 
+#include "common/knots.h"
 #include "common/store.h"
 #include "schemas/messages.h"
 
@@ -14,6 +15,7 @@ struct fields {
     size_t count;
     char texts[FIELDS_MAX][FIELDS_TEXT_MAX];
     char raised[64];
+    char by_input[KNOTS_TEXT_MAX];
 };
 
 /* `revision` is not among them: the store writes it. The reason borrows from the allocation. Beside the

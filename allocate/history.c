@@ -3,8 +3,6 @@
 
 #include <math.h>
 
-#include "model/profile.h"
-
 struct peaks {
     struct policy_peak items[HISTOGRAM_BUCKETS_MAX];
     size_t count;
@@ -53,14 +51,10 @@ void history_peaks(const struct histogram *histogram, struct policy_history *out
     out->memory_count = (uint32_t)peaks.count;
 }
 
-int history_read(const struct msg_code_profile *profile, struct policy_history *out)
+void history_of(const struct profile *profile, struct policy_history *out)
 {
-    struct profile loaded;
     struct profile_summary summary;
-    int result = profile_load(&loaded, profile);
-    if (result < 0)
-        return result;
-    profile_summarise(&loaded, &summary);
+    profile_summarise(profile, &summary);
     *out = (struct policy_history){
         .runs = summary.runs,
         .memory_p95 = summary.memory_p95,
@@ -68,6 +62,14 @@ int history_read(const struct msg_code_profile *profile, struct policy_history *
         .duration_p50_s = summary.duration_p50_s,
         .duration_p95_s = summary.duration_p95_s,
     };
-    history_peaks(&loaded.histograms[PROFILE_MEMORY_PEAK], out);
-    return 0;
+    history_peaks(&profile->histograms[PROFILE_MEMORY_PEAK], out);
+}
+
+int history_read(const struct msg_code_profile *message, struct policy_history *out)
+{
+    struct profile profile;
+    int result = profile_load(&profile, message);
+    if (result == 0)
+        history_of(&profile, out);
+    return result;
 }

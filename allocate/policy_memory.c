@@ -11,19 +11,16 @@
 #define SAMPLE_SPREAD 1.02    /* what a program may have grown since its sample */
 #define SAMPLE_LEAST_US 20000 /* nearer samples are noise as a rate */
 
-/* agent/cgroup.h: the brake takes hold a sixteenth, at least 4 MiB, below the limit. */
-#define BRAKE_SHARE (1.0 / 16)
-#define BRAKE_LEAST (4 * POLICY_MIB)
-
 double policy_memory_usable(const struct policy_config *config, double limit)
 {
-    return limit - fmax(limit * BRAKE_SHARE, BRAKE_LEAST) - (double)config->memory_overhead_bytes;
+    return limit - fmax(limit * config->brake_share, (double)config->brake_least_bytes) -
+           (double)config->memory_overhead_bytes;
 }
 
 double policy_memory_limit(const struct policy_config *config, double usable)
 {
     double level = usable + (double)config->memory_overhead_bytes;
-    return fmax(level / (1 - BRAKE_SHARE), level + BRAKE_LEAST);
+    return fmax(level / (1 - config->brake_share), level + (double)config->brake_least_bytes);
 }
 
 void policy_memory_observe(struct policy_case *now)

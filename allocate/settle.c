@@ -7,8 +7,10 @@
 
 #include "allocate/amounts.h"
 #include "common/base.h"
+#include "schemas/hints.h"
 
 #define MIB 1048576.0
+#define UNSAVED 0.5     /* share of too small starts that no raise while running saves: a careful guess */
 #define STALL_MOST 0.98 /* share of an attempt's time; beyond it the quotient says nothing */
 
 const struct settle_config settle_defaults = {
@@ -19,6 +21,7 @@ const struct settle_config settle_defaults = {
     .failure_most = 4,
     .slow_step = 0.9,
     .mark_runs = 20, /* design: a mark ends after 20 good executions */
+    .sized_runs = 3, /* of fewer nobody knows how far they lie apart */
     .more_step = 1.05,
 };
 
@@ -144,11 +147,68 @@ static int64_t rate_wanted(const struct settle_config *config, int64_t previous,
     return (int64_t)fmin((double)previous, fmax(enough, (double)previous * config->slow_step));
 }
 
+static struct sizing_config sizing_of(const struct settle_input *input)
+{
+    struct sizing_config config = sizing_defaults;
+    config.rerun_s = input->policy->rerun_s * UNSAVED;
+    return config;
+}
+
+static int64_t limit_for(const struct settle_input *input, double usable)
+{
+    return (int64_t)(ceil(fmin(policy_memory_limit(input->policy, usable) / MIB, 8e12)) * MIB);
+}
+
+static bool is_sized(const struct settle_input *input, const struct recent *recent)
+{
+    return recent->code.count >= (size_t)input->config->sized_runs;
+}
+
+/* The memory of the next start by the newest runs, this one among them. */
+static int64_t memory_sized(const struct settle_input *input, const struct recent *recent)
+{
+    struct sizing_config config = sizing_of(input);
+    enum sizing_method method = sizing_pick(&recent->code, recent->costs, false);
+    return limit_for(input, sizing_start(&config, &recent->code, method, NAN));
+}
+
+/* The curve over input sizes, when who told them would have been served best by one. */
+static void draw_curve(const struct settle_input *input, const struct recent *recent,
+                       struct settle_storage *storage, struct msg_allocation *next)
+{
+    struct sizing_config config = sizing_of(input);
+    struct knot knots[SIZING_KNOTS_MAX];
+    next->by_input.count = 0;
+    if (sizing_pick(&recent->code, recent->costs, true) != SIZING_INPUT)
+        return;
+    size_t count = sizing_curve(&config, &recent->code, knots);
+    for (size_t i = 0; i < count; i++) {
+        struct msg_limits limits = {.memory_bytes = limit_for(input, knots[i].value)};
+        limits = policy_bound(limits, input->fixed);
+        storage->recent.knots[i] = (struct msg_input_knot){knots[i].at, (double)limits.memory_bytes};
+    }
+    next->by_input = (struct msg_input_knot_array){storage->recent.knots, count};
+}
+
+int64_t settle_start_bytes(const struct msg_allocation *allocation, double input_bytes)
+{
+    struct knot knots[SIZING_KNOTS_MAX];
+    size_t count = FS_MIN(allocation->by_input.count, (size_t)SIZING_KNOTS_MAX);
+    for (size_t i = 0; i < count; i++)
+        knots[i] = (struct knot){allocation->by_input.items[i].input_bytes,
+                                 allocation->by_input.items[i].memory_bytes};
+    double bytes = allocation->pinned ? 0 : knots_value(knots, count, input_bytes);
+    return bytes > 0 ? (int64_t)fmin(ceil(bytes / MIB - 1e-6) * MIB, 9e18) : allocation->limits.memory_bytes;
+}
+
 static void settle_finished(const struct settle_input *input, const struct msg_execution_record *record,
-                            int64_t runs, struct msg_limits *limits)
+                            const struct recent *recent, int64_t runs, struct msg_limits *limits)
 {
     if (record->highest_limits.memory_bytes > 0 && record->totals.memory_peak_bytes > 0) {
-        int64_t wanted = memory_wanted(input, memory_base(input, record));
+        int64_t wanted = is_sized(input, recent)
+                             ? memory_sized(input, recent)
+                             : memory_wanted(input, fmax(memory_base(input, record),
+                                                         (double)record->totals.memory_peak_bytes));
         /* With several executions behind it and no history at hand, one record alone lowers nothing at once.
          */
         bool alone = runs > 1 && (!input->history || input->history->runs == 0);
@@ -172,10 +232,23 @@ static double failure_step(const struct settle_config *config, const struct msg_
                 config->failure_most);
 }
 
+/* What runs that need more than this one had needed; or the code has become another one. */
+static int64_t memory_again(const struct settle_input *input, const struct msg_execution_record *record,
+                            const struct recent *recent)
+{
+    struct sizing_config config = sizing_of(input);
+    double told = hints_input_bytes(&record->request.hints),
+           had = (double)record->highest_limits.memory_bytes;
+    enum sizing_method method = sizing_pick(&recent->code, recent->costs, told > 0);
+    double failed = fmax(policy_memory_usable(input->policy, had), (double)record->totals.memory_peak_bytes);
+    int64_t wanted = limit_for(input, sizing_retry(&config, &recent->code, method, told, failed));
+    return FS_MAX(wanted, (int64_t)(had * input->config->more_step) + 1);
+}
+
 /* From what the failed attempt had, not from the allocation: of ten that failed at once, nine must not raise
  * it again. */
 static void settle_failure(const struct settle_input *input, const struct msg_execution_record *record,
-                           struct msg_limits *limits)
+                           const struct recent *recent, struct msg_limits *limits)
 {
     double step = failure_step(input->config, record);
     for (enum amount amount = 0; amount < AMOUNT_COUNT; amount++) {
@@ -185,7 +258,9 @@ static void settle_failure(const struct settle_input *input, const struct msg_ex
         int64_t wanted = (int64_t)ceil(fmin((double)had * step, 9e18) - 1e-6);
         if (amount == AMOUNT_MEMORY) {
             wanted = (int64_t)(ceil((double)wanted / MIB) * MIB);
-            if (input->history && input->history->runs > 0)
+            if (recent->code.count > 0)
+                wanted = memory_again(input, record, recent);
+            else if (input->history && input->history->runs > 0)
                 wanted = FS_MAX(wanted, memory_wanted(input, memory_base(input, record)));
         }
         amount_set(limits, amount, FS_MAX(now, wanted));
@@ -200,6 +275,30 @@ static bool back_at(const struct msg_limits *limits, const struct msg_limits *be
     return true;
 }
 
+static size_t copy(void *to, const void *from, size_t count, size_t most, size_t size)
+{
+    size_t kept = FS_MIN(count, most);
+    if (kept > 0)
+        memmove(to, (const char *)from + (count - kept) * size, kept * size); /* the newest, when too many */
+    return kept;
+}
+
+/* What previous borrows elsewhere moves into the storage of the next one. */
+static void keep_sizing(const struct msg_allocation *previous, struct settle_storage *storage,
+                        struct msg_allocation *next)
+{
+    struct recent_storage *to = &storage->recent;
+    next->recent.count =
+        copy(to->runs, previous->recent.items, previous->recent.count, SIZING_RUNS_MAX, sizeof to->runs[0]);
+    next->method_costs.count = copy(to->costs, previous->method_costs.items, previous->method_costs.count,
+                                    SIZING_METHOD_COUNT, sizeof to->costs[0]);
+    next->by_input.count = copy(to->knots, previous->by_input.items, previous->by_input.count,
+                                SIZING_KNOTS_MAX, sizeof to->knots[0]);
+    next->recent.items = to->runs;
+    next->method_costs.items = to->costs;
+    next->by_input.items = to->knots;
+}
+
 /* Starts *next from *previous, or from what the execution started with when there is no allocation yet. */
 static size_t begin(const struct msg_allocation *previous, const struct msg_limits *started_with,
                     struct settle_storage *storage, struct msg_allocation *next)
@@ -208,6 +307,7 @@ static size_t begin(const struct msg_allocation *previous, const struct msg_limi
     storage->reason[0] = '\0';
     if (previous) {
         *next = *previous;
+        keep_sizing(previous, storage, next);
         for (size_t i = 0; i < previous->raised.count; i++)
             mark(storage, &marks, previous->raised.items[i]);
     } else {
@@ -262,7 +362,18 @@ static void explain_failure(const struct msg_execution_record *record, const str
 static size_t settle_good(const struct settle_input *input, const struct msg_execution_record *record,
                           size_t marks, struct settle_storage *storage, struct msg_allocation *next)
 {
-    settle_finished(input, record, next->runs, &next->limits);
+    struct recent recent;
+    recent_read(next, input->history, &recent);
+    if (record->highest_limits.memory_bytes > 0 && record->totals.memory_peak_bytes > 0) {
+        struct sizing_config config = sizing_of(input);
+        const struct sizing_run run = {(double)record->totals.memory_peak_bytes,
+                                       (double)(record->ended_us - record->started_us) / 1e6,
+                                       hints_input_bytes(&record->request.hints)};
+        recent_add(&recent, &config, &run);
+        recent_write(&recent, &storage->recent, next);
+        draw_curve(input, &recent, storage, next);
+    }
+    settle_finished(input, record, &recent, next->runs, &next->limits);
     next->good_since_raise =
         raised_while_running(record) ? 0 : FS_MIN(next->good_since_raise, INT32_MAX - 1) + 1;
     next->probability = start_probability(input, &next->limits);
@@ -287,7 +398,9 @@ bool settle_record(const struct settle_input *input, const struct msg_allocation
     size_t marks = begin(previous, &record->first_limits, storage, next);
     next->runs++;
     if (failed) {
-        settle_failure(input, record, &next->limits);
+        struct recent recent;
+        recent_read(next, input->history, &recent);
+        settle_failure(input, record, &recent, &next->limits);
         mark(storage, &marks, record->cause);
         next->good_since_raise = 0;
         next->probability = start_probability(input, &next->limits);

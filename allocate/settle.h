@@ -4,6 +4,7 @@
 #define FORESTALL_ALLOCATE_SETTLE_H
 
 #include "allocate/policy.h"
+#include "allocate/recent.h"
 #include "schemas/messages.h"
 
 #define SETTLE_REASON_MAX 256
@@ -15,6 +16,7 @@ struct settle_config {
     double failure_most; /* and at most by this, when the stall tells of more */
     double slow_step;    /* what nothing but one record speaks for comes down by at most this at a time */
     int32_t mark_runs;   /* a raised mark ends after so many good executions */
+    int32_t sized_runs;  /* so many newest runs are read by themselves (sizing.h) */
     double more_step;    /* a retry with less than this ratio more of the failed resource is pointless */
 };
 
@@ -32,6 +34,7 @@ struct settle_input {
 struct settle_storage {
     enum msg_cause raised[MSG_CAUSE_COUNT];
     char reason[SETTLE_REASON_MAX];
+    struct recent_storage recent;
 };
 
 /* The allocation after a record. previous may be NULL (none yet). *next borrows from storage; code and
@@ -40,6 +43,10 @@ struct settle_storage {
 bool settle_record(const struct settle_input *input, const struct msg_allocation *previous,
                    const struct msg_execution_record *record, struct settle_storage *storage,
                    struct msg_allocation *next);
+
+/* What an execution that tells its input size (NAN: it does not) starts with: the curve where there is one,
+ * else the limits. Within the floor and ceiling that the curve was made under. */
+int64_t settle_start_bytes(const struct msg_allocation *allocation, double input_bytes);
 
 /* The allocation after a raise decided for a running attempt: the next execution starts with at least that.
  * False: it does already. */

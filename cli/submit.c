@@ -2,18 +2,23 @@
 #include "cli/submit.h"
 
 #include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
 #include <pwd.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "cli/code_name.h"
 #include "common/topics.h"
 #include "common/uuid.h"
+#include "schemas/hints.h"
 #include "schemas/topic_codec.h"
 
 #define FIELD(field) offsetof(struct submit_options, field)
 #define ARGV_MAX 4096
+#define MEASURED_MAX 1024                /* arguments looked at for files */
 #define MESSAGE_BYTES_MAX (960u << 10)   /* below the client's 1,000,000; a dead letter has up to 900 KiB */
 #define REQUEST_BYTES_MAX (768u << 10)   /* the most that queue.max_request may be: queue adds to it */
 #define REQUEST_BYTES_USUAL (256u << 10) /* its default */
@@ -37,7 +42,8 @@ static const struct argument arguments[] = {
      "retry failures that no allocation would have avoided"},
     {"pool", ARGUMENT_STRING, FIELD(pool), 0, 0, "POOL", "pool of nodes to run in [default]"},
     {"hint", ARGUMENT_LIST, FIELD(hints), 0, 0, "KEY=VALUE",
-     "what you know of this execution, e.g. input_bytes=1000000"},
+     "what you know of this execution, e.g. input_bytes=1000000 [input_bytes: the files among the "
+     "arguments]"},
     {"env", ARGUMENT_LIST, FIELD(env), 0, 0, "NAME[=VALUE]",
      "set a variable; with --clear-env also: keep one"},
     {"clear-env", ARGUMENT_FLAG, FIELD(clear_env), 0, 0, NULL, "do not pass on this environment"},
@@ -120,10 +126,52 @@ static int build_env(const struct submit_options *options, char *const *environm
     return 0;
 }
 
-static int build_hints(const struct submit_options *options, struct arena *arena, struct msg_str_map *out,
-                       char *error, size_t error_size)
+/* Bytes of the files that arguments name, directly or behind a `=`; of interest is how large the input is. */
+static int64_t measure_files(const struct submit_options *options, char *const *argv)
 {
-    out->items = arena_alloc(arena, options->hints.count, sizeof *out->items);
+    int directory = options->cwd ? open(options->cwd, O_RDONLY | O_DIRECTORY | O_CLOEXEC) : AT_FDCWD;
+    int64_t bytes = 0;
+    for (size_t i = 1; argv[0] && argv[i] && i < MEASURED_MAX; i++) {
+        const char *equals = strchr(argv[i], '=');
+        struct stat status;
+        bool found = fstatat(directory, argv[i], &status, 0) == 0 ||
+                     (equals && fstatat(directory, equals + 1, &status, 0) == 0);
+        if (found && S_ISREG(status.st_mode) && status.st_size > 0)
+            bytes = status.st_size < INT64_MAX - bytes ? bytes + status.st_size : INT64_MAX;
+    }
+    if (directory >= 0)
+        (void)close(directory); /* only looked at */
+    return bytes;
+}
+
+static bool hints_name(const struct msg_str_map *hints, const char *key)
+{
+    for (size_t i = 0; i < hints->count; i++)
+        if (str_equal(hints->items[i].key, str_of(key)))
+            return true;
+    return false;
+}
+
+/* The input's size is measured when nobody tells it. */
+static int add_input_hint(const struct submit_options *options, char *const *argv, struct arena *arena,
+                          struct msg_str_map *hints)
+{
+    char text[32];
+    int64_t bytes = hints_name(hints, HINT_INPUT_BYTES) ? 0 : measure_files(options, argv);
+    if (bytes == 0)
+        return 0;
+    (void)snprintf(text, sizeof text, "%" PRId64, bytes);
+    const char *copy = arena_strdup(arena, str_of(text));
+    if (!copy)
+        return -ENOMEM;
+    hints->items[hints->count++] = (struct msg_str_entry){str_of(HINT_INPUT_BYTES), str_of(copy)};
+    return 0;
+}
+
+static int build_hints(const struct submit_options *options, char *const *argv, struct arena *arena,
+                       struct msg_str_map *out, char *error, size_t error_size)
+{
+    out->items = arena_alloc(arena, options->hints.count + 1, sizeof *out->items);
     if (!out->items)
         return -ENOMEM;
     for (size_t i = 0; i < options->hints.count; i++) {
@@ -135,7 +183,7 @@ static int build_hints(const struct submit_options *options, struct arena *arena
         out->items[out->count++] =
             (struct msg_str_entry){{hint, (size_t)(equals - hint)}, str_of(equals + 1)};
     }
-    return 0;
+    return add_input_hint(options, argv, arena, out);
 }
 
 static int build_code(const struct submit_options *options, char *const *argv, struct arena *arena,
@@ -214,7 +262,7 @@ int submit_build(const struct submit_options *options, char *const *argv, char *
     if (result == 0)
         result = build_env(options, environment, arena, &request.env);
     if (result == 0)
-        result = build_hints(options, arena, &request.hints, error, error_size);
+        result = build_hints(options, argv, arena, &request.hints, error, error_size);
     if (result == 0)
         result = build_cwd(options, arena, &request.cwd, error, error_size);
     if (result == 0)

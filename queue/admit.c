@@ -29,6 +29,7 @@ void admit_wish(const struct execution *execution, struct start_wish *out)
     *out = (struct start_wish){.execution = execution->id,
                                .attempt = execution->attempt,
                                .requested = execution->requested,
+                               .input_bytes = execution->input_bytes,
                                .retry = execution->retry,
                                .retry_revision = execution->retry_revision,
                                .retry_raised = execution->retry_raised};

@@ -99,6 +99,10 @@ int allocation_parse(const struct store_field *fields, size_t count, struct allo
         parse_limits(fields, count, "ceiling_", &result.ceiling) < 0 ||
         parse_raised(store_field_get(fields, count, "raised"), &result.raised) < 0)
         return -EINVAL;
+    int points = knots_parse(store_field_get(fields, count, "memory_by_input"), result.by_input);
+    if (points < 0)
+        return points;
+    result.by_input_count = (uint32_t)points;
     result.pinned = pinned != 0;
     result.held_out_permille = (int32_t)permille;
     *out = result;

@@ -1,5 +1,6 @@
 /* See ledger.h and ledger_internal.h. */
 #include "queue/ledger.h"
+#include "schemas/hints.h"
 
 #include <errno.h>
 #include <stdarg.h>
@@ -140,6 +141,7 @@ static int keep_request(struct execution *execution, const struct msg_execution_
     execution->request = (char *)bytes.data; /* taken over: made by malloc, freed with the execution */
     execution->request_size = bytes.size;
     execution->requested = request->limits;
+    execution->input_bytes = hints_input_bytes(&request->hints);
     execution->priority = request->priority;
     execution->max_attempts = request->max_attempts;
     execution->retry_other = request->retry_other;

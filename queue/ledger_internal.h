@@ -95,6 +95,7 @@ struct execution {
     char *request;
     size_t request_size;
     struct msg_limits requested;
+    double input_bytes; /* NAN: not told */
     int32_t priority, max_attempts;
     bool retry_other;
 

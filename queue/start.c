@@ -82,6 +82,17 @@ static void choose_least(const struct start_wish *wish, bool pinned, struct star
     }
 }
 
+/* Who tells the size of the input gets what executions of that size need. */
+static void size_for_input(const struct start_wish *wish, const struct allocation *allocation,
+                           struct msg_limits *limits)
+{
+    double bytes = knots_value(allocation->by_input, allocation->by_input_count, wish->input_bytes);
+    if (allocation->pinned || limits->memory_bytes <= 0 || !(bytes >= 1))
+        return;
+    int64_t mib = bytes < 8e18 ? (int64_t)((bytes - 1) / 1048576) + 1 : INT64_MAX >> 20;
+    limits->memory_bytes = mib << 20;
+}
+
 void start_choose(const struct start_config *config, const struct start_wish *wish,
                   const struct allocation *allocation, struct start *out)
 {
@@ -96,6 +107,7 @@ void start_choose(const struct start_config *config, const struct start_wish *wi
         out->limits = allocation->limits;
         out->revision = allocation->revision;
         out->raised = allocation->raised;
+        size_for_input(wish, allocation, &out->limits);
     }
     if (!pinned) {
         fill_gaps(&out->limits, &wish->requested);

@@ -6,6 +6,7 @@
 #ifndef FORESTALL_QUEUE_START_H
 #define FORESTALL_QUEUE_START_H
 
+#include "common/knots.h"
 #include "schemas/messages.h"
 
 /* A set of causes: bit (1 << enum msg_cause). */
@@ -23,6 +24,8 @@ struct allocation {
     unsigned raised; /* causes whose mark stands */
     bool pinned;
     int32_t held_out_permille;
+    struct knot by_input[KNOTS_MAX]; /* memory for who tells the input size */
+    uint32_t by_input_count;
 };
 
 struct start_config {
@@ -34,6 +37,7 @@ struct start_wish {
     const uint8_t *execution; /* 16 bytes */
     int32_t attempt;
     struct msg_limits requested;
+    double input_bytes;        /* not above 0: not told */
     struct msg_limits retry;   /* a retry's limits at least; all 0 = none */
     int64_t retry_revision;    /* allocation they come from */
     unsigned retry_raised;     /* resources they were raised in */

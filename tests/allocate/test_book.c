@@ -44,6 +44,12 @@ static void book__allocation__comes_back_as_it_was(void **state)
     in.raised = (struct msg_cause_array){raised, 2};
     in.through = (struct msg_partition_offset_array){through, 1};
     in.verdicts = (struct msg_verdict_array){verdicts, 2};
+    struct msg_recent_run recent[] = {{1e6, 5, -1}, {2e6, 6, 1000}};
+    float costs[] = {0.5f, 0.25f, 0, 1};
+    struct msg_input_knot knots[] = {{1000, 2e6}, {4000, 5e6}};
+    in.recent = (struct msg_recent_run_array){recent, 2};
+    in.method_costs = (struct msg_float_array){costs, 4};
+    in.by_input = (struct msg_input_knot_array){knots, 2};
     in.probability = 0.25f;
     in.pinned = true;
     assert_int_equal(book_allocation_message(entry, tools->codec, tools->arena, &out), -ENOENT);

@@ -108,7 +108,8 @@ static void fields__allocation__names_and_decimals(void **state)
                                               {"pinned", "1"},
                                               {"held_out_permille", "20"},
                                               {"runs", "3"},
-                                              {"updated_us", "9"}};
+                                              {"updated_us", "9"},
+                                              {"memory_by_input", "1000:2000000,4000:5000000"}};
     enum msg_cause raised[] = {MSG_CAUSE_MEMORY, MSG_CAUSE_CPU, MSG_CAUSE_IO, MSG_CAUSE_NET};
     struct msg_allocation allocation = allocation_of(7);
     struct fields fields;
@@ -119,6 +120,8 @@ static void fields__allocation__names_and_decimals(void **state)
     allocation.good_since_raise = 4;
     allocation.pinned = true;
     allocation.held_out_permille = 20;
+    struct msg_input_knot knots[] = {{1000, 2e6}, {4000, 5e6}};
+    allocation.by_input = (struct msg_input_knot_array){knots, 2};
     fields_fill(&fields, &allocation);
     assert_int_equal(fields.count, FS_COUNT(expected));
     for (size_t i = 0; i < fields.count; i++) {

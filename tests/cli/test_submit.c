@@ -2,8 +2,14 @@
 #include "tests/cli/cmocka_all.h"
 
 #include <errno.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include "cli/submit.h"
+#include "schemas/hints.h"
 
 #define NOW_US 1700000000000000
 
@@ -96,6 +102,31 @@ static void build__limits_hints_and_code__in_the_request(void **state)
     assert_true(str_equal(request.hints.items[1].value, str_of("a=b")));
 }
 
+static void build__files_among_the_arguments__measured_unless_told(void **state)
+{
+    static const char *const argv[] = {"x", "arguments.h", "--from=submit.h", "missing", ".", NULL},
+                             *const env[] = {NULL};
+    struct submit_options options = SUBMIT_OPTIONS_DEFAULT;
+    struct msg_execution_request request;
+    struct stat one, other;
+    char place[4096];
+    (void)state;
+    const char *source = getenv("FORESTALL_SOURCE");
+    (void)snprintf(place, sizeof place, "%s/cli", source ? source : ".");
+    options.cwd = place;
+    assert_int_equal(build(&options, argv, env, &request), 0);
+    assert_int_equal(request.hints.count, 1);
+    assert_true(chdir(place) == 0 && stat("arguments.h", &one) == 0 && stat("submit.h", &other) == 0);
+    assert_true(hints_input_bytes(&request.hints) == (double)(one.st_size + other.st_size));
+    options.hints = (struct argument_list){{"input_bytes=5"}, 1};
+    assert_int_equal(build(&options, argv, env, &request), 0);
+    assert_int_equal(request.hints.count, 1);
+    assert_true(hints_input_bytes(&request.hints) == 5);
+    options.hints = (struct argument_list){{"input_bytes=many"}, 1}; /* the submitter's own business */
+    assert_int_equal(build(&options, argv, env, &request), 0);
+    assert_true(isnan(hints_input_bytes(&request.hints)));
+}
+
 static void build__wrong__refused_with_a_sentence(void **state)
 {
     static const char *const argv[] = {"x", NULL}, *const nothing[] = {NULL}, *const env[] = {NULL};
@@ -121,6 +152,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(build__defaults__code_environment_and_directory, set_up, tear_down),
         cmocka_unit_test_setup_teardown(build__environment_options__set_kept_or_cleared, set_up, tear_down),
         cmocka_unit_test_setup_teardown(build__limits_hints_and_code__in_the_request, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(build__files_among_the_arguments__measured_unless_told, set_up,
+                                        tear_down),
         cmocka_unit_test_setup_teardown(build__wrong__refused_with_a_sentence, set_up, tear_down),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

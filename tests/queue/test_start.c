@@ -202,6 +202,30 @@ static void fit__every_resource__whole_less_or_not(void **unused)
     assert_int_equal(room_free(&capacity, &committed, 0.1).memory_bytes, 0);
 }
 
+static void start__input_told__by_the_curve(void **unused)
+{
+    (void)unused;
+    struct allocation allocation = {.exists = true,
+                                    .limits = {.memory_bytes = 300 * MIB},
+                                    .by_input = {{1e6, 100 * (double)MIB}, {1e8, 900 * (double)MIB}},
+                                    .by_input_count = 2};
+    struct start_wish wanted = wish(1, 64 * MIB, 0);
+    assert_int_equal(choose(wanted, &allocation).limits.memory_bytes, 300 * MIB); /* not told */
+    wanted.input_bytes = 1e6;
+    assert_int_equal(choose(wanted, &allocation).limits.memory_bytes, 100 * MIB);
+    wanted.input_bytes = 1e7;
+    assert_int_equal(choose(wanted, &allocation).limits.memory_bytes, 300 * MIB); /* half way in logarithms */
+    wanted.input_bytes = 2e9;
+    assert_int_equal(choose(wanted, &allocation).limits.memory_bytes, 1000 * MIB); /* clipped to the node */
+    wanted.attempt = 2;
+    wanted.input_bytes = 1e6;
+    wanted.retry.memory_bytes = 200 * MIB;
+    assert_int_equal(choose(wanted, &allocation).limits.memory_bytes, 200 * MIB); /* at least the verdict's */
+    wanted.attempt = 1;
+    allocation.pinned = true;
+    assert_int_equal(choose(wanted, &allocation).limits.memory_bytes, 300 * MIB);
+}
+
 /* --- what Redis says --- */
 
 static struct store_field field(const char *name, const char *value)
@@ -212,11 +236,12 @@ static struct store_field field(const char *name, const char *value)
 static void parse__all_fields__as_written(void **unused)
 {
     (void)unused;
-    const struct store_field fields[] = {field("revision", "12"),        field("memory_bytes", "1048576"),
-                                         field("cpu_millicores", "250"), field("raised", "memory,io"),
-                                         field("pinned", "1"),           field("held_out_permille", "20"),
-                                         field("reason", "anything"),    field("ceiling_memory_bytes", "99"),
-                                         field("net_priority", "3")};
+    const struct store_field fields[] = {
+        field("revision", "12"),        field("memory_bytes", "1048576"),
+        field("cpu_millicores", "250"), field("raised", "memory,io"),
+        field("pinned", "1"),           field("held_out_permille", "20"),
+        field("reason", "anything"),    field("ceiling_memory_bytes", "99"),
+        field("net_priority", "3"),     field("memory_by_input", "10:20,30:40")};
     struct allocation allocation;
     assert_int_equal(allocation_parse(fields, FS_COUNT(fields), &allocation), 0);
     assert_true(allocation.exists && allocation.pinned);
@@ -227,6 +252,8 @@ static void parse__all_fields__as_written(void **unused)
     assert_int_equal(allocation.ceiling.memory_bytes, 99);
     assert_int_equal(allocation.raised, CAUSE_BIT(MSG_CAUSE_MEMORY) | CAUSE_BIT(MSG_CAUSE_IO));
     assert_int_equal(allocation.held_out_permille, 20);
+    assert_int_equal(allocation.by_input_count, 2);
+    assert_true(allocation.by_input[1].at == 30 && allocation.by_input[1].value == 40);
 }
 
 static void parse__anything_absurd__refused_whole(void **unused)
@@ -237,7 +264,8 @@ static void parse__anything_absurd__refused_whole(void **unused)
         field("memory_bytes", "12x"),          field("memory_bytes", ""),
         field("cpu_millicores", "2147483648"), field("cpu_weight", "10001"),
         field("raised", "memory,dragon"),      field("pinned", "2"),
-        field("held_out_permille", "1001"),    field("revision", "first")};
+        field("held_out_permille", "1001"),    field("revision", "first"),
+        field("memory_by_input", "10:x")};
     struct allocation allocation = {.revision = 77};
     for (size_t i = 0; i < FS_COUNT(wrong); i++) {
         struct store_field fields[] = {wrong[i], field("revision", "1")};
@@ -258,6 +286,7 @@ int main(void)
         cmocka_unit_test(held_out__share_of_first_attempts__logged_with_its_propensity),
         cmocka_unit_test(raise__failed_resource__times_the_step_under_every_bound),
         cmocka_unit_test(fit__every_resource__whole_less_or_not),
+        cmocka_unit_test(start__input_told__by_the_curve),
         cmocka_unit_test(parse__all_fields__as_written),
         cmocka_unit_test(parse__anything_absurd__refused_whole),
     };

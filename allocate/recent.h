@@ -1,0 +1,29 @@
+/* The newest runs of a code as its Allocation carries them, and as sizing.h reads them. Pure. */
+#ifndef FORESTALL_ALLOCATE_RECENT_H
+#define FORESTALL_ALLOCATE_RECENT_H
+
+#include "allocate/policy.h"
+#include "allocate/sizing.h"
+
+struct recent {
+    struct sizing_run runs[SIZING_RUNS_MAX]; /* oldest first */
+    struct sizing_older older[SIZING_OLDER_MAX];
+    struct sizing_code code; /* borrows both */
+    float costs[SIZING_METHOD_COUNT];
+};
+
+/* What an allocation borrows. */
+struct recent_storage {
+    struct msg_recent_run runs[SIZING_RUNS_MAX];
+    float costs[SIZING_METHOD_COUNT];
+    struct msg_input_knot knots[SIZING_KNOTS_MAX];
+};
+
+/* allocation NULL: none yet. history NULL: nothing known of before. */
+void recent_read(const struct msg_allocation *allocation, const struct policy_history *history,
+                 struct recent *out);
+/* Judges the methods by the run, then counts it; the oldest gives way. */
+void recent_add(struct recent *recent, const struct sizing_config *config, const struct sizing_run *run);
+void recent_write(const struct recent *recent, struct recent_storage *storage, struct msg_allocation *next);
+
+#endif
