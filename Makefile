@@ -73,6 +73,11 @@ bench-latency: deps-test ## sample to new limit in the kernel, real broker; EXEC
 	@$(MAKE) --no-print-directory build
 	@FORESTALL_BIN=$(abspath $(RELEASE))/bin tests/support/python.sh bench/latency.py
 
+.PHONY: bench-policies
+bench-policies: deps-test ## other policies and ours on the scenarios and the corpus; CORPUS=DIR SEEDS=N
+	@$(MAKE) --no-print-directory build
+	@FORESTALL_BIN=$(abspath $(RELEASE))/bin tests/support/python.sh bench/policies.py --corpus $(CORPUS) --seeds $(or $(SEEDS),3)
+
 .PHONY: clean
 clean: ## remove the build trees
 	@cmake -E rm -rf $(BUILD)

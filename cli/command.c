@@ -1,8 +1,10 @@
 /* See command.h. */
 #include "cli/command.h"
 
+#include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <unistd.h>
 
 int command_fail(const char *name, int status, const char *format, ...)
 {
@@ -20,4 +22,17 @@ int command_misuse(const char *name, const char *text)
 {
     (void)fprintf(stderr, "forestall %s: %s (see forestall %s --help)\n", name, text, name);
     return EXIT_USAGE;
+}
+
+int command_exec(const char *name, char **argv)
+{
+    char path[4096], suffix[64];
+    ssize_t size = readlink("/proc/self/exe", path, sizeof path - 1);
+    if (size < 0)
+        return command_fail(name, EXIT_FAILED, "/proc/self/exe: %s", strerror(errno));
+    (void)snprintf(suffix, sizeof suffix, "-%s", name); /* names of ours are short */
+    if (!str_copy(path + size, sizeof path - (size_t)size, str_of(suffix)))
+        return command_fail(name, EXIT_FAILED, "/proc/self/exe: %s", strerror(ENAMETOOLONG));
+    (void)execv(path, argv);
+    return command_fail(name, EXIT_FAILED, "%s: %s", path, strerror(errno));
 }

@@ -19,12 +19,13 @@ struct command {
 };
 
 command_fn command_local, command_run, command_submit, command_cancel, command_status, command_explain,
-    command_allocation, command_dlq, command_model, command_topics,
-    command_demo;
+    command_allocation, command_dlq, command_model, command_topics, command_replay, command_demo;
 
 /* "forestall COMMAND: text" on standard error; returns status. */
 int command_fail(const char *name, int status, const char *format, ...) FS_PRINTF(3, 4);
 /* The same for a wrong command line, with a pointer to --help; returns EXIT_USAGE. */
 int command_misuse(const char *name, const char *text);
+/* Goes on as the program `forestall-NAME` beside this one; returns only when that fails. */
+int command_exec(const char *name, char **argv);
 
 #endif
