@@ -40,6 +40,22 @@ def test_record__finished__allocation_with_margin(stand):
     assert found["runs"] == "1" and found["raised"] == "" and "100.0 MiB" in found["reason"]
 
 
+def test_records__input_told__curve_in_the_allocation_and_in_redis(stand):
+    for size_mib in (10, 20, 40, 80, 160, 30, 60, 120):
+        record = stand.record(new_execution(), code="by-input", peak_mib=20 + 3 * size_mib, limit_mib=1024)
+        record["request"]["hints"] = {"input_bytes": str(size_mib * MIB)}
+        stand.send_record(record)
+    found = stand.wait_redis("by-input", lambda found: found["runs"] == "8")
+    points = [tuple(map(float, point.split(":"))) for point in found["memory_by_input"].split(",")]
+    assert len(points) > 4 and points == sorted(points)
+    for size, memory in points:
+        if 10 * MIB <= size <= 160 * MIB:
+            assert 20 * MIB + 3 * size < memory < 1.5 * (20 * MIB + 3 * size)
+    allocation = stand.allocation_of("by-input")
+    assert [run["peak_bytes"] for run in allocation["recent"]][:2] == [50 * MIB, 80 * MIB]
+    assert allocation["recent"][0]["input_bytes"] == 10 * MIB and allocation["recent"][0]["seconds"] == 5
+
+
 def test_record__oom__one_verdict_with_more(stand):
     execution = new_execution()
     stand.send_record(stand.oom(execution, code="killed"))

@@ -287,6 +287,17 @@ def test_allocation__replaces_what_was_requested(cluster, queue, states, nodes, 
     assert node.wait_for(two["execution"])["limits"]["memory_bytes"] == 100 * MIB
 
 
+def test_allocation__by_input__what_executions_of_that_size_need(cluster, queue, states, nodes, pool):
+    node = nodes("a")
+    code = pool + "/by-input"
+    allocate(cluster, code, memory_bytes=200 * MIB, memory_by_input=f"1000:{10 * MIB},1000000:{310 * MIB}")
+    for hints, expected in (({}, 200), ({"input_bytes": "1000"}, 10), ({"input_bytes": "1000000"}, 310),
+                            ({"input_bytes": "many"}, 200)):
+        one = request(pool=pool, code=code, hints=hints)
+        submit(cluster, one)
+        assert node.wait_for(one["execution"])["limits"]["memory_bytes"] == expected * MIB
+
+
 def test_order__raised_code_before_higher_priority(cluster, queue, states, nodes, pool):
     node = nodes("a", memory_mib=200)  # 180 MiB for admissions: room for one at a time
     raised = pool + "/raised"
