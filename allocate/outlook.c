@@ -256,14 +256,16 @@ static void add_around(struct outlook *outlook, const struct outlook_curve *curv
     }
 }
 
+static const double guesses[] = {0, 0.5, 1};
+
 /* Of so few runs no curve can be drawn: the need may be as before, grow with the input, or in between. */
 static void add_guess(struct outlook *outlook, const struct sizing_config *config,
                       const struct outlook_curve *curve, double input)
 {
     for (size_t i = 0; i < curve->count; i++) {
         const struct outlook_point *point = &curve->points[i];
-        for (double power = 0; power <= 1; power += 0.5)
-            add(outlook, point->peak * pow(input / point->x, power), config->spread, point->weight,
+        for (size_t k = 0; k < sizeof guesses / sizeof guesses[0]; k++)
+            add(outlook, point->peak * pow(input / point->x, guesses[k]), config->spread, point->weight,
                 point->seconds);
     }
 }

@@ -137,8 +137,9 @@ size_t sizing_curve(const struct sizing_config *config, const struct sizing_code
     struct outlook_curve curve;
     struct outlook outlook;
     outlook_draw_input(&curve, config, code);
-    double ratio = pow(most / least, 1.0 / (SIZING_KNOTS_MAX - 1)), at = least;
-    for (size_t i = 0; i < SIZING_KNOTS_MAX; i++, at *= ratio) {
+    double ratio = pow(most / least, 1.0 / (SIZING_KNOTS_MAX - 1));
+    for (size_t i = 0; i < SIZING_KNOTS_MAX; i++) {
+        double at = least * pow(ratio, (double)i);
         outlook_begin(&outlook);
         outlook_by_input(&outlook, config, &curve, at);
         outlook_finish(&outlook);

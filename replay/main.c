@@ -11,6 +11,7 @@
 
 #define EXIT_FAILED 1
 #define EXIT_USAGE 2
+#define NODE_LEAST 1073741824.0 /* nobody has smaller ones */
 
 struct options {
     const char *policies, *failure_at, *size_factor, *request_share, *model;
@@ -33,7 +34,7 @@ static const struct argument arguments[] = {
     {"tries", ARGUMENT_INT, FIELD(tries), 1, 1000000, "N",
      "an execution is given up after so many tries [1000]"},
     {"node", ARGUMENT_BYTES, FIELD(node_bytes), 0, 0, "SIZE",
-     "largest allocation [twice the largest peak or request, as a power of two]"},
+     "largest allocation [twice the largest peak or request, as a power of two, 1G or more]"},
     {"size-factor", ARGUMENT_STRING, FIELD(size_factor), 0, 0, "X", "of the policy last-size [1.2]"},
     {"request-share", ARGUMENT_STRING, FIELD(request_share), 0, 0, "X",
      "what asked for no memory gets so many times the first peak of its code, rounded up [2]"},
@@ -68,11 +69,16 @@ static int list_policies(void)
     return fflush(stdout) == EOF ? EXIT_FAILED : 0;
 }
 
+static bool is_name(struct str name, const char *text)
+{
+    return strncmp(name.data, text, name.size) == 0 && text[name.size] == '\0';
+}
+
 static bool choose_one(struct options *options, struct str name)
 {
-    bool all = str_equal(name, str_of("all")), found = all;
+    bool all = is_name(name, "all"), found = all;
     for (size_t i = 0; i < replay_policy_count; i++) {
-        bool named = str_equal(name, str_of(replay_policies[i]->name));
+        bool named = is_name(name, replay_policies[i]->name);
         options->chosen[i] = options->chosen[i] || all || named;
         found = found || named;
     }
@@ -133,9 +139,9 @@ static int load(struct options *options, char **paths, int count, struct trace *
         (void)snprintf(error, error_size, "nothing to replay in the files given");
         result = -ENODATA;
     }
-    double largest = trace_largest(trace) * 2;
+    double largest = fmax(trace_largest(trace) * 2, NODE_LEAST);
     options->settings.node_bytes =
-        options->node_bytes > 0 ? (double)options->node_bytes : exp2(ceil(log2(fmax(largest, 1))));
+        options->node_bytes > 0 ? (double)options->node_bytes : exp2(ceil(log2(largest)));
     return result;
 }
 

@@ -21,14 +21,15 @@ static double aligned(double bytes)
 
 double senpai_raised(double limit_bytes, int64_t stall_us)
 {
-    double targets =
-        (double)(stall_us / SENPAI_TARGET_US) / RAISE_SPREAD; /* whole targets, as the original */
+    int64_t whole = stall_us / SENPAI_TARGET_US; /* as the original */
+    double targets = (double)whole / RAISE_SPREAD;
     return aligned(limit_bytes * (1 + fmin(targets * targets, 1)));
 }
 
 double senpai_lowered(double limit_bytes, int64_t stall_us)
 {
-    double targets = (double)(SENPAI_TARGET_US / FS_MAX(stall_us, 1)) / LOWER_SPREAD;
+    int64_t whole = SENPAI_TARGET_US / FS_MAX(stall_us, 1);
+    double targets = (double)whole / LOWER_SPREAD;
     return aligned(limit_bytes * (1 - fmin(LOWER_MOST * targets * targets, LOWER_MOST)));
 }
 

@@ -72,16 +72,16 @@ int print_dead(bool json, const struct msg_execution_record *record, const struc
                                     "cause", msg_cause_name(record->cause), "had", verdict->had, "needed",
                                     verdict->needed, "growth_bps", verdict->growth, "saved_by",
                                     saved_by_json(verdict), "advice", verdict->advice));
-    int printed = printf("dead letter %s, attempt %d of %.*s: %s\n", id, (int)record->attempt,
-                         (int)record->code.size, record->code.data, verdict->advice);
-    if (printed >= 0 && verdict->cause == MSG_CAUSE_MEMORY) {
-        printed = printf("  from the same start it would have lived under:");
+    printf("dead letter %s, attempt %d of %.*s: %s\n", id, (int)record->attempt, (int)record->code.size,
+           record->code.data, verdict->advice);
+    if (verdict->cause == MSG_CAUSE_MEMORY) {
+        printf("  from the same start it would have lived under:");
         for (size_t i = 0; i < replay_policy_count; i++)
             if (verdict->saved_by[i])
-                printed = printf(" %s", replay_policies[i]->name);
-        printed = puts("");
+                printf(" %s", replay_policies[i]->name);
+        (void)putchar('\n');
     }
-    return printed < 0 ? -EIO : 0;
+    return ferror(stdout) ? -EIO : 0;
 }
 
 void print_left_out(const struct trace *trace)

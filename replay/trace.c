@@ -14,6 +14,7 @@
 #define NAMES_MAX ((size_t)4 << 30)
 #define RECORDS_MAX ((size_t)8 << 30)
 #define MIB 1048576.0
+#define LEAST_MIB 16 /* below it a container runtime hardly starts */
 
 int trace_open(struct trace *trace)
 {
@@ -89,7 +90,7 @@ static bool in_order(const struct trace *trace)
 
 static double rounded_up(double bytes)
 {
-    return exp2(ceil(log2(fmax(bytes / MIB, 1)) - 1e-9)) * MIB;
+    return exp2(ceil(log2(fmax(bytes / MIB, LEAST_MIB)) - 1e-9)) * MIB;
 }
 
 int trace_finish(struct trace *trace, double share)

@@ -41,7 +41,7 @@ FS_MUST_CHECK int trace_add_file(struct trace *trace, const char *path, char *er
 /* Rows of all records that were added; once, by trace_finish. */
 FS_MUST_CHECK int trace_use_records(struct trace *trace);
 /* Once all is added: order of start; what asked for nothing gets `share` of the first peak of its code,
- * rounded up to a power of two of MiB, as an owner would who looked once. */
+ * rounded up to a power of two of MiB and at least 16 MiB, as an owner would who looked once. */
 FS_MUST_CHECK int trace_finish(struct trace *trace, double share);
 /* Highest peak or request. */
 double trace_largest(const struct trace *trace);

@@ -17,7 +17,7 @@ static double peak_of(const struct msg_execution_record *record)
 static int add_dead(struct trace *trace, const struct msg_execution_record *record)
 {
     const struct msg_execution_record **dead =
-        realloc(trace->dead, (trace->dead_count + 1) * sizeof *trace->dead);
+        realloc(trace->dead, (trace->dead_count + 1) * sizeof(const struct msg_execution_record *));
     if (!dead)
         return -ENOMEM;
     trace->dead = dead;
