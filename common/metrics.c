@@ -40,15 +40,26 @@ void metrics_destroy(struct metrics *metrics)
     free(metrics);
 }
 
-static struct metric *add(struct metrics *metrics, enum metrics_kind kind, const char *name, const char *help)
+/* Not seen by anybody yet. NULL: no room or memory. */
+static struct metric *make(const struct metrics *metrics, enum metrics_kind kind, const char *name,
+                           const char *help)
 {
-    size_t at = atomic_load_explicit(&metrics->count, memory_order_relaxed);
-    struct metric *metric = at < METRICS_MAX ? calloc(1, sizeof *metric) : NULL;
+    bool room = atomic_load_explicit(&metrics->count, memory_order_relaxed) < METRICS_MAX;
+    struct metric *metric = room ? calloc(1, sizeof *metric) : NULL;
     if (!metric)
-        return &metrics->spare;
+        return NULL;
     metric->kind = kind;
     metric->name = name;
     metric->help = help;
+    return metric;
+}
+
+/* Only when nothing of it changes any more but its values: the pages may be asked for by now. */
+static struct metric *publish(struct metrics *metrics, struct metric *metric)
+{
+    if (!metric)
+        return &metrics->spare;
+    size_t at = atomic_load_explicit(&metrics->count, memory_order_relaxed);
     metrics->all[at] = metric;
     atomic_store_explicit(&metrics->count, at + 1, memory_order_release);
     return metric;
@@ -57,10 +68,12 @@ static struct metric *add(struct metrics *metrics, enum metrics_kind kind, const
 static struct metric *add_labelled(struct metrics *metrics, enum metrics_kind kind, const char *name,
                                    const char *help, const char *label, const char *value)
 {
-    struct metric *metric = add(metrics, kind, name, help);
-    metric->label = label;
-    metric->label_value = value;
-    return metric;
+    struct metric *metric = make(metrics, kind, name, help);
+    if (metric) {
+        metric->label = label;
+        metric->label_value = value;
+    }
+    return publish(metrics, metric);
 }
 
 struct metric *metrics_counter(struct metrics *metrics, const char *name, const char *help, const char *label,
@@ -75,28 +88,26 @@ struct metric *metrics_gauge(struct metrics *metrics, const char *name, const ch
     return add_labelled(metrics, METRICS_GAUGE, name, help, label, value);
 }
 
-static void give_bounds(struct metric *metric, const double *bounds, size_t count)
-{
-    metric->bounds = bounds;
-    metric->bound_count = FS_MIN(count, (size_t)BOUNDS_MAX);
-}
-
 struct metric *metrics_histogram(struct metrics *metrics, const char *name, const char *help,
                                  const double *bounds, size_t count)
 {
-    struct metric *metric = add(metrics, METRICS_HISTOGRAM, name, help);
-    give_bounds(metric, bounds, count);
-    return metric;
+    struct metric *metric = make(metrics, METRICS_HISTOGRAM, name, help);
+    if (metric) {
+        metric->bounds = bounds;
+        metric->bound_count = FS_MIN(count, (size_t)BOUNDS_MAX);
+    }
+    return publish(metrics, metric);
 }
 
 void metrics_register(struct metrics *metrics, const struct metrics_row *rows, size_t count,
                       const double *bounds, size_t bound_count, void *out)
 {
     for (size_t i = 0; i < count; i++) {
-        struct metric *metric = add(metrics, rows[i].kind, rows[i].name, rows[i].help);
-        if (rows[i].kind == METRICS_HISTOGRAM)
-            give_bounds(metric, bounds, bound_count);
-        *(struct metric **)(void *)((char *)out + rows[i].offset) = metric;
+        const struct metrics_row *row = &rows[i];
+        struct metric *metric = row->kind == METRICS_HISTOGRAM
+                                    ? metrics_histogram(metrics, row->name, row->help, bounds, bound_count)
+                                    : add_labelled(metrics, row->kind, row->name, row->help, NULL, NULL);
+        *(struct metric **)(void *)((char *)out + row->offset) = metric;
     }
 }
 

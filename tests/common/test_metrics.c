@@ -7,6 +7,7 @@
 
 #include <arpa/inet.h>
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <sys/socket.h>
 #include <sys/time.h>
@@ -86,6 +87,45 @@ static void metrics_counter__past_the_most__spare(void **state)
     metrics_destroy(metrics);
 }
 
+struct rendering {
+    const struct metrics *metrics;
+    atomic_bool stopping;
+    size_t bare; /* labelled ones that were seen without their label */
+};
+
+static void *keep_rendering(void *context)
+{
+    struct rendering *rendering = context;
+    struct buffer out;
+    buffer_init(&out, 0);
+    while (!atomic_load(&rendering->stopping)) {
+        buffer_reset(&out);
+        metrics_render(rendering->metrics, &out);
+        buffer_append(&out, "", 1);
+        rendering->bare += strstr((const char *)out.data, "_total 0") != NULL;
+    }
+    buffer_fini(&out);
+    return NULL;
+}
+
+/* The pages are served before a service has registered all it counts. */
+static void metrics_counter__while_rendered__never_seen_half_made(void **state)
+{
+    (void)state;
+    for (int round = 0; round < 200; round++) {
+        struct metrics *metrics = metrics_create("unit_");
+        struct rendering rendering = {.metrics = metrics};
+        pthread_t thread;
+        assert_int_equal(pthread_create(&thread, NULL, keep_rendering, &rendering), 0);
+        for (int i = 0; i < METRICS_MAX; i++)
+            (void)metrics_counter(metrics, "x_total", "x", "kind", "k");
+        atomic_store(&rendering.stopping, true);
+        assert_int_equal(pthread_join(thread, NULL), 0);
+        assert_int_equal(rendering.bare, 0);
+        metrics_destroy(metrics);
+    }
+}
+
 static void ask(uint16_t port, const char *request, char *answer, size_t size)
 {
     struct sockaddr_in to = {
@@ -155,6 +195,7 @@ int main(void)
         cmocka_unit_test(metrics_render__each_kind__text),
         cmocka_unit_test(metrics_register__rows_of_each_kind__in_their_places),
         cmocka_unit_test(metrics_counter__past_the_most__spare),
+        cmocka_unit_test(metrics_counter__while_rendered__never_seen_half_made),
         cmocka_unit_test(http_open__each_page__answers),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
