@@ -5,8 +5,10 @@
 
 #include "common/base.h"
 
+#define NODE_ID_SIZE 256 /* with its end; as ingest takes it */
+
 struct node {
-    char id[256], pool[256], boot_id[40];
+    char id[NODE_ID_SIZE], pool[256], boot_id[40];
     uint8_t incarnation[16];
     int64_t epoch;
     int lock_fd; /* held as long as the agent lives: one agent per state directory */

@@ -12,9 +12,12 @@
 #include "agent/agent.h"
 #include "agent/check_command.h"
 #include "agent/disk.h"
+#include "common/transport.h"
+#include "schemas/name.h"
 
 #define ARENA_BLOCK_BYTES (1u << 20)
-#define ARENA_BYTES (64u << 20) /* a tick of 4,096 attempts, or a record's adjustments */
+#define ARENA_BYTES                                                                                          \
+    (64u << 20) /* what a node with 4,096 attempts says of itself, or a record's adjustments */
 #define CODES_SEEN_MAX 4096
 #define MEMORY_LEAST_BYTES (INT64_C(64) << 20)
 
@@ -22,6 +25,38 @@ static int say(char *error, size_t error_size, const char *what, int result)
 {
     (void)snprintf(error, error_size, "%s: %s", what, strerror(-result));
     return result;
+}
+
+/* What ingest would refuse, or nobody could connect to, again and again: told at the start instead. */
+static int check_names(const struct agent_options *options, char *error, size_t error_size)
+{
+    char host[NODE_ID_SIZE] = "";
+    const char *node = options->node, *from = "";
+    if (!node[0] && gethostname(host, sizeof host - 1) == 0) {
+        node = host;
+        from = " (the host name)";
+    }
+    if (node[0] && !name_valid(str_of(node), NODE_ID_SIZE - 1)) {
+        (void)snprintf(error, error_size, "agent.node=%s%s is not 1..%d bytes of [A-Za-z0-9._:+@/-]", node,
+                       from, NODE_ID_SIZE - 1);
+        return -EINVAL;
+    }
+    if (!name_valid(str_of(options->pool), NAME_SIZE_MAX)) {
+        (void)snprintf(error, error_size, "agent.pool=%s is not 1..%d bytes of [A-Za-z0-9._:+@/-]",
+                       options->pool, NAME_SIZE_MAX);
+        return -EINVAL;
+    }
+    for (const char *at = options->ingest; at; at = strchr(at, ',')) {
+        at += *at == ',';
+        at += strspn(at, " ");
+        struct str address = {at, strcspn(at, ", ")};
+        if (transport_address_valid(address))
+            continue;
+        (void)snprintf(error, error_size, "agent.ingest=%s: \"%.*s\" is not host:port", options->ingest,
+                       (int)address.size, address.data);
+        return -EINVAL;
+    }
+    return 0;
 }
 
 static int make_parents(const char *path)
@@ -214,7 +249,8 @@ int agent_open(struct agent *agent, const struct agent_options *options, const c
     int result = open_memory(agent);
     if (result < 0)
         return say(error, error_size, "cannot start", result);
-    if ((result = check_command_required(options, error, error_size)) < 0)
+    if ((result = check_names(options, error, error_size)) < 0 ||
+        (result = check_command_required(options, error, error_size)) < 0)
         return result;
     if ((result = find_supervisor(agent)) < 0)
         return say(error, error_size, "cannot execute forestall-supervisor (agent.supervisor)", result);

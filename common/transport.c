@@ -39,6 +39,13 @@ static int split(const char *address, char *host, size_t host_size, char *port, 
     return str_copy(host, host_size, name) && str_copy(port, port_size, str_of(colon + 1)) ? 0 : -EINVAL;
 }
 
+bool transport_address_valid(struct str address)
+{
+    char text[TRANSPORT_ADDRESS_MAX], host[256], port[32];
+    return str_copy(text, sizeof text, address) && split(text, host, sizeof host, port, sizeof port) == 0 &&
+           !strpbrk(text, " \t,");
+}
+
 /* The first socket that open_one makes of what the address stands for: its descriptor, or negative with a
  * sentence in error; verb: what was to be done there. */
 static int open_first(const char *address, int flags, int (*open_one)(const struct addrinfo *info),

@@ -13,6 +13,8 @@
 struct listener;
 struct transport;
 
+/* Has the form of an address; whether anybody is there is not asked. */
+bool transport_address_valid(struct str address);
 /* Begins to connect (a name is looked up, which may block). 0, or negative with a sentence in error. */
 FS_MUST_CHECK int transport_connect(const char *address, char *error, size_t error_size,
                                     struct transport **out);

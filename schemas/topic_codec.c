@@ -36,6 +36,7 @@ struct topic_codec {
     bool looked_up;
     int64_t looked_up_ms;
     struct topic_codec_counters counters;
+    struct metric *lookups, *given_up; /* NULL: not measured */
 };
 
 struct topic_codec *topic_codec_create(struct stream *stream)
@@ -67,6 +68,19 @@ struct codec *topic_codec_codec(struct topic_codec *codec)
 const struct topic_codec_counters *topic_codec_counters(const struct topic_codec *codec)
 {
     return &codec->counters;
+}
+
+void topic_codec_measure(struct topic_codec *const *codecs, size_t count, struct metrics *metrics)
+{
+    struct metric *lookups =
+        metrics_counter(metrics, "schema_lookups_total", "Times an unknown schema was looked up", NULL, NULL);
+    struct metric *given_up =
+        metrics_counter(metrics, "schemas_given_up_total",
+                        "Times a message was given up because nobody knows its schema", NULL, NULL);
+    for (size_t i = 0; i < count; i++) {
+        codecs[i]->lookups = lookups;
+        codecs[i]->given_up = given_up;
+    }
 }
 
 static int take_in(void *context, const struct stream_message *message)
@@ -102,6 +116,8 @@ static bool look_up(struct topic_codec *codec, int64_t now_ms)
     codec->looked_up = true;
     codec->looked_up_ms = now_ms;
     codec->counters.lookups++;
+    if (codec->lookups)
+        metric_add(codec->lookups, 1);
     fs_drop(stream_restore(codec->stream, TOPIC_SCHEMAS, 0, take_in, codec, LOOKUP_TIMEOUT_MS));
     return true;
 }
@@ -145,6 +161,8 @@ static enum stream_outcome give_up(struct topic_codec *codec, const struct msg_t
                                    struct writer writer)
 {
     codec->counters.unknown_given_up++;
+    if (codec->given_up)
+        metric_add(codec->given_up, 1);
     forget(codec, writer);
     if (writer.by_id)
         stream_set_reason(codec->stream,

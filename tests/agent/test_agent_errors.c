@@ -53,6 +53,22 @@ static void agent__state_directory_in_use__says_so(void **state)
     assert_non_null(strstr(text, "another agent uses this state directory"));
 }
 
+static void agent__settings_that_ingest_would_refuse__told_at_the_start(void **state)
+{
+    static const char *const wrong[][2] = {{"--agent.node=two words", "agent.node=two words"},
+                                           {"--agent.pool=", "agent.pool="},
+                                           {"--agent.ingest=127.0.0.1:7400, nowhere", "\"nowhere\" is not"}};
+    struct peer *peer = *state;
+    char text[4096];
+    if (!peer)
+        skip();
+    for (size_t i = 0; i < FS_COUNT(wrong); i++) {
+        const char *const arguments[] = {wrong[i][0], NULL};
+        assert_int_equal(peer_run_agent(peer, 0, arguments, text, sizeof text), 1);
+        assert_non_null(strstr(text, wrong[i][1]));
+    }
+}
+
 static bool was_rejected_twice(struct peer *peer, void *nothing)
 {
     (void)nothing;
@@ -267,6 +283,7 @@ int main(void)
         SCENARIO(agent__without_root__says_what_is_missing),
         SCENARIO(agent__check__says_what_this_machine_allows),
         SCENARIO(agent__state_directory_in_use__says_so),
+        SCENARIO(agent__settings_that_ingest_would_refuse__told_at_the_start),
         SCENARIO(agent__rejected_by_ingest__says_why_and_tries_again),
         SCENARIO(agent__malformed_frames__connection_begun_anew),
         SCENARIO(agent__disk_full_at_start__says_so),

@@ -130,6 +130,25 @@ static void topic_codec_decode__never_announced__quarantine_after_30_s(void **st
     assert_int_equal(topic_codec_counters(fixture->codec)->unknown_given_up, 1);
 }
 
+static void topic_codec_measure__given_up__in_the_services_metrics(void **state)
+{
+    struct fixture *fixture = *state;
+    struct stream_message message = foreign_message(fixture);
+    struct msg_code_policy policy;
+    struct metrics *metrics = metrics_create("unit_");
+    struct buffer out;
+    buffer_init(&out, 0);
+    topic_codec_measure(&fixture->codec, 1, metrics);
+    assert_int_equal(decode(fixture, &message, 1000, &policy), STREAM_RETRY);
+    assert_int_equal(decode(fixture, &message, 1000 + TOPIC_CODEC_LOOKUP_MS, &policy), STREAM_QUARANTINE);
+    metrics_render(metrics, &out);
+    buffer_append(&out, "", 1);
+    assert_non_null(strstr((const char *)out.data, "\nunit_schema_lookups_total 2\n"));
+    assert_non_null(strstr((const char *)out.data, "\nunit_schemas_given_up_total 1\n"));
+    buffer_fini(&out);
+    metrics_destroy(metrics);
+}
+
 static void topic_codec_decode__own_schema_or_damage__no_look_up(void **state)
 {
     struct fixture *fixture = *state;
@@ -183,6 +202,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(topic_codec_decode__announced_later__waits_then_reads, set_up,
                                         tear_down),
         cmocka_unit_test_setup_teardown(topic_codec_decode__never_announced__quarantine_after_30_s, set_up,
+                                        tear_down),
+        cmocka_unit_test_setup_teardown(topic_codec_measure__given_up__in_the_services_metrics, set_up,
                                         tear_down),
         cmocka_unit_test_setup_teardown(topic_codec_decode__own_schema_or_damage__no_look_up, set_up,
                                         tear_down),
