@@ -56,8 +56,9 @@ struct reader *reader_open(const struct target *target, char *error, size_t erro
 static void tell_unreadable(const struct reader *reader)
 {
     if (reader->unreadable > 0)
-        (void)fprintf(stderr, "forestall: %" PRIu64 " messages could not be read and are not shown: %s\n",
-                      reader->unreadable, reader->reason);
+        (void)fprintf(stderr, "forestall: %" PRIu64 " message%s could not be read and %s not shown: %s\n",
+                      reader->unreadable, reader->unreadable == 1 ? "" : "s",
+                      reader->unreadable == 1 ? "is" : "are", reader->reason);
 }
 
 void reader_close(struct reader *reader)

@@ -375,3 +375,24 @@ def test_commands__no_instance__say_how_to_begin(tmp_path):
         result = subprocess.run([FORESTALL, *command.split()[:1], "--state", tmp_path, *command.split()[1:]],
                                 capture_output=True, text=True, timeout=60, env=ENVIRONMENT)
         assert result.returncode == 1 and "forestall local" in result.stderr, result
+
+
+# --- where Kafka is, and what cannot be read -----------------------------------------------------------------------------
+
+
+def test_run__configuration_file_in_the_environment__no_instance_of_its_own(cluster, tmp_path):
+    file = tmp_path / "forestall.ini"
+    file.write_text(f"[service]\nbrokers = {cluster.broker.bootstrap}\nredis = {cluster.redis.address}\n")
+    with FakeQueue(cluster) as queue:
+        result = subprocess.run([FORESTALL, "run", "--", "echo", "there"], capture_output=True, text=True, timeout=60,
+                                env={**ENVIRONMENT, "FORESTALL_CONFIG": str(file)}, stdin=subprocess.DEVNULL)
+    assert result.returncode == 0 and result.stdout == "there\n", result.stderr
+    assert len(queue.requests) == 1
+
+
+def test_dlq__unreadable_letter__told_beside_the_others(cluster):
+    producer = producer_of(cluster)
+    producer.produce("executions.dlq", b"no message", b"code")
+    assert producer.flush(30) == 0
+    listed = forestall(cluster, "dlq ls")
+    assert listed.returncode == 0 and "1 message could not be read" in listed.stderr, listed.stderr

@@ -9,6 +9,8 @@
 #include <unistd.h>
 
 #include "cli/submit.h"
+#include "common/embedded_broker.h"
+#include "common/topics.h"
 #include "schemas/hints.h"
 
 #define NOW_US 1700000000000000
@@ -146,6 +148,33 @@ static void build__wrong__refused_with_a_sentence(void **state)
     assert_non_null(strstr(error, "/nonexistent/place"));
 }
 
+/* A dead letter may have 900 KiB and is written again when it is replayed; a request may not. */
+static void publish__large__as_much_as_its_kind_may_have(void **state)
+{
+    (void)state;
+    size_t size = 900u << 10;
+    char *text = malloc(size + 1);
+    assert_non_null(text);
+    memset(text, 'x', size);
+    text[size] = '\0';
+    struct embedded_broker_options broker_options = {.partitions = 1};
+    struct embedded_broker *broker = embedded_broker_open(&broker_options, error, sizeof error);
+    assert_non_null(broker);
+    struct stream_options options = {.brokers = embedded_broker_bootstrap(broker), .client_id = "test"};
+    struct stream *stream = stream_open(&options, error, sizeof error);
+    assert_non_null(stream);
+    struct msg_dead_execution dead = {.record = {.detail = {text, size}}};
+    assert_int_equal(submit_publish(stream, TOPIC_EXECUTIONS_DLQ, str_of("code"), &msg_dead_execution_type,
+                                    &dead, error, sizeof error),
+                     0);
+    struct msg_execution_request request = {.cwd = {text, size}, .pool = str_of("default")};
+    assert_int_equal(submit_send(stream, &request, error, sizeof error), -EMSGSIZE);
+    assert_non_null(strstr(error, "environment"));
+    stream_close(stream);
+    embedded_broker_close(broker);
+    free(text);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -155,6 +184,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(build__files_among_the_arguments__measured_unless_told, set_up,
                                         tear_down),
         cmocka_unit_test_setup_teardown(build__wrong__refused_with_a_sentence, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(publish__large__as_much_as_its_kind_may_have, set_up, tear_down),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
