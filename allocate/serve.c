@@ -101,8 +101,8 @@ static int prepare_topics(struct allocate *allocate, char *error, size_t error_s
 {
     static const struct msg_type *const written[] = {&msg_adjustment_type, &msg_allocation_type,
                                                      &msg_verdict_type, &msg_dead_execution_type};
-    int result =
-        topics_prepare(allocate->stream, allocate->service->options.topic_prefix, 0, error, error_size);
+    int result = topics_prepare(allocate->stream, allocate->service->options.topic_prefix,
+                                (int32_t)allocate->service->options.partitions, error, error_size);
     if (result == 0)
         result =
             stream_topics_check(allocate->stream, joined_topics, FS_COUNT(joined_topics), error, error_size);
@@ -152,6 +152,8 @@ int allocate_open(struct allocate *allocate, struct service *service, const stru
         (void)snprintf(error, error_size, "out of memory");
         return -ENOMEM;
     }
+    topic_codec_measure((struct topic_codec *const[]){allocate->codec, allocate->nodes_codec}, 2,
+                        service->metrics);
     result = prepare_topics(allocate, error, error_size);
     return result == 0 ? subscribe(allocate, error, error_size) : result;
 }

@@ -23,6 +23,8 @@ const struct config_option service_option_table[] = {
     {"service", "brokers", CONFIG_STRING, FIELD(brokers), "127.0.0.1:9092", 0, 0, "Kafka bootstrap servers"},
     {"service", "topic_prefix", CONFIG_STRING, FIELD(topic_prefix), "", 0, 0,
      "put before every topic and group name"},
+    {"service", "partitions", CONFIG_INT, FIELD(partitions), "0", 0, 10000,
+     "partitions of the topics that a service has to create; 0 = the default"},
     {"service", "redis", CONFIG_STRING, FIELD(redis), "127.0.0.1:6379", 0, 0,
      "Redis host:port, or the path of its Unix socket"},
     {"service", "redis_password", CONFIG_STRING, FIELD(redis_password), "", 0, 0,

@@ -13,6 +13,7 @@ struct service_options {
     const char *http_address;
     int64_t http_port; /* 0 = no HTTP */
     const char *state_dir;
+    int64_t partitions; /* of topics to be made; 0 = the default */
     const char *brokers, *topic_prefix, *redis, *redis_password, *redis_prefix, *schema_registry;
 };
 

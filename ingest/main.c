@@ -83,7 +83,8 @@ static int open_kafka(struct ingest *ingest, char *error, size_t size)
     ingest->stream = stream_open(&options, error, size);
     if (!ingest->stream)
         return -EHOSTDOWN;
-    int result = topics_prepare(ingest->stream, service->options.topic_prefix, 0, error, size);
+    int result = topics_prepare(ingest->stream, service->options.topic_prefix,
+                                (int32_t)service->options.partitions, error, size);
     if (result == 0)
         result = topic_codec_announce(ingest->stream, written, FS_COUNT(written), error, size);
     if (service->options.schema_registry[0])

@@ -37,8 +37,6 @@ const struct config_option predict_option_table[] = {
      "newest ticks of a finished execution that are learned from"},
     {KEY(model_bytes), CONFIG_BYTES, FIELD(model_bytes), "64M", 4096, 1e10,
      "largest model accepted from `models`"},
-    {KEY(partitions), CONFIG_INT, FIELD(partitions), "0", 0, 10000,
-     "partitions of topics that must be created; 0 = the default"},
 };
 
 const size_t predict_option_count = FS_COUNT(predict_option_table);

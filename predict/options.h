@@ -10,7 +10,7 @@ struct predict_options {
     int64_t rewind_ticks, rewind_nodes, rewind_records;
     int64_t refresh_ms, stale_ms, idle_ms, code_idle_ms;
     double change; /* ratio of a movement that is told above the threshold */
-    int64_t learn_ticks, model_bytes, partitions;
+    int64_t learn_ticks, model_bytes;
 };
 
 extern const struct config_option predict_option_table[];

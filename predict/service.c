@@ -66,17 +66,20 @@ static int open_streams(struct predict *predict, char *error, size_t error_size)
         return -EHOSTDOWN;
     predict->codec = topic_codec_create(predict->stream);
     predict->followed_codec = topic_codec_create(predict->followed);
-    if (predict->codec && predict->followed_codec)
-        return 0;
-    (void)snprintf(error, error_size, "out of memory");
-    return -ENOMEM;
+    if (!predict->codec || !predict->followed_codec) {
+        (void)snprintf(error, error_size, "out of memory");
+        return -ENOMEM;
+    }
+    topic_codec_measure((struct topic_codec *const[]){predict->codec, predict->followed_codec}, 2,
+                        service->metrics);
+    return 0;
 }
 
 static int prepare_topics(struct predict *predict, char *error, size_t error_size)
 {
     static const struct msg_type *const written[] = {&msg_risk_type, &msg_code_profile_type};
     int result = topics_prepare(predict->stream, predict->service->options.topic_prefix,
-                                (int32_t)predict->options->partitions, error, error_size);
+                                (int32_t)predict->service->options.partitions, error, error_size);
     if (result == 0)
         result = stream_topics_check(predict->stream, by_code, FS_COUNT(by_code), error, error_size);
     if (result < 0)

@@ -16,12 +16,13 @@ static const struct msg_type *const written[] = {&msg_execution_state_type, &msg
                                                  &msg_execution_request_type};
 
 /* On a stream of its own: a transactional one cannot write outside a transaction. */
-static int prepare(const struct stream_options *options, int *partitions, char *error, size_t error_size)
+static int prepare(const struct stream_options *options, int32_t created, int *partitions, char *error,
+                   size_t error_size)
 {
     struct stream *stream = stream_open(options, error, error_size);
     if (!stream)
         return -EHOSTDOWN;
-    int result = topics_prepare(stream, options->topic_prefix, 0, error, error_size);
+    int result = topics_prepare(stream, options->topic_prefix, created, error, error_size);
     if (result == 0)
         result = stream_topics_check(stream, family, FS_COUNT(family), error, error_size);
     if (result > 0) {
@@ -41,7 +42,7 @@ int broker_open(const struct service *service, const struct queue_options *optio
                                       .schema_registry = service->options.schema_registry,
                                       .client_id = service->name,
                                       .config = service->config};
-    int result = prepare(&settings, partitions, error, error_size);
+    int result = prepare(&settings, (int32_t)service->options.partitions, partitions, error, error_size);
     if (result < 0)
         return result;
     (void)snprintf(id, sizeof id, "%sforestall-queue-%s", service->options.topic_prefix, options->member);

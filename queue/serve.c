@@ -175,6 +175,7 @@ static int open_parts(struct server *server, char *error, size_t error_size)
         (void)str_copy(error, error_size, str_of("out of memory"));
         return -ENOMEM;
     }
+    topic_codec_measure(&server->codec, 1, server->service->metrics);
     for (int p = 0; p < server->partition_count; p++)
         server->partitions[p] = (struct partition){.server = server, .number = p};
     return 0;

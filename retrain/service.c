@@ -186,7 +186,8 @@ static int open_streams(struct retrain *retrain, char *error, size_t error_size)
     if (!(retrain->stream = stream_open(&options, error, error_size)) ||
         !(retrain->followed = stream_open(&options, error, error_size)))
         return -EHOSTDOWN;
-    int result = topics_prepare(retrain->stream, service->options.topic_prefix, 0, error, error_size);
+    int result = topics_prepare(retrain->stream, service->options.topic_prefix,
+                                (int32_t)service->options.partitions, error, error_size);
     if (result < 0)
         return result;
     retrain->codec = topic_codec_create(retrain->stream);
@@ -197,6 +198,8 @@ static int open_streams(struct retrain *retrain, char *error, size_t error_size)
         (void)snprintf(error, error_size, "out of memory");
         return -ENOMEM;
     }
+    topic_codec_measure((struct topic_codec *const[]){retrain->codec, retrain->followed_codec}, 2,
+                        service->metrics);
     return topic_codec_announce(retrain->stream, written, FS_COUNT(written), error, error_size);
 }
 

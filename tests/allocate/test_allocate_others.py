@@ -21,10 +21,11 @@ def stand():
 
 
 def test_prefix__second_installation__shares_no_group(stand):
-    second = Stand(stand.cluster, **{"service.topic_prefix": "second.", "service.redis_prefix": "second:"}).start()
+    second = Stand(stand.cluster, **{"service.topic_prefix": "second.", "service.redis_prefix": "second:",
+                                     "service.partitions": 3}).start()
     stand.send_record(stand.record(new_execution(), code="beside", peak_mib=10))
     stand.wait_redis("beside")
-    assert stand.program.alive() and stand.metric("partitions") == 32
+    assert stand.program.alive() and stand.metric("partitions") == 32 and second.metric("partitions") == 12
     assert second.program.stop() == 0, second.program.log_tail()
 
 
