@@ -8,9 +8,8 @@
 #include "common/clock.h"
 #include "model/calibrate.h"
 #include "model/network.h"
+#include "model/train_loop.h"
 #include "retrain/alarms.h"
-
-#define AVERAGE_SHARE 0.2
 
 struct fitting {
     struct network *network;
@@ -18,12 +17,9 @@ struct fitting {
     const struct fit_options *options;
     struct train_sequence *train, *validation;
     size_t train_count, validation_count, train_ticks;
-    real *average; /* of the weights over epochs: it generalises better than any of them (Izmailov et al.
-                      2018) */
-    real *best;    /* the average of the best epoch */
-    struct fit_progress progress;
-    double rate;
-    size_t stale; /* epochs since the best */
+    int64_t began_us;
+    fit_report_fn *report; /* NULL = none */
+    void *context;
 };
 
 const char *const *fit_feature_names(void)
@@ -62,10 +58,8 @@ static bool prepare(struct fitting *fitting, const struct dataset *train, const 
     fitting->train_count = train->count;
     fitting->train_ticks = train->ticks;
     fitting->validation_count = validation->count;
-    fitting->best = calloc(fitting->network->weight_count, sizeof *fitting->best);
-    fitting->average = calloc(fitting->network->weight_count, sizeof *fitting->average);
     fitting->trainer = trainer_create(fitting->network, &trainer);
-    if (!fitting->train || !fitting->validation || !fitting->best || !fitting->average || !fitting->trainer)
+    if (!fitting->train || !fitting->validation || !fitting->trainer)
         return false;
     if (new_scaling)
         train_fit_scaling(fitting->network, fitting->train, fitting->train_count);
@@ -77,79 +71,35 @@ static void fitting_fini(struct fitting *fitting)
     trainer_destroy(fitting->trainer);
     free(fitting->train);
     free(fitting->validation);
-    free(fitting->best);
-    free(fitting->average);
 }
 
-/* Keeps the best weights, slows down when stuck. False: time to stop. */
-static bool judge_epoch(struct fitting *fitting)
+/* What the loop says, with the time that it took so far. */
+static void report_epoch(void *context, const struct train_loop_progress *epoch)
 {
-    struct fit_progress *progress = &fitting->progress;
-    if (progress->validation_loss < progress->best_loss) {
-        progress->best_loss = progress->validation_loss;
-        progress->best_epoch = progress->epoch;
-        fitting->stale = 0;
-        memcpy(fitting->best, fitting->network->weights,
-               fitting->network->weight_count * sizeof *fitting->best);
-        return true;
-    }
-    fitting->stale++;
-    if (fitting->stale % 2 == 0) {
-        fitting->rate /= 2;
-        trainer_set_learning_rate(fitting->trainer, fitting->rate);
-    }
-    return fitting->stale < fitting->options->patience;
+    struct fitting *fitting = context;
+    double spent_s = (double)(clock_monotonic_us() - fitting->began_us) * 1e-6;
+    struct fit_progress progress = {
+        .epoch = epoch->epoch,
+        .epochs = epoch->epochs,
+        .best_epoch = epoch->best_epoch,
+        .train_loss = epoch->train_loss,
+        .validation_loss = epoch->validation_loss,
+        .best_loss = epoch->best_loss,
+        .ticks_per_second = (double)(fitting->train_ticks * epoch->epoch) / fmax(spent_s, 1e-6),
+        .remaining_s = spent_s / (double)epoch->epoch * (double)(epoch->epochs - epoch->epoch)};
+    if (fitting->report)
+        fitting->report(fitting->context, &progress);
 }
 
-static void swap(real *a, real *b, size_t count)
+static int run_epochs(struct fitting *fitting)
 {
-    for (size_t i = 0; i < count; i++) {
-        real kept = a[i];
-        a[i] = b[i];
-        b[i] = kept;
-    }
-}
-
-/* Takes the epoch's weights into the average and returns the validation loss of the average. */
-static double validate(struct fitting *fitting)
-{
-    size_t count = fitting->network->weight_count;
-    real *weights = fitting->network->weights;
-    /* A plain mean of the first few, then the last ones count most. */
-    real share = (real)fmax(1.0 / (double)fitting->progress.epoch, AVERAGE_SHARE);
-    for (size_t i = 0; i < count; i++)
-        fitting->average[i] += share * (weights[i] - fitting->average[i]);
-    swap(weights, fitting->average, count);
-    double loss = trainer_evaluate(fitting->trainer, fitting->validation, fitting->validation_count);
-    swap(weights, fitting->average, count);
-    return loss;
-}
-
-static int run_epochs(struct fitting *fitting, fit_report_fn *report, void *context)
-{
-    struct fit_progress *progress = &fitting->progress;
-    int64_t began_us = clock_monotonic_us();
-    progress->epochs = fitting->options->epochs;
-    progress->best_loss = trainer_evaluate(fitting->trainer, fitting->validation, fitting->validation_count);
-    memcpy(fitting->best, fitting->network->weights, fitting->network->weight_count * sizeof *fitting->best);
-    fitting->rate = fitting->options->learning_rate;
-    for (progress->epoch = 1; progress->epoch <= fitting->options->epochs; progress->epoch++) {
-        progress->train_loss = trainer_epoch(fitting->trainer, fitting->train, fitting->train_count);
-        progress->validation_loss = validate(fitting);
-        if (!isfinite(progress->train_loss) || !isfinite(progress->validation_loss))
-            return -ENOMEM; /* bounded inputs and clipped gradients leave nothing else */
-        double spent_s = (double)(clock_monotonic_us() - began_us) * 1e-6;
-        progress->ticks_per_second = (double)(fitting->train_ticks * progress->epoch) / fmax(spent_s, 1e-6);
-        progress->remaining_s =
-            spent_s / (double)progress->epoch * (double)(progress->epochs - progress->epoch);
-        bool more = judge_epoch(fitting);
-        if (report)
-            report(context, progress);
-        if (!more)
-            break;
-    }
-    memcpy(fitting->network->weights, fitting->best, fitting->network->weight_count * sizeof *fitting->best);
-    return 0;
+    struct train_loop_options loop = {.epochs = fitting->options->epochs,
+                                      .patience = fitting->options->patience,
+                                      .learning_rate = fitting->options->learning_rate};
+    struct train_set train = {fitting->train, fitting->train_count};
+    struct train_set validation = {fitting->validation, fitting->validation_count};
+    fitting->began_us = clock_monotonic_us();
+    return train_loop(fitting->trainer, fitting->network, train, validation, &loop, report_epoch, fitting);
 }
 
 int fit_network(const struct network *start, const struct dataset *train, const struct dataset *validation,
@@ -157,13 +107,14 @@ int fit_network(const struct network *start, const struct dataset *train, const 
 {
     if (train->count == 0 || validation->count == 0 || (start && start->shape.inputs != FEATURE_COUNT))
         return -EINVAL;
-    struct fitting fitting = {.options = options, .network = begin(start, options)};
+    struct fitting fitting = {
+        .options = options, .network = begin(start, options), .report = report, .context = context};
     int result = -ENOMEM;
     if (!fitting.network)
         return result;
     fitting.network->features_version = FEATURES_VERSION;
     if (prepare(&fitting, train, validation, !start))
-        result = run_epochs(&fitting, report, context);
+        result = run_epochs(&fitting);
     fitting_fini(&fitting);
     if (result == 0)
         result = fit_calibration(fitting.network, validation, options->false_alarms_per_hour);

@@ -8,7 +8,7 @@
 
 #include <stdlib.h>
 
-#include "model/train.h"
+#include "model/train_loop.h"
 
 #define STEPS 60
 #define COUNT 128
@@ -143,12 +143,50 @@ static void fit_scaling__known_features__mean_and_deviation(void **state)
     network_destroy(network);
 }
 
+struct heard {
+    size_t epochs;
+    double best_loss;
+};
+
+static void hear(void *context, const struct train_loop_progress *progress)
+{
+    struct heard *heard = context;
+    heard->epochs = progress->epoch;
+    heard->best_loss = progress->best_loss;
+}
+
+/* What is kept must be what was judged: the average, not the weights of that epoch. */
+static void loop__ends__network_has_the_loss_that_was_best(void **state)
+{
+    (void)state;
+    struct data *data = make(4);
+    struct trainer_options options = trainer_defaults;
+    struct train_loop_options loop = {.epochs = 12, .patience = 3, .learning_rate = 0.02};
+    struct network *network = network_create(&(struct network_shape){INPUTS, 8, 1}, 5);
+    struct heard heard = {0};
+    options.lanes = 8;
+    options.window = 20;
+    struct trainer *trainer = trainer_create(network, &options);
+    struct train_set train = {data->sequences, COUNT - 32};
+    struct train_set validation = {data->sequences + COUNT - 32, 32};
+    double before = trainer_evaluate(trainer, validation.sequences, validation.count);
+    assert_int_equal(train_loop(trainer, network, train, validation, &loop, hear, &heard), 0);
+    double after = trainer_evaluate(trainer, validation.sequences, validation.count);
+    print_message("loss %.4f -> %.4f in %zu epochs\n", before, after, heard.epochs);
+    assert_true(heard.epochs >= 1 && heard.epochs <= 12 && after < before);
+    assert_true(fabs(after - heard.best_loss) < 1e-9);
+    trainer_destroy(trainer);
+    network_destroy(network);
+    free(data);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(epoch__a_pulse_long_ago__is_remembered_across_windows),
         cmocka_unit_test(epoch__same_seed__same_weights),
         cmocka_unit_test(evaluate__changes_nothing),
+        cmocka_unit_test(loop__ends__network_has_the_loss_that_was_best),
         cmocka_unit_test(fit_scaling__known_features__mean_and_deviation),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,0 +1,100 @@
+/* See train_loop.h. */
+#include "model/train_loop.h"
+
+#include <errno.h>
+#include <math.h>
+#include <stdlib.h>
+
+#define AVERAGE_SHARE 0.2
+
+struct loop {
+    struct trainer *trainer;
+    struct network *network;
+    struct train_set train, validation;
+    const struct train_loop_options *options;
+    real *average, *best; /* best: the average of the best epoch */
+    struct train_loop_progress progress;
+    double rate;
+    size_t stale; /* epochs since the best */
+};
+
+/* Keeps the best weights, slows down when stuck. False: time to stop. */
+static bool judge_epoch(struct loop *loop)
+{
+    struct train_loop_progress *progress = &loop->progress;
+    if (progress->validation_loss < progress->best_loss) {
+        progress->best_loss = progress->validation_loss;
+        progress->best_epoch = progress->epoch;
+        loop->stale = 0;
+        memcpy(loop->best, loop->average, loop->network->weight_count * sizeof *loop->best);
+        return true;
+    }
+    loop->stale++;
+    if (loop->stale % 2 == 0) {
+        loop->rate /= 2;
+        trainer_set_learning_rate(loop->trainer, loop->rate);
+    }
+    return loop->stale < loop->options->patience;
+}
+
+static void swap(real *a, real *b, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        real kept = a[i];
+        a[i] = b[i];
+        b[i] = kept;
+    }
+}
+
+/* Takes the epoch's weights into the average and returns the validation loss of the average. */
+static double validate(struct loop *loop)
+{
+    size_t count = loop->network->weight_count;
+    real *weights = loop->network->weights;
+    /* A plain mean of the first few, then the last ones count most. */
+    real share = (real)fmax(1.0 / (double)loop->progress.epoch, AVERAGE_SHARE);
+    for (size_t i = 0; i < count; i++)
+        loop->average[i] += share * (weights[i] - loop->average[i]);
+    swap(weights, loop->average, count);
+    double loss = trainer_evaluate(loop->trainer, loop->validation.sequences, loop->validation.count);
+    swap(weights, loop->average, count);
+    return loss;
+}
+
+static int run(struct loop *loop, train_loop_report_fn *report, void *context)
+{
+    struct train_loop_progress *progress = &loop->progress;
+    size_t bytes = loop->network->weight_count * sizeof *loop->best;
+    progress->epochs = loop->options->epochs;
+    progress->best_loss = trainer_evaluate(loop->trainer, loop->validation.sequences, loop->validation.count);
+    memcpy(loop->best, loop->network->weights, bytes);
+    loop->rate = loop->options->learning_rate;
+    trainer_set_learning_rate(loop->trainer, loop->rate);
+    for (progress->epoch = 1; progress->epoch <= progress->epochs; progress->epoch++) {
+        progress->train_loss = trainer_epoch(loop->trainer, loop->train.sequences, loop->train.count);
+        progress->validation_loss = validate(loop);
+        if (!isfinite(progress->train_loss) || !isfinite(progress->validation_loss))
+            return -ENOMEM;
+        bool more = judge_epoch(loop);
+        if (report)
+            report(context, progress);
+        if (!more)
+            break;
+    }
+    memcpy(loop->network->weights, loop->best, bytes);
+    return 0;
+}
+
+int train_loop(struct trainer *trainer, struct network *network, struct train_set train,
+               struct train_set validation, const struct train_loop_options *options,
+               train_loop_report_fn *report, void *context)
+{
+    struct loop loop = {
+        .trainer = trainer, .network = network, .train = train, .validation = validation, .options = options};
+    loop.average = calloc(network->weight_count, sizeof *loop.average);
+    loop.best = calloc(network->weight_count, sizeof *loop.best);
+    int result = loop.average && loop.best ? run(&loop, report, context) : -ENOMEM;
+    free(loop.average);
+    free(loop.best);
+    return result;
+}
