@@ -78,6 +78,12 @@ bench-policies: deps-test ## other policies and ours on the scenarios and the co
 	@$(MAKE) --no-print-directory build
 	@FORESTALL_BIN=$(abspath $(RELEASE))/bin tests/support/python.sh bench/policies.py --corpus $(CORPUS) --seeds $(or $(SEEDS),3)
 
+.PHONY: bench-cmapss
+bench-cmapss: ## train on public turbofan series, score on unseen engines; DATA=DIR of PM_*.txt
+	@test -n "$(DATA)" || { echo 'bench-cmapss: say where PM_train.txt, PM_test.txt and PM_truth.txt are: DATA=DIR' >&2; exit 2; }
+	@$(MAKE) --no-print-directory build
+	@$(RELEASE)/bench/bench-cmapss "$(DATA)"
+
 .PHONY: clean
 clean: ## remove the build trees
 	@cmake -E rm -rf $(BUILD)
