@@ -84,6 +84,10 @@ bench-cmapss: ## train on public turbofan series, score on unseen engines; DATA=
 	@$(MAKE) --no-print-directory build
 	@$(RELEASE)/bench/bench-cmapss "$(DATA)"
 
+.PHONY: bench-train
+bench-train: build ## steps a second of the trainer, one thread
+	@$(RELEASE)/bench/bench-train
+
 .PHONY: clean
 clean: ## remove the build trees
 	@cmake -E rm -rf $(BUILD)

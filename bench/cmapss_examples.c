@@ -81,20 +81,10 @@ void cmapss_scaling_fit(struct cmapss_scaling *scaling, struct cmapss_choice cho
 struct variant {
     const struct cmapss_engine *engine;
     size_t cycles;
-    double pace, noise;
+    double pace;
 };
 
-/* Sum of twelve uniform numbers less six: variance one, close to normal, bounded. */
-static double drawn_noise(uint64_t *seed)
-{
-    double sum = -6;
-    for (int i = 0; i < 12; i++)
-        sum += random_unit(seed);
-    return sum;
-}
-
-static void fill_inputs(const struct variant *variant, const struct cmapss_scaling *scaling, uint64_t *seed,
-                        float *inputs)
+static void fill_inputs(const struct variant *variant, const struct cmapss_scaling *scaling, float *inputs)
 {
     double distance;
     for (size_t t = 0; t < variant->cycles; t++) {
@@ -102,11 +92,8 @@ static void fill_inputs(const struct variant *variant, const struct cmapss_scali
         const double *row = row_of(variant->engine, at);
         float *out = inputs + t * CMAPSS_INPUTS;
         size_t r = nearest_regime(scaling, row, &distance);
-        for (size_t i = 0; i < CMAPSS_COLUMNS; i++) {
-            double noise =
-                variant->noise > 0 && scaling->scale[r][i] > 0 ? variant->noise * drawn_noise(seed) : 0;
-            out[i] = (float)((row[i] - scaling->mean[r][i]) * scaling->scale[r][i] + noise);
-        }
+        for (size_t i = 0; i < CMAPSS_COLUMNS; i++)
+            out[i] = (float)((row[i] - scaling->mean[r][i]) * scaling->scale[r][i]);
         out[CMAPSS_COLUMNS] = (float)((double)(t + 1) / AGE_CYCLES);
     }
 }
@@ -119,14 +106,13 @@ static float *carve(float **free_numbers, size_t cycles, size_t width)
 }
 
 static struct train_sequence make_sequence(const struct variant *variant,
-                                           const struct cmapss_scaling *scaling, uint64_t *seed,
-                                           float **numbers)
+                                           const struct cmapss_scaling *scaling, float **numbers)
 {
     size_t n = variant->cycles;
     float *inputs = carve(numbers, n, CMAPSS_INPUTS);
     float *labels = carve(numbers, n, NETWORK_CAUSES), *mask = carve(numbers, n, NETWORK_CAUSES);
     float *demand = carve(numbers, n, NETWORK_RESOURCES), *demand_mask = carve(numbers, n, NETWORK_RESOURCES);
-    fill_inputs(variant, scaling, seed, inputs);
+    fill_inputs(variant, scaling, inputs);
     for (size_t t = 0; t < n; t++) {
         size_t left = n - 1 - t + variant->engine->remaining;
         for (size_t c = 0; c < NETWORK_CAUSES; c++) {
@@ -142,12 +128,11 @@ static struct train_sequence make_sequence(const struct variant *variant,
 static struct variant choose_variant(const struct cmapss_engine *engine, size_t copy,
                                      const struct cmapss_augment *augment, uint64_t *seed)
 {
-    struct variant variant = {engine, engine->cycles, 1, 0};
-    if (copy == 0)
+    struct variant variant = {engine, engine->cycles, 1};
+    if (copy == 0 || !augment)
         return variant;
     variant.pace = random_log_between(seed, 1 / augment->warp, augment->warp);
     variant.cycles = FS_MAX((size_t)((double)engine->cycles * variant.pace), 1);
-    variant.noise = augment->noise;
     return variant;
 }
 
@@ -169,7 +154,7 @@ int cmapss_examples_make(struct cmapss_choice choice, const struct cmapss_scalin
     float *next = examples.block;
     int result = variants && examples.sequences && examples.block ? 0 : -ENOMEM;
     for (size_t i = 0; result == 0 && i < examples.count; i++)
-        examples.sequences[i] = make_sequence(&variants[i], scaling, &seed, &next);
+        examples.sequences[i] = make_sequence(&variants[i], scaling, &next);
     free(variants);
     if (result == 0)
         *out = examples;

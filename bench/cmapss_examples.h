@@ -36,11 +36,11 @@ struct cmapss_examples {
     float *block; /* all numbers of all sequences */
 };
 
-/* More of few engines: every series so many times, all but the first with noise on the columns (in
- * deviations) and lived faster or slower by a factor drawn from 1 / warp to warp. */
+/* More of few engines: every series so many times, all but the first lived faster or slower by a factor drawn
+ * from 1 / warp to warp. */
 struct cmapss_augment {
     size_t copies;
-    double noise, warp;
+    double warp;
     uint64_t seed;
 };
 

@@ -13,14 +13,13 @@ const struct cmapss_recipe cmapss_recipe = {.hidden = 64,
                                             .lanes = 20,
                                             .window = 64,
                                             .epochs = 150,
-                                            .patience = 20,
+                                            .patience = 15,
                                             .learning_rate = 3e-3,
                                             .weight_decay = 0.3,
                                             .demand_weight = 1,
                                             .validation_share = 0.2,
-                                            .copies = 1,
-                                            .noise = 0.2,
-                                            .warp = 1.2};
+                                            .copies = 5,
+                                            .warp = 1.4};
 
 int cmapss_answer(const struct network *network, const struct cmapss_examples *examples, float *probabilities)
 {
@@ -96,7 +95,7 @@ int cmapss_train(struct cmapss_choice choice, const struct cmapss_recipe *recipe
     shuffle(order, choice.count, seed);
     struct cmapss_choice learn = {choice.set, order + held, choice.count - held};
     struct cmapss_choice judge = {choice.set, order, held};
-    struct cmapss_augment augment = {recipe->copies, recipe->noise, recipe->warp, seed};
+    struct cmapss_augment augment = {recipe->copies, recipe->warp, seed};
     cmapss_scaling_fit(&model.scaling, learn);
     int result = cmapss_examples_make(learn, &model.scaling, &augment, &examples);
     if (result == 0)

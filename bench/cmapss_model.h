@@ -10,7 +10,7 @@ struct cmapss_recipe {
     double learning_rate, weight_decay, demand_weight;
     double validation_share; /* of the training engines */
     size_t copies;           /* augmentation, see cmapss_examples.h */
-    double noise, warp;
+    double warp;
 };
 
 /* Chosen by cross-validation within the training engines; the test engines had no say. */

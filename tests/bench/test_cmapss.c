@@ -94,7 +94,7 @@ static void read__good_files__engines_cycles_and_what_remains(void **state)
     assert_true(train.engines[3].remaining == 0 && test.engines[3].remaining == 40);
     assert_true(train.engines[1].rows[0] == 0.001 && train.engines[1].rows[2] == 100.0);
     assert_true(train.engines[1].rows[CMAPSS_COLUMNS + 3] == 518.67);
-    assert_true(train.engines[1].rows == train.engines[0].rows + 95 * CMAPSS_COLUMNS);
+    assert_true(train.engines[1].rows == train.engines[0].rows + (size_t)95 * CMAPSS_COLUMNS);
     cmapss_fini(&train);
     cmapss_fini(&test);
 }
@@ -191,6 +191,38 @@ static void examples__flight_regimes__scaled_apart(void **state)
     cmapss_examples_fini(&examples);
 }
 
+static void examples__copies__faster_and_slower_lives(void **state)
+{
+    const struct files *files = *state;
+    struct cmapss_set train, test;
+    struct cmapss_scaling scaling;
+    struct cmapss_examples examples;
+    struct cmapss_augment augment = {.copies = 20, .warp = 1.25, .seed = 3};
+    const size_t chosen = 5; /* 120 cycles */
+    char error[256];
+    assert_int_equal(cmapss_read(files->directory, &train, &test, error, sizeof error), 0);
+    struct cmapss_choice choice = {&train, &chosen, 1};
+    cmapss_scaling_fit(&scaling, choice);
+    assert_int_equal(cmapss_examples_make(choice, &scaling, &augment, &examples), 0);
+    size_t least = SIZE_MAX, most = 0;
+    assert_true(examples.count == 20 && examples.sequences[0].steps == 120);
+    const float *end = examples.sequences[0].features + (size_t)119 * CMAPSS_INPUTS;
+    for (size_t i = 1; i < 20; i++) {
+        const struct train_sequence *s = &examples.sequences[i];
+        least = FS_MIN(least, s->steps);
+        most = FS_MAX(most, s->steps);
+        assert_true(s->steps >= 96 && s->steps <= 150);
+        /* it dies in the state in which the engine died; the label keeps 30 of its own cycles */
+        assert_true(fabsf(s->features[(s->steps - 1) * CMAPSS_INPUTS + 4] - end[4]) < 0.5f);
+        assert_true(s->labels[(s->steps - 31) * NETWORK_CAUSES] == 1);
+        assert_true(s->labels[(s->steps - 32) * NETWORK_CAUSES] == 0);
+    }
+    assert_true(least < 115 && most > 125);
+    cmapss_examples_fini(&examples);
+    cmapss_fini(&train);
+    cmapss_fini(&test);
+}
+
 static void train__series_with_a_trend__foreseen_on_other_engines(void **state)
 {
     const struct files *files = *state;
@@ -205,6 +237,7 @@ static void train__series_with_a_trend__foreseen_on_other_engines(void **state)
     for (size_t i = 0; i < FS_COUNT(all); i++)
         all[i] = i;
     recipe.hidden = 8;
+    recipe.copies = 1;
     recipe.lanes = 4;
     recipe.epochs = 40;
     recipe.learning_rate = 0.01;
@@ -238,6 +271,7 @@ int main(void)
         WITH_FILES(read__no_file__says_which),
         WITH_FILES(examples__labels__thirty_cycles_before_the_failure),
         cmocka_unit_test(examples__flight_regimes__scaled_apart),
+        WITH_FILES(examples__copies__faster_and_slower_lives),
         WITH_FILES(train__series_with_a_trend__foreseen_on_other_engines),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
