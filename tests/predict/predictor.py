@@ -79,12 +79,17 @@ class Node:
     """Writes ticks as its agent would: one every 100 ms of its own clock, as fast as asked for."""
 
     def __init__(self, cluster, name="node-1", topic="telemetry"):
-        self.producer = cluster.producer(linger_ms=1)
+        self.cluster = cluster
         self.on_delivery = None
+        self.connect()
         self.name, self.topic = name, topic
         self.incarnation = uuid.uuid4().bytes
         self.epoch, self.sequence = 1, 0
         self.base_us = time.time_ns() // 1000
+
+    def connect(self):
+        """Goes on with a client of its own, a new one after the broker was away (Cluster.wait_led)."""
+        self.producer = self.cluster.producer(linger_ms=1)
 
     def tick(self, runs, **changes):
         """One tick; returns its framed bytes."""
@@ -179,12 +184,20 @@ class Reader:
     """Follows one topic; `messages` holds everything decoded so far."""
 
     def __init__(self, cluster, topic, prefix=""):
+        self.cluster, self.topic, self.full_name = cluster, topic, prefix + topic
+        self.raw, self.messages, self.consumer = [], [], None
+        self.connect()
+
+    def connect(self):
+        """Goes on with a client of its own, a new one after the broker was away (Cluster.wait_led)."""
         from confluent_kafka import OFFSET_BEGINNING, TopicPartition
-        self.topic = topic
-        self.consumer = cluster.consumer()
-        known = self.consumer.list_topics(prefix + topic, 30).topics[prefix + topic]
-        self.consumer.assign([TopicPartition(prefix + topic, number, OFFSET_BEGINNING) for number in known.partitions])
-        self.raw, self.messages = [], []
+        if self.consumer:
+            self.consumer.close()
+        self.consumer = self.cluster.consumer()
+        known = self.consumer.list_topics(self.full_name, 30).topics[self.full_name]
+        read = {message.partition(): message.offset() + 1 for message in self.raw}
+        self.consumer.assign([TopicPartition(self.full_name, number, read.get(number, OFFSET_BEGINNING))
+                              for number in known.partitions])
 
     def read(self):
         while True:

@@ -203,6 +203,9 @@ def test_broker__killed_and_back__goes_on(cluster, model):
         wait_until(lambda: predict.page("/readyz")[0] == 503, 30, "predict not to be ready")
         assert predict.page("/healthz")[0] == 200
         cluster.broker.start()
+        cluster.wait_led()
+        node.connect()
+        risks.connect()
         last = node.sequence
         risks.wait(lambda _: any(risk["sequence"] > last for risk in risks.of(runs[0])), 60, "a risk after the outage")
         predict.wait_ready()

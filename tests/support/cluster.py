@@ -131,6 +131,17 @@ class Cluster:
         # the broker that created them lists them a moment later
         wait_until(lambda: set(partitions) <= set(admin.list_topics(timeout=10).topics), 30, "created topics to be listed")
 
+    def wait_led(self, timeout_s=60):
+        """Until the broker, just back, leads every partition.
+
+        A client of librdkafka 2.5 and later that meets a partition without a leader may never find it again (its issue
+        5430): a test that goes on after the broker was away waits for this and makes its own clients anew.
+        """
+        def led():
+            topics = self.admin().list_topics(timeout=10).topics.values()
+            return topics and all(part.leader >= 0 for topic in topics for part in topic.partitions.values())
+        wait_until(led, timeout_s, "the broker to lead its partitions again")
+
     @staticmethod
     def _ends(consumer, topic):
         """{partition: offset of its end}; None while the broker, just back, leads none of them."""

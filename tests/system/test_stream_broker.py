@@ -37,11 +37,6 @@ def copied(cluster):
     return collections.Counter(int(message.value()) for message in cluster.read_topic(TO, timeout_s=60))
 
 
-def leads_all(cluster):
-    partitions = cluster.admin().list_topics(FROM, timeout=10).topics[FROM].partitions.values()
-    return partitions and all(partition.leader >= 0 for partition in partitions)
-
-
 def wait_for_copies(cluster, count, timeout_s=90):
     wait_until(lambda: len(copied(cluster)) >= count, timeout_s, lambda: f"{count} copies, got {len(copied(cluster))}",
                0.5)
@@ -80,6 +75,8 @@ def test_transactions__workers_and_broker_killed__each_message_copied_once(clust
         if round_number == 2:
             cluster.broker.kill9()
             cluster.broker.start()
+            cluster.wait_led()
+            producer = cluster.producer(linger_ms=5)
         workers[victim] = start_worker(cluster, victim, f"{victim}-{round_number}")
     wait_for_copies(cluster, total)
     copies = copied(cluster)
@@ -121,8 +118,8 @@ def test_transactions__broker_hangs__worker_goes_on(cluster, pause_s):
     cluster.broker.pause()
     time.sleep(pause_s)  # the length of the hang is the case
     cluster.broker.resume()
-    wait_until(lambda: leads_all(cluster), 60, "the broker to lead its partitions again")
-    produce(cluster.producer(), 500, 500)  # a fresh one: whether this client finds the leaders again is not the case
+    cluster.wait_led()
+    produce(cluster.producer(), 500, 500)
     wait_for_copies(cluster, 1000)
     assert max(copied(cluster).values()) == 1
     assert worker.stop() == 0, worker.log_tail()
