@@ -81,11 +81,12 @@ bench-policies: deps-test ## other policies and ours on the scenarios and the co
 .PHONY: bench-cmapss
 bench-cmapss: ## train on public turbofan series, score on unseen engines; DATA=DIR of PM_*.txt
 	@test -n "$(DATA)" || { echo 'bench-cmapss: say where PM_train.txt, PM_test.txt and PM_truth.txt are: DATA=DIR' >&2; exit 2; }
-	@$(MAKE) --no-print-directory build
+	@$(MAKE) --no-print-directory build >&2
 	@$(RELEASE)/bench/bench-cmapss "$(DATA)"
 
 .PHONY: bench-train
-bench-train: build ## steps a second of the trainer, one thread
+bench-train: ## steps a second of the trainer, one thread
+	@$(MAKE) --no-print-directory build >&2
 	@$(RELEASE)/bench/bench-train
 
 .PHONY: clean
