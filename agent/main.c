@@ -194,6 +194,10 @@ static int serve(struct service *service, struct agent_options *options)
         log_info("ready", "node=%s pool=%s epoch=%" PRId64 " attempts=%zu spooled=%zu ingest=%s",
                  agent.node.id, agent.node.pool, agent.node.epoch, agent.attempt_count,
                  spool_waiting(agent.spool), options->ingest);
+        if (!(cgroup_host_features(agent.host) & CGROUP_HAS_ROOT))
+            log_warn("cgroup_namespace",
+                     "hint=\"not the machine's own cgroup tree is seen: in a container use "
+                     "`cgroup: host` and bind /sys/fs/cgroup\"");
         run(&loop);
         log_info("stopped", "attempts_left=%zu spooled=%zu", agent.attempt_count, spool_waiting(agent.spool));
     }
