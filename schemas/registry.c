@@ -198,7 +198,7 @@ int registry_register(struct registry *registry, const char *subject, struct str
                    subject); /* Kafka: at most 249 of [A-Za-z0-9._-] */
     int result = send_object(registry, "POST", path, json_pack("{s:s%}", "schema", json.data, json.size), why,
                              sizeof why);
-    if (result == -ENOENT) /* the path itself is unknown */
+    if (result == -ENOENT || result == -EPROTO) /* the path itself is unknown */
         return not_understood(registry, error, error_size);
     if (result < 0) {
         (void)snprintf(error, error_size, "the schema of subject %s was not registered: %s", subject, why);
