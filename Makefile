@@ -48,6 +48,11 @@ test-clang: deps-test ## unit tests built by clang, warnings are errors
 test-tsan: deps-test ## tests with threads under ThreadSanitizer
 	@scripts/test.sh tsan
 
+.PHONY: test-compose
+test-compose: deps-test ## the compose deployment in containers, with all its examples and troubles (needs root or an engine)
+	@$(MAKE) --no-print-directory build
+	@FORESTALL_BIN=$(abspath $(RELEASE))/bin tests/deploy/run.sh $(ARGS)
+
 .PHONY: collect
 CORPUS ?= $(BUILD)/corpus
 SECONDS ?= 3600

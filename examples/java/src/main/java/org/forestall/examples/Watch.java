@@ -9,8 +9,8 @@ import org.apache.kafka.clients.consumer.KafkaConsumer;
 import org.apache.kafka.common.serialization.ByteArrayDeserializer;
 
 /**
- * Follows risks and dead letters, a line for each: {@code Watch [BROKERS [COUNT [CODE]]]}. Ends after COUNT lines (0:
- * never); with CODE only what is of that code.
+ * Follows risks and dead letters, a line for each: {@code Watch [BROKERS [COUNT [CODE [GROUP]]]]}. Ends after COUNT lines
+ * (0: never); with CODE only what is of that code. A group goes on where it stopped.
  */
 public final class Watch {
     private Watch() {}
@@ -33,7 +33,7 @@ public final class Watch {
         String only = arguments.length > 2 ? "code=" + arguments[2] + " " : "";
         Properties settings = new Properties();
         settings.put("bootstrap.servers", brokers);
-        settings.put("group.id", "forestall-example-java");
+        settings.put("group.id", arguments.length > 3 ? arguments[3] : "forestall-example-java");
         settings.put("auto.offset.reset", "earliest");
         settings.put("isolation.level", "read_committed");
         int written = 0;
@@ -44,7 +44,7 @@ public final class Watch {
             while (count == 0 || written < count) {
                 for (ConsumerRecord<byte[], byte[]> record : consumer.poll(Duration.ofSeconds(1))) {
                     String line = line(record.topic(), schemas.decode(record.value()));
-                    if (line.contains(only)) {
+                    if (line.contains(only) && (count == 0 || written < count)) {
                         System.out.println(line);
                         written++;
                     }

@@ -1,0 +1,5 @@
+#!/bin/bash
+# Prints the Debian mirror that this machine's apt uses; DEBIAN_MIRROR overrides it.
+set -eu
+mirror=${DEBIAN_MIRROR:-$(apt-get indextargets --format '$(REPO_URI)' 2>/dev/null | grep -v security | sort -u | head -1)}
+echo "${mirror:-http://deb.debian.org/debian}" | sed 's|/*$||'
