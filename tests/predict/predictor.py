@@ -135,12 +135,14 @@ def record_of(run, node, outcome="FINISHED", series=True, peak=50 * MIB, ticks=1
 class Predict:
     """forestall-predict with its pages; restart keeps its name in the group."""
 
-    def __init__(self, cluster, member="1", model="none", **options):
+    def __init__(self, cluster, member="1", model="none", partitions=None, **options):
         self.cluster, self.member, self.starts = cluster, member, 0
         self.port, = free_ports(1)
         self.options = {"service.brokers": cluster.broker.bootstrap, "service.http_port": self.port,
                         "predict.member": member, "predict.model": model, "predict.executions": 4096,
                         **{f"predict.{key}": value for key, value in options.items()}}
+        if partitions:
+            self.options["service.partitions"] = partitions
         self.program = None
 
     def start(self, ready=True):
