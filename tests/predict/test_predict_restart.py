@@ -156,7 +156,7 @@ def test_restart__more_nodes_than_assumed__state_from_enough_ticks(cluster, mode
     risks.wait(lambda messages: len(messages) >= before + 30, 30, "a risk of every node")
     assert len(risks.messages) == before + 30  # one each, of the new tick
     assert {risk["sequence"] for risk in risks.messages[before:]} == {101}
-    wait_until(lambda: predict.metric("rewinds_total") in (1, 2), 10, "further passes")
+    wait_until(lambda: predict.metric("rewinds_total") >= 1, 10, "further passes")  # more when assigned twice
     wait_until(lambda: predict.metric("muted_samples_total") >= 30 * 20, 10, "20 ticks of each node")
     assert predict.program.stop() == 0, predict.program.log_tail()
 
