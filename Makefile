@@ -74,7 +74,7 @@ format: ## format the C sources in place
 	@git ls-files -z '*.c' '*.h' | xargs -0 clang-format -i
 
 .PHONY: bench-latency
-bench-latency: deps-test ## sample to new limit in the kernel, real broker; EXECUTIONS=200
+bench-latency: deps-test ## sample to new limit in the kernel, real broker; EXECUTIONS=200 PARTITIONS=1
 	@$(MAKE) --no-print-directory build
 	@FORESTALL_BIN=$(abspath $(RELEASE))/bin tests/support/python.sh bench/latency.py
 

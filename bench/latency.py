@@ -1,6 +1,6 @@
 """From a sample's timestamp to the new limit in the kernel, through all services and a real Kafka broker.
 
-    make bench-latency            EXECUTIONS=200 by default
+    make bench-latency            EXECUTIONS=200 and PARTITIONS=1, what `forestall local` makes on a Kafka, by default
 
 Starts a broker, a Redis and `forestall local`, runs so many executions at once whose memory grows past their limits,
 and reads from the topics when each raise was sampled, predicted, decided and put in force. Prints one JSON object:
@@ -19,6 +19,7 @@ from messages import MessageCodec  # noqa: E402
 from process import wait_until  # noqa: E402
 
 EXECUTIONS = int(os.environ.get("EXECUTIONS", "200"))
+PARTITIONS = int(os.environ.get("PARTITIONS", "1"))
 LIMIT_BYTES = 24 << 20
 # 64 KiB every 50 ms from about 4 MiB on: past 24 MiB after some 15 s, at a rate a program of this kind has
 PROGRAM = ["perl", "-e", 'for (1 .. 480) { push @kept, "x" x 65536; select undef, undef, undef, 0.05 }']
@@ -104,7 +105,7 @@ def main():
         state = cluster.directory / "state"
         cluster.start_program("local", [
             cluster.program("forestall"), "local", "--state", state, "--kafka", cluster.broker.bootstrap, "--redis",
-            f"127.0.0.1:{cluster.redis.port}", "--node-memory", "20G"])
+            f"127.0.0.1:{cluster.redis.port}", "--node-memory", "20G", "--partitions", str(PARTITIONS)])
         wait_until((state / "local.json").exists, 90, "forestall local to be ready")
         started = time.monotonic()
         done = run_executions(cluster, codec, EXECUTIONS)
@@ -113,9 +114,9 @@ def main():
         if not whole:
             raise SystemExit("no raise was put in force")
         outcomes = {name: list(done.values()).count(name) for name in sorted(set(done.values()))}
-        print(json.dumps({"bench": "latency", "executions": EXECUTIONS, "raises": len(whole), "repeats": repeats,
-                          "seconds": round(seconds, 1),
-                          "outcomes": outcomes, **summary(whole), "hops": {name: summary(values) for name, values in hops.items()}}))
+        print(json.dumps({"bench": "latency", "executions": EXECUTIONS, "partitions": PARTITIONS, "raises": len(whole),
+                          "repeats": repeats, "seconds": round(seconds, 1), "outcomes": outcomes, **summary(whole),
+                          "hops": {name: summary(values) for name, values in hops.items()}}))
 
 
 if __name__ == "__main__":

@@ -40,7 +40,7 @@ static const struct argument arguments[] = {
     {"redis-prefix", ARGUMENT_STRING, FIELD(local.redis_prefix), 0, 0, "TEXT",
      "put before every Redis key [forestall:]"},
     {"partitions", ARGUMENT_INT, FIELD(local.partitions), 1, 1000, "N",
-     "of the embedded broker's topics [8]"},
+     "of topics that have to be made [1 on a Kafka, 8 on the embedded broker]"},
     {"set", ARGUMENT_LIST, FIELD(local.sets), 0, 0, "SECTION.KEY=VALUE", "any setting of any service"},
     {"without", ARGUMENT_LIST, FIELD(local.without), 0, 0, "SERVICE",
      "do not start this one: somebody else runs it"},

@@ -9,6 +9,9 @@
 #include "common/hash.h"
 
 #define SECTIONS_MAX 16
+/* One instance of each service shares no work, and a burst over eight partitions takes the broker twice as
+ * long. */
+#define PARTITIONS_ON_KAFKA 1
 
 const struct local_service local_services[] = {
     {"ingest", "forestall-ingest", false},     {"queue", "forestall-queue", false},
@@ -70,6 +73,9 @@ static void choose(const struct local_options *options, const struct local_addre
     set(out, "service", "topic_prefix", "%s", options->topic_prefix);
     set(out, "service", "redis_prefix", "%s", options->redis_prefix);
     set(out, "service", "log_level", "%s", options->log_level);
+    if (!addresses->embedded)
+        set(out, "service", "partitions", "%" PRId64,
+            options->partitions > 0 ? options->partitions : PARTITIONS_ON_KAFKA);
     if (addresses->embedded) /* it answers a fetch that finds nothing only after this time */
         set(out, "kafka", "consumer.fetch.wait.max.ms", "5");
     set(out, "ingest", "listen", "127.0.0.1:%u", addresses->ingest_port);

@@ -11,7 +11,7 @@ struct local_options {
     const char *kafka, *redis; /* NULL: the embedded broker, a Redis of its own */
     const char *pool, *node, *topic_prefix, *redis_prefix, *log_level, *net_device, *net_namespace;
     int64_t node_memory_bytes, node_cpu_millicores; /* 0: the machine's */
-    int64_t partitions;                             /* of the embedded broker; 0: its default */
+    int64_t partitions; /* of topics that have to be made; 0: the embedded broker's default, 1 on a Kafka */
     int64_t ready_timeout_ms;
     bool while_used, with_retrain;
     struct argument_list sets;    /* "section.key=value" for the services' file */

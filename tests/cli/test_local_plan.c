@@ -9,7 +9,7 @@
 #include "common/topics.h"
 #include "schemas/codec.h"
 
-static const struct local_addresses addresses = {
+static struct local_addresses addresses = {
     .brokers = "127.0.0.1:9", .redis = "/s/redis.sock", .ingest_port = 7000, .embedded = true};
 
 static const char *make(const struct local_options *options, int expected, char *error, size_t error_size)
@@ -38,6 +38,21 @@ static void config__defaults__sections_of_all_services(void **state)
     assert_non_null(strstr(text, "capacity_memory = 1073741824\n"));
     assert_non_null(strstr(text, subtree));
     assert_non_null(strstr(text, "[kafka]\n"));
+}
+
+static void config__partitions__one_on_a_kafka_unless_asked(void **state)
+{
+    struct local_options options = LOCAL_OPTIONS_DEFAULT;
+    char error[256];
+    (void)state;
+    options.state_dir = "/x";
+    assert_null(
+        strstr(make(&options, 0, error, sizeof error), "partitions")); /* the embedded broker made them */
+    addresses.embedded = false;
+    assert_non_null(strstr(make(&options, 0, error, sizeof error), "\npartitions = 1\n"));
+    options.partitions = 8;
+    assert_non_null(strstr(make(&options, 0, error, sizeof error), "\npartitions = 8\n"));
+    addresses.embedded = true;
 }
 
 static void config__set__replaces_ours_and_adds_sections(void **state)
@@ -158,6 +173,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(config__defaults__sections_of_all_services),
+        cmocka_unit_test(config__partitions__one_on_a_kafka_unless_asked),
         cmocka_unit_test(config__set__replaces_ours_and_adds_sections),
         cmocka_unit_test(config__malformed_set__refused_by_name),
         cmocka_unit_test(starts__without_and_retrain__as_asked),

@@ -33,7 +33,7 @@ class Instance(Cluster):
 
     def start_local(self):
         argv = [self.program("forestall"), "local", "--state", self.state, "--kafka", self.broker.bootstrap, "--redis",
-                f"127.0.0.1:{self.redis.port}", "--node-memory", self.node_memory]
+                f"127.0.0.1:{self.redis.port}", "--node-memory", self.node_memory, "--partitions", "8"]  # as several nodes
         for setting in self.settings:
             argv += ["--set", setting]
         self.local = self.start_program("local", argv)
