@@ -12,6 +12,7 @@
 #include "agent/agent.h"
 #include "agent/check_command.h"
 #include "agent/disk.h"
+#include "common/installed.h"
 #include "common/transport.h"
 #include "schemas/name.h"
 
@@ -110,14 +111,9 @@ static int find_supervisor(struct agent *agent)
         if (!str_copy(agent->supervisor, sizeof agent->supervisor, str_of(agent->options->supervisor)))
             return -ENAMETOOLONG;
     } else {
-        ssize_t size = readlink("/proc/self/exe", agent->supervisor, sizeof agent->supervisor - 1);
-        if (size < 0)
-            return -errno;
-        agent->supervisor[size] = '\0';
-        char *slash = strrchr(agent->supervisor, '/'), *name = slash ? slash + 1 : agent->supervisor;
-        size_t room = sizeof agent->supervisor - (size_t)(name - agent->supervisor);
-        if (!str_copy(name, room, str_of("forestall-supervisor")))
-            return -ENAMETOOLONG;
+        int result = installed_path("forestall-supervisor", agent->supervisor, sizeof agent->supervisor);
+        if (result < 0)
+            return result;
     }
     return access(agent->supervisor, X_OK) < 0 ? -errno : 0;
 }

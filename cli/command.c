@@ -6,6 +6,8 @@
 #include <stdio.h>
 #include <unistd.h>
 
+#include "common/installed.h"
+
 int command_fail(const char *name, int status, const char *format, ...)
 {
     va_list arguments;
@@ -26,13 +28,11 @@ int command_misuse(const char *name, const char *text)
 
 int command_exec(const char *name, char **argv)
 {
-    char path[4096], suffix[64];
-    ssize_t size = readlink("/proc/self/exe", path, sizeof path - 1);
-    if (size < 0)
-        return command_fail(name, EXIT_FAILED, "/proc/self/exe: %s", strerror(errno));
-    (void)snprintf(suffix, sizeof suffix, "-%s", name); /* names of ours are short */
-    if (!str_copy(path + size, sizeof path - (size_t)size, str_of(suffix)))
-        return command_fail(name, EXIT_FAILED, "/proc/self/exe: %s", strerror(ENAMETOOLONG));
+    char path[4096], program[64];
+    (void)snprintf(program, sizeof program, "forestall-%s", name); /* names of ours are short */
+    int result = installed_path(program, path, sizeof path);
+    if (result < 0)
+        return command_fail(name, EXIT_FAILED, "%s: %s", program, strerror(-result));
     (void)execv(path, argv);
     return command_fail(name, EXIT_FAILED, "%s: %s", path, strerror(errno));
 }

@@ -11,6 +11,7 @@
 #include "cli/message_json.h"
 #include "cli/reader.h"
 #include "cli/text.h"
+#include "common/installed.h"
 
 #define NAME "model"
 #define MODELS_MAX 16
@@ -153,22 +154,12 @@ static void print_header(const char *path, json_t *header)
     }
 }
 
-static bool shipped_model(char *out, size_t size)
-{
-    ssize_t length = readlink("/proc/self/exe", out, size - 1);
-    if (length < 0)
-        return false;
-    out[length] = '\0';
-    char *slash = strrchr(out, '/');
-    size_t used = (size_t)(slash - out);
-    return snprintf(slash, size - used, "/../share/forestall/champion.safetensors") < (int)(size - used);
-}
-
 static int show(const struct target_options *options, const char *path)
 {
     char error[4500], shipped[4300];
-    if (!path && !shipped_model(shipped, sizeof shipped))
-        return command_fail(NAME, EXIT_FAILED, "the shipped model cannot be found: %s", strerror(errno));
+    int found = path ? 0 : installed_path(INSTALLED_MODEL, shipped, sizeof shipped);
+    if (found < 0)
+        return command_fail(NAME, EXIT_FAILED, "the shipped model cannot be found: %s", strerror(-found));
     path = path ? path : shipped;
     json_t *header = read_header(path, error, sizeof error);
     if (!header)

@@ -12,6 +12,7 @@
 
 #include "cli/local_servers.h"
 #include "cli/probe.h"
+#include "common/installed.h"
 #include "common/clock.h"
 #include "common/log.h"
 #include "common/store.h"
@@ -53,11 +54,9 @@ static int fail(char *error, size_t error_size, int result, const char *what)
 
 static int find_programs(struct local *local, char *error, size_t error_size)
 {
-    ssize_t size = readlink("/proc/self/exe", local->directory, sizeof local->directory - 1);
-    if (size < 0)
-        return fail(error, error_size, -errno, "/proc/self/exe");
-    local->directory[size] = '\0';
-    *strrchr(local->directory, '/') = '\0'; /* the kernel's path is absolute */
+    int result = installed_path("", local->directory, sizeof local->directory);
+    if (result < 0)
+        return fail(error, error_size, result, "the directory of this program");
     for (size_t i = 0; i < local_service_count; i++) {
         char path[4200];
         (void)snprintf(path, sizeof path, "%s/%s", local->directory, local_services[i].program);

@@ -6,13 +6,13 @@
 #include <errno.h>
 #include <getopt.h>
 #include <jansson.h>
-#include <libgen.h>
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "common/installed.h"
 #include "common/clock.h"
 #include "demo/guardian.h"
 #include "demo/present.h"
@@ -109,13 +109,10 @@ static void tell_log(const char *path)
 
 static int find_places(struct demo *demo)
 {
-    char self[PATH_MAX];
     const char *base = getenv("TMPDIR");
-    ssize_t size = readlink("/proc/self/exe", self, sizeof self - 1);
-    if (size < 0)
-        return -errno;
-    self[size] = '\0';
-    (void)snprintf(demo->bin, sizeof demo->bin, "%s", dirname(self));
+    int result = installed_path("", demo->bin, sizeof demo->bin);
+    if (result < 0)
+        return result;
     (void)snprintf(demo->programs, sizeof demo->programs, "%.4000s/../share/forestall/demo", demo->bin);
     /* the I/O case needs a disk: /tmp is often memory */
     (void)snprintf(demo->work, sizeof demo->work, "%.4000s/forestall-demo-XXXXXX",

@@ -8,10 +8,10 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "common/installed.h"
 #include "common/clock.h"
 #include "predict/predict.h"
 
-#define SHIPPED_MODEL "../share/forestall/champion.safetensors"
 #define PATH_SIZE 4096
 #define SCHEMA_PAUSE_MS 1000 /* schemas are looked up once a second */
 
@@ -172,19 +172,6 @@ int predict_restore_model(void *context, const struct stream_message *message)
 
 /* --- the file --- */
 
-static int shipped_path(char *out, size_t size)
-{
-    char self[PATH_SIZE];
-    ssize_t length = readlink("/proc/self/exe", self, sizeof self - 1);
-    if (length <= 0)
-        return -errno;
-    self[length] = '\0';
-    char *slash = strrchr(self, '/');
-    if (slash)
-        slash[1] = '\0';
-    return snprintf(out, size, "%s%s", self, SHIPPED_MODEL) < (int)size ? 0 : -ENAMETOOLONG;
-}
-
 static int read_all(int fd, uint8_t *data, size_t size)
 {
     for (size_t at = 0; at < size;) {
@@ -235,13 +222,13 @@ static struct network *load_file(struct predict *predict, const char *path)
 
 void predict_use_file(struct predict *predict)
 {
-    char path[PATH_SIZE + sizeof SHIPPED_MODEL];
+    char path[PATH_SIZE + sizeof INSTALLED_MODEL];
     const char *wanted = predict->options->model;
     struct network *network = NULL;
     bool none = strcmp(wanted, "none") == 0;
     if (!none && wanted[0])
         network = load_file(predict, wanted);
-    else if (!none && shipped_path(path, sizeof path) == 0)
+    else if (!none && installed_path(INSTALLED_MODEL, path, sizeof path) == 0)
         network = load_file(predict, wanted = path);
     if (network) {
         install(predict, MODELS_CHAMPION, wanted, network);

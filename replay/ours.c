@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "common/installed.h"
 #include "common/buffer.h"
 #include "replay/ours_internal.h"
 
@@ -22,17 +23,6 @@ static void keep_risk(void *context, struct msg_risk *risk)
     tools->risk = *risk;
     tools->risk.explanation.count = 0; /* borrowed for the call */
     tools->told = true;
-}
-
-static bool shipped_model(char *out, size_t size)
-{
-    ssize_t length = readlink("/proc/self/exe", out, size - 1);
-    if (length < 0)
-        return false;
-    out[length] = '\0';
-    char *slash = strrchr(out, '/');
-    size_t used = (size_t)(slash - out);
-    return snprintf(slash, size - used, "/../share/forestall/champion.safetensors") < (int)(size - used);
 }
 
 static int read_file(const char *path, struct buffer *out)
@@ -91,7 +81,7 @@ static int open_series(struct ours_tools *tools, const char *model, char *error,
     struct network *network = NULL;
     if (strcmp(model, "none") == 0)
         return 0;
-    if (!*model && !shipped_model(shipped, sizeof shipped)) {
+    if (!*model && installed_path(INSTALLED_MODEL, shipped, sizeof shipped) < 0) {
         (void)snprintf(error, error_size, "the shipped model cannot be found: name one with --model FILE");
         return -ENOENT;
     }

@@ -9,6 +9,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "common/installed.h"
 #include "common/clock.h"
 #include "retrain/child.h"
 #include "retrain/commands.h"
@@ -93,7 +94,6 @@ static void fill_arguments(const struct retrain *retrain, const char *champion, 
 /* The champion of the topic as last seen, or the file given or shipped. */
 static void champion_path(const struct retrain *retrain, char out[RETRAIN_PATH])
 {
-    char self[RETRAIN_PATH];
     training_path(retrain, "champion.safetensors", out);
     if (access(out, R_OK) == 0)
         return;
@@ -101,12 +101,8 @@ static void champion_path(const struct retrain *retrain, char out[RETRAIN_PATH])
         (void)snprintf(out, RETRAIN_PATH, "%s", retrain->options->champion_file);
         return;
     }
-    ssize_t size = readlink("/proc/self/exe", self, sizeof self - 1);
-    self[FS_MAX(size, 0)] = '\0';
-    char *slash = strrchr(self, '/');
-    if (slash)
-        *slash = '\0';
-    (void)snprintf(out, RETRAIN_PATH, "%.3900s/../share/forestall/champion.safetensors", self);
+    if (installed_path(INSTALLED_MODEL, out, RETRAIN_PATH) < 0)
+        out[0] = '\0'; /* the training says that it cannot be read */
 }
 
 static void start(struct retrain *retrain, size_t new_records)
