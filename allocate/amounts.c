@@ -52,6 +52,22 @@ enum msg_cause amount_cause(enum amount amount)
     return amount < AMOUNT_COUNT ? causes[amount] : MSG_CAUSE_NONE;
 }
 
+bool cause_is_resource(enum msg_cause cause)
+{
+    for (enum amount amount = 0; amount < AMOUNT_COUNT; amount++)
+        if (amount_cause(amount) == cause)
+            return true;
+    return false;
+}
+
+bool causes_hold(const enum msg_cause *items, size_t count, enum msg_cause cause)
+{
+    for (size_t i = 0; i < count; i++)
+        if (items[i] == cause)
+            return true;
+    return false;
+}
+
 bool amount_more(int64_t a, int64_t b)
 {
     return a != 0 && (b == 0 || b > a);

@@ -8,6 +8,7 @@
 #include <inttypes.h>
 
 #include "allocate/allocate.h"
+#include "allocate/verdict.h"
 #include "allocate/dead.h"
 #include "allocate/validate.h"
 #include "common/clock.h"
@@ -77,10 +78,10 @@ static struct msg_verdict judge(struct case_ *now, const struct msg_allocation *
 {
     struct allocate *allocate = now->allocate;
     const struct msg_execution_record *record = &now->record;
-    struct settle_verdict judged;
+    struct verdict judged;
     struct msg_limits capacity =
         nodes_largest(allocate->nodes, record->pool, allocate->options->raise_reserve, clock_monotonic_ms());
-    settle_judge(&now->input, record, allocation, &capacity, &judged);
+    verdict_judge(&now->input, record, allocation, &capacity, &judged);
     (void)str_copy(now->reason, sizeof now->reason, str_of(judged.reason));
     struct msg_verdict verdict = {
         .attempt = record->attempt,

@@ -25,23 +25,9 @@ const struct settle_config settle_defaults = {
     .more_step = 1.05,
 };
 
-static bool is_resource(enum msg_cause cause)
-{
-    return cause == MSG_CAUSE_MEMORY || cause == MSG_CAUSE_CPU || cause == MSG_CAUSE_IO ||
-           cause == MSG_CAUSE_NET;
-}
-
-static bool has_cause(const enum msg_cause *items, size_t count, enum msg_cause cause)
-{
-    for (size_t i = 0; i < count; i++)
-        if (items[i] == cause)
-            return true;
-    return false;
-}
-
 static void mark(struct settle_storage *storage, size_t *count, enum msg_cause cause)
 {
-    if (is_resource(cause) && !has_cause(storage->raised, *count, cause) &&
+    if (cause_is_resource(cause) && !causes_hold(storage->raised, *count, cause) &&
         *count < FS_COUNT(storage->raised))
         storage->raised[(*count)++] = cause;
 }
@@ -64,7 +50,7 @@ static bool raised_while_running(const struct msg_execution_record *record)
     return false;
 }
 
-static bool is_acted_on(const struct settle_input *input)
+bool settle_acts(const struct settle_input *input)
 {
     return !input->fixed || input->fixed->mode == MSG_MODE_ACT;
 }
@@ -392,8 +378,8 @@ bool settle_record(const struct settle_input *input, const struct msg_allocation
                    struct msg_allocation *next)
 {
     bool failed = settle_failed(record);
-    if (!is_acted_on(input) ||
-        (record->outcome != MSG_OUTCOME_FINISHED && !(failed && is_resource(record->cause))))
+    if (!settle_acts(input) ||
+        (record->outcome != MSG_OUTCOME_FINISHED && !(failed && cause_is_resource(record->cause))))
         return false;
     size_t marks = begin(previous, &record->first_limits, storage, next);
     next->runs++;
@@ -416,14 +402,14 @@ bool settle_raise(const struct settle_input *input, const struct msg_allocation 
                   const struct msg_limits *started_with, const struct policy_decision *decision,
                   struct settle_storage *storage, struct msg_allocation *next)
 {
-    if (!is_acted_on(input) || decision->direction != MSG_DIRECTION_RAISE ||
+    if (!settle_acts(input) || decision->direction != MSG_DIRECTION_RAISE ||
         decision->cause == MSG_CAUSE_NONE)
         return false;
     size_t marks = begin(previous, started_with, storage, next);
     struct msg_limits limits = amounts_highest(&next->limits, &decision->limits);
     limits = policy_bound(limits, input->fixed);
     if (previous && policy_limits_equal(&limits, &next->limits) &&
-        has_cause(storage->raised, marks, decision->cause))
+        causes_hold(storage->raised, marks, decision->cause))
         return false;
     next->limits = limits;
     next->probability = decision->probability;
@@ -456,61 +442,4 @@ bool settle_fixed(const struct settle_input *input, const struct msg_allocation 
         (void)snprintf(storage->reason, sizeof storage->reason, "nothing fixed any more");
     finish(input, marks, storage, next);
     return true;
-}
-
-/* True when the next attempt would get enough more of the failed resource than the failed one ever had. */
-static bool grows(const struct settle_config *config, const struct msg_limits *next,
-                  const struct msg_limits *had, enum msg_cause cause)
-{
-    for (enum amount amount = 0; amount < AMOUNT_COUNT; amount++) {
-        int64_t before = amount_get(had, amount), after = amount_get(next, amount);
-        if (amount_cause(amount) == cause && before != 0 &&
-            (after == 0 || (double)after >= (double)before * config->more_step))
-            return true;
-    }
-    return false;
-}
-
-static struct msg_limits within(struct msg_limits limits, const struct msg_limits *capacity)
-{
-    for (enum amount amount = 0; capacity && amount < AMOUNT_COUNT; amount++) {
-        int64_t most = amount_get(capacity, amount);
-        if (most > 0)
-            amount_set(&limits, amount, FS_MIN(amount_get(&limits, amount), most));
-    }
-    return limits;
-}
-
-static const char *judge_retry(const struct settle_input *input, const struct msg_execution_record *record,
-                               struct settle_verdict *verdict)
-{
-    bool attempts_left = record->attempt < record->request.max_attempts;
-    if (!is_resource(record->cause)) {
-        if (!record->request.retry_other)
-            return "no resource was short, more would not help";
-        verdict->retry = attempts_left;
-        return attempts_left ? "no resource was short; the request asks for it" : "attempts used up";
-    }
-    if (!is_acted_on(input))
-        return "the code is only observed, it would get no more";
-    if (!grows(input->config, &verdict->limits, &record->highest_limits, record->cause))
-        return "the ceiling or the largest node leaves nothing more to give";
-    verdict->retry = attempts_left;
-    return attempts_left ? "with more of it" : "attempts used up";
-}
-
-void settle_judge(const struct settle_input *input, const struct msg_execution_record *record,
-                  const struct msg_allocation *allocation, const struct msg_limits *capacity,
-                  struct settle_verdict *verdict)
-{
-    bool raised = has_cause(record->raised.items, record->raised.count, record->cause);
-    bool use = allocation && is_resource(record->cause) && is_acted_on(input);
-    *verdict = (struct settle_verdict){.limits = use ? allocation->limits : record->highest_limits};
-    verdict->limits = within(policy_bound(verdict->limits, input->fixed), capacity);
-    verdict->dead_lettered = is_resource(record->cause) && raised && record->arm == MSG_ARM_TREATED;
-    const char *why = judge_retry(input, record, verdict);
-    (void)snprintf(verdict->reason, sizeof verdict->reason, "%s failure of attempt %d of %d%s: %s%s",
-                   msg_cause_name(record->cause), record->attempt, record->request.max_attempts,
-                   raised ? " although raised" : "",
-                   verdict->retry ? "again, " : "no further attempt: ", why);
 }

@@ -1,5 +1,5 @@
-/* What a finished record means for its code: the next allocation, and for a failed attempt the verdict.
- * Pure functions. Formulas and bounds: docs/design/allocation.md. */
+/* What a finished record, a raise and a person's word mean for a code: its next allocation. Pure functions.
+ * Formulas and bounds: docs/design/allocation.md. */
 #ifndef FORESTALL_ALLOCATE_SETTLE_H
 #define FORESTALL_ALLOCATE_SETTLE_H
 
@@ -59,20 +59,10 @@ bool settle_raise(const struct settle_input *input, const struct msg_allocation 
 bool settle_fixed(const struct settle_input *input, const struct msg_allocation *previous,
                   struct settle_storage *storage, struct msg_allocation *next);
 
+/* True unless the code is only observed. */
+bool settle_acts(const struct settle_input *input);
 /* True for outcomes that need a verdict: failures, not ends on purpose and not lost attempts (queue's own
  * business). */
 bool settle_failed(const struct msg_execution_record *record);
-
-struct settle_verdict {
-    bool retry, dead_lettered;
-    struct msg_limits limits; /* of the next attempt */
-    char reason[SETTLE_REASON_MAX];
-};
-
-/* Judges a failed attempt with the allocation that settle_record made of it (NULL: none). `capacity` bounds
- * what a retry could get; NULL or 0 = not known. */
-void settle_judge(const struct settle_input *input, const struct msg_execution_record *record,
-                  const struct msg_allocation *allocation, const struct msg_limits *capacity,
-                  struct settle_verdict *verdict);
 
 #endif

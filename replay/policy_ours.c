@@ -8,6 +8,7 @@
 
 #include "allocate/history.h"
 #include "allocate/settle.h"
+#include "allocate/verdict.h"
 #include "replay/ours_internal.h"
 #include "replay/policy.h"
 #include "schemas/hints.h"
@@ -222,13 +223,13 @@ static void record_of(const struct state *ours, const struct replay_run *run, st
 static void settle(struct state *ours, const struct msg_execution_record *record, bool series)
 {
     struct settle_input input = input_of(ours, record->ended_us, series);
-    struct settle_verdict verdict;
+    struct verdict verdict;
     struct msg_allocation next;
     if (settle_record(&input, ours->known ? &ours->allocation : NULL, record, storage_of(ours), &next))
         take(ours, &next);
     if (!settle_failed(record))
         return;
-    settle_judge(&input, record, ours->known ? &ours->allocation : NULL, NULL, &verdict);
+    verdict_judge(&input, record, ours->known ? &ours->allocation : NULL, NULL, &verdict);
     ours->retry_bytes = (double)verdict.limits.memory_bytes;
 }
 

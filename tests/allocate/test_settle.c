@@ -6,6 +6,7 @@
 #include <cmocka.h>
 
 #include "allocate/settle.h"
+#include "allocate/verdict.h"
 #include "common/base.h"
 
 #define MIB ((int64_t)1 << 20)
@@ -21,7 +22,7 @@ struct stand {
     int turn;
     struct msg_allocation allocation; /* the newest */
     bool known;
-    struct settle_verdict verdict;
+    struct verdict verdict;
 };
 
 static struct stand *fresh(void **state, int64_t limit_mib, int64_t peak_mib)
@@ -58,8 +59,8 @@ static bool settle(struct stand *stand)
 
 static void judge(struct stand *stand, const struct msg_limits *capacity)
 {
-    settle_judge(&stand->input, &stand->record, stand->known ? &stand->allocation : NULL, capacity,
-                 &stand->verdict);
+    verdict_judge(&stand->input, &stand->record, stand->known ? &stand->allocation : NULL, capacity,
+                  &stand->verdict);
 }
 
 static void raised_while_running(struct stand *stand, int64_t to_mib)
