@@ -9,14 +9,9 @@
 #include <cmocka.h>
 
 #include "common/knots.h"
+#include "tests/support/close.h"
 
 static const struct knot knots[] = {{10, 100}, {100, 1000}, {10000, 1000}};
-
-static void assert_close(double got, double expected)
-{
-    if (fabs(got - expected) > 1e-9 * expected)
-        fail_msg("%.12g is not %.12g", got, expected);
-}
 
 static void between__straight_in_logarithms(void **state)
 {

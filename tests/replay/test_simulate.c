@@ -10,6 +10,7 @@
 
 #include "replay/ours.h"
 #include "replay/simulate.h"
+#include "tests/support/close.h"
 
 #define GIB 1073741824.0
 #define MIB 1048576.0
@@ -60,12 +61,6 @@ static const struct score *run(const struct replay_policy *policy)
     score_fini(&stand.score);
     assert_int_equal(simulate(policy, &stand.settings, &stand.options, &stand.trace, &stand.score), 0);
     return &stand.score;
-}
-
-static void assert_close(double got, double expected)
-{
-    if (fabs(got - expected) > 1e-9 * fmax(fabs(expected), 1))
-        fail_msg("%.12g is not %.12g", got, expected);
 }
 
 static void static_request__fits__slack_only(void **state)
