@@ -77,3 +77,29 @@ function(forestall_test name)
   set_tests_properties(${name} PROPERTIES TIMEOUT ${ARG_TIMEOUT} LABELS "${ARG_LABELS}"
     ENVIRONMENT "FORESTALL_BIN=${CMAKE_BINARY_DIR}/bin;FORESTALL_SOURCE=${CMAKE_SOURCE_DIR};OPENBLAS_NUM_THREADS=1")
 endfunction()
+
+# forestall_system_test(NAME FILE.py [ROOT] [BESIDE] [TIMEOUT s] [CONFIGURATIONS c]): an end-to-end test in Python, of the
+# folder that calls. One at a time, because they wait for programs in real time, unless BESIDE. ROOT: real programs in real
+# cgroups. With a configuration only `ctest -C c` runs it.
+function(forestall_system_test name file)
+  cmake_parse_arguments(ARG "ROOT;BESIDE" "TIMEOUT;CONFIGURATIONS" "" ${ARGN})
+  set(when)
+  if(ARG_CONFIGURATIONS)
+    set(when CONFIGURATIONS ${ARG_CONFIGURATIONS})
+  endif()
+  add_test(NAME ${name} ${when} COMMAND ${CMAKE_SOURCE_DIR}/tests/support/pytest.sh ${CMAKE_CURRENT_SOURCE_DIR}/${file}
+    WORKING_DIRECTORY ${CMAKE_SOURCE_DIR})
+  if(NOT ARG_TIMEOUT)
+    set(ARG_TIMEOUT 300)
+  endif()
+  set(labels system)
+  if(ARG_ROOT)
+    list(APPEND labels root)
+  endif()
+  set(serial TRUE)
+  if(ARG_BESIDE)
+    set(serial FALSE)
+  endif()
+  set_tests_properties(${name} PROPERTIES TIMEOUT ${ARG_TIMEOUT} LABELS "${labels}" RUN_SERIAL ${serial} ENVIRONMENT
+    "FORESTALL_BIN=${CMAKE_BINARY_DIR}/bin;FORESTALL_TESTS=${CMAKE_BINARY_DIR}/tests;FORESTALL_SOURCE=${CMAKE_SOURCE_DIR};OPENBLAS_NUM_THREADS=1")
+endfunction()

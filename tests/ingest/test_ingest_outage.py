@@ -81,7 +81,6 @@ class Spooling:
         if not self.peer or self.peer.closed:
             self.connect()
         if not self.peer:
-            time.sleep(seconds)
             return
         try:
             self.peer.pump(seconds)
@@ -93,10 +92,7 @@ class Spooling:
         self.peer.acks.clear()
 
     def serve_until(self, condition, what, timeout_s=60):
-        deadline = time.monotonic() + timeout_s
-        while not condition():
-            assert time.monotonic() < deadline, f"not within {timeout_s} s: {what}"
-            self.serve()
+        wait_until(lambda: condition() or self.serve(), timeout_s, what)
 
     def in_kafka(self, cluster):
         """The numbers of its events that the topic holds, in order."""

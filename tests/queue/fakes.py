@@ -8,6 +8,7 @@ A FakeNode keeps the rules of the real agent: it answers each placement once for
 its own incarnation, and refuses what does not fit. What it does with an accepted attempt is said by `node.plays`.
 """
 import collections
+import math
 import os
 import pathlib
 import re
@@ -23,6 +24,7 @@ from process import free_ports, wait_until  # noqa: E402
 
 CODEC = MessageCodec()
 MIB = 1 << 20
+STATUS_S = 1  # between two statuses of a node
 LIMITS = {"memory_bytes": 0, "cpu_millicores": 0, "cpu_weight": 0, "io_read_bps": 0, "io_write_bps": 0, "io_weight": 0,
           "net_egress_bps": 0, "net_priority": 0}
 RATIONED = ("memory_bytes", "cpu_millicores", "io_read_bps", "io_write_bps", "net_egress_bps")
@@ -100,6 +102,7 @@ class FakeNode:
         self.boot_id, self.epoch = boot_id, 1
         self.plays = {}          # code -> function(node, admission), called once for each accepted attempt
         self.connected = True    # cut off: neither hears nor speaks; what it has to say waits
+        self.periods = 0         # of STATUS_S that it lived through, also while cut off
         self.deaf = False        # hears nothing, but its status goes out
         self.answers = {}        # (execution, attempt) -> (placement, "ran"/"refused")
         self.running = {}        # execution -> admission
@@ -143,13 +146,21 @@ class FakeNode:
                     if self.connected and not self.deaf:
                         self._take(admission)
             with self.lock:
+                due = time.monotonic() - spoke >= STATUS_S
+                if due:
+                    spoke = time.monotonic()
+                    self.periods += 1
                 if self.connected:
                     self._send_spool()
-                    if time.monotonic() - spoke >= 1:
-                        spoke = time.monotonic()
+                    if due:
                         self._send_status()
             self.producer.poll(0)
         consumer.close()
+
+    def wait_periods(self, seconds):
+        """Until it has lived through so many seconds' worth of statuses, told or not."""
+        wanted = self.periods + math.ceil(seconds / STATUS_S)
+        wait_until(lambda: self.periods >= wanted, 10 * seconds + 30, f"{wanted} periods of {self.name}")
 
     # --- speaking ---
 

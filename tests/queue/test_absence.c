@@ -3,7 +3,6 @@
 
 #include <string.h>
 
-static struct world w;
 static struct sent first; /* the attempt that runs on node a */
 
 static struct msg_node_status hear(const char *name, unsigned char incarnation, const char *boot_id,
@@ -41,13 +40,6 @@ static int open_world(void **state)
     world_accept(&w, &first);
     world_work(&w);
     hear("a", 1, "boot-1", &first);
-    return 0;
-}
-
-static int close_world(void **state)
-{
-    (void)state;
-    world_close(&w);
     return 0;
 }
 
@@ -356,7 +348,7 @@ static void cancel__node_lost__done(void **unused)
     assert_int_equal(state.attempt, 1);
 }
 
-#define TEST(name) cmocka_unit_test_setup_teardown(name, open_world, close_world)
+#define TEST(name) cmocka_unit_test_setup_teardown(name, open_world, world_teardown)
 
 int main(void)
 {

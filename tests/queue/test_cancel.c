@@ -1,22 +1,6 @@
 /* Cancelling, in every phase. */
 #include "tests/queue/world.h"
 
-static struct world w;
-
-static int open_world(void **state)
-{
-    (void)state;
-    world_open(&w);
-    return 0;
-}
-
-static int close_world(void **state)
-{
-    (void)state;
-    world_close(&w);
-    return 0;
-}
-
 static void cancel__waiting__done_at_once(void **unused)
 {
     (void)unused;
@@ -107,7 +91,7 @@ static void cancel__judged_or_in_back_off__done_at_once(void **unused)
     assert_false(world_more(&w));
 }
 
-#define TEST(name) cmocka_unit_test_setup_teardown(name, open_world, close_world)
+#define TEST(name) cmocka_unit_test_setup_teardown(name, world_setup, world_teardown)
 
 int main(void)
 {

@@ -1,22 +1,6 @@
 /* What follows a failure: verdicts, attempts again, and the end of them. */
 #include "tests/queue/world.h"
 
-static struct world w;
-
-static int open_world(void **state)
-{
-    (void)state;
-    world_open(&w);
-    return 0;
-}
-
-static int close_world(void **state)
-{
-    (void)state;
-    world_close(&w);
-    return 0;
-}
-
 static void failed__verdict_with_more__again_with_it_after_the_back_off(void **unused)
 {
     (void)unused;
@@ -205,7 +189,7 @@ static void killed__nobody_asked__again(void **unused)
     assert_int_equal(world_next(&w)->attempt, 2);
 }
 
-#define TEST(name) cmocka_unit_test_setup_teardown(name, open_world, close_world)
+#define TEST(name) cmocka_unit_test_setup_teardown(name, world_setup, world_teardown)
 
 int main(void)
 {

@@ -1,22 +1,6 @@
 /* The life of one execution, input by input: asked for, placed, refused, ended. */
 #include "tests/queue/world.h"
 
-static struct world w;
-
-static int open_world(void **state)
-{
-    (void)state;
-    world_open(&w);
-    return 0;
-}
-
-static int close_world(void **state)
-{
-    (void)state;
-    world_close(&w);
-    return 0;
-}
-
 static void submit__node_with_room__offered_accepted_finished(void **unused)
 {
     (void)unused;
@@ -290,7 +274,7 @@ static void finished__before_accepted__done(void **unused)
     assert_int_equal(w.counts.of[COUNT_DONE_FINISHED], 1);
 }
 
-#define TEST(name) cmocka_unit_test_setup_teardown(name, open_world, close_world)
+#define TEST(name) cmocka_unit_test_setup_teardown(name, world_setup, world_teardown)
 
 /* More end in a second than are forgotten at a time: the bound holds all the same. */
 static void done__many_end_at_once__never_above_the_bound_for_long(void **unused)

@@ -3,22 +3,6 @@
 
 #include <stdio.h>
 
-static struct world w;
-
-static int open_world(void **state)
-{
-    (void)state;
-    world_open(&w);
-    return 0;
-}
-
-static int close_world(void **state)
-{
-    (void)state;
-    world_close(&w);
-    return 0;
-}
-
 /* Heard just now; `running` (may be NULL) is what the node lists, its limits committed. */
 static void hear(const char *name, int64_t capacity_mib, const struct sent *running)
 {
@@ -354,7 +338,7 @@ static void order__many_codes_at_once__all_admitted_in_one_step(void **unused)
     assert_in_range(w.redis_reads, 500, 1100); /* read once to be ranked, and once to be admitted */
 }
 
-#define TEST(name) cmocka_unit_test_setup_teardown(name, open_world, close_world)
+#define TEST(name) cmocka_unit_test_setup_teardown(name, world_setup, world_teardown)
 
 /* The clock of whoever writes the status is behind: nothing can be placed, and it is told why. */
 static void room__status_always_late__counted_after_a_while(void **unused)

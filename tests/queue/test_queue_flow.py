@@ -10,8 +10,8 @@ import pytest
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "support"))
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
 from cluster import Cluster  # noqa: E402
-from fakes import (MIB, TOPICS, FakeNode, Queue, States, cancel, finishes, judge, limits, new_id, request,  # noqa: E402
-                   submit, verdict_for)
+from fakes import (MIB, TOPICS, Queue, cancel, finishes, judge, limits, new_id, request, submit,  # noqa: E402
+                   verdict_for)
 from messages import MessageCodec  # noqa: E402
 from process import wait_until  # noqa: E402
 
@@ -28,32 +28,6 @@ def queue(cluster):
     running = Queue(cluster, verdict_wait="2s", backoff="100ms", offer_ttl="3s").start()
     yield running
     running.stop()
-
-
-@pytest.fixture(scope="module")
-def states(cluster, queue):
-    following = States(cluster)
-    yield following
-    following.close()
-
-
-@pytest.fixture
-def pool(request):
-    return "pool-" + uuid.uuid4().hex[:8]
-
-
-@pytest.fixture
-def nodes(cluster, queue, pool):
-    """nodes("a", ...) starts a node of this test's pool."""
-    started = []
-
-    def start(name, **settings):
-        node = FakeNode(cluster, f"{pool}-{name}", pool, **settings)
-        started.append(node.start())
-        return node
-    yield start
-    for node in started:
-        node.stop()
 
 
 def test_run__one_node__admitted_run_and_finished(cluster, queue, states, nodes, pool):
@@ -251,13 +225,13 @@ def test_unknown_schema__published_later__read_then(cluster, queue, states, node
     schema["fields"].append({"name": field, "type": "long", "default": 0})
     (tmp_path / "execution_request.avsc").write_text(json.dumps(schema))
     other = MessageCodec(tmp_path)
-    one = request(pool=pool)
+    one, looked = request(pool=pool), queue.metric("schema_lookups_total") or 0
     producer = cluster.producer()
     producer.produce("executions.requested", other.encode("ExecutionRequest", {**one, field: 1}), pool.encode())
     producer.flush(30)
     later = request(pool=pool)  # behind it on the same partition
     submit(cluster, later)
-    time.sleep(1)  # it is looked for in vain meanwhile
+    queue.wait_metric("schema_lookups_total", looked + 1)  # in vain
     fingerprint = f"{other.fingerprint('ExecutionRequest'):016x}"
     producer.produce("schemas", json.dumps(schema).encode(), fingerprint.encode())
     producer.flush(30)

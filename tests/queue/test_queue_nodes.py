@@ -2,14 +2,13 @@
 import pathlib
 import sys
 import time
-import uuid
 
 import pytest
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "support"))
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
 from cluster import Cluster  # noqa: E402
-from fakes import MIB, TOPICS, FakeNode, Queue, States, finishes, limits, request, submit  # noqa: E402
+from fakes import MIB, TOPICS, Queue, finishes, limits, now_us, request, submit  # noqa: E402
 from process import wait_until  # noqa: E402
 
 LEASE_S, MARGIN_S, TAKEOVER_S = 4, 1, 3
@@ -28,31 +27,6 @@ def queue(cluster):
                     offer_ttl="2s", resend="500ms", backoff="100ms").start()
     yield running
     running.stop()
-
-
-@pytest.fixture(scope="module")
-def states(cluster, queue):
-    following = States(cluster)
-    yield following
-    following.close()
-
-
-@pytest.fixture
-def pool():
-    return "pool-" + uuid.uuid4().hex[:8]
-
-
-@pytest.fixture
-def nodes(cluster, queue, pool):
-    started = []
-
-    def start(name, **settings):
-        node = FakeNode(cluster, f"{pool}-{name}", pool, **settings)
-        started.append(node.start())
-        return node
-    yield start
-    for node in started:
-        node.stop()
 
 
 def run_on(cluster, node, pool, **fields):
@@ -93,8 +67,8 @@ def test_cut_off__shorter__nothing_happens(cluster, queue, states, nodes, pool):
     one, admission = run_on(cluster, node, pool)
     lost = queue.metric("lost_total")
     cut(node)
-    time.sleep(LEASE_S / 2)  # the time it is cut off, not a wait for something
-    node.finish(admission)   # while cut off: told later
+    node.wait_periods(LEASE_S / 2)
+    node.finish(admission)  # while cut off: told later
     reconnect(node)
     assert states.done(one["execution"])["attempt"] == 1
     assert queue.metric("lost_total") == lost
@@ -106,7 +80,7 @@ def test_queue_paused_longer_than_the_lease__nodes_are_not_lost(cluster, queue, 
     one, admission = run_on(cluster, node, pool)
     lost = queue.metric("lost_total")
     queue.program.signal(signal.SIGSTOP)
-    time.sleep(LEASE_S + MARGIN_S + 1)
+    node.wait_periods(LEASE_S + MARGIN_S + 1)
     queue.program.signal(signal.SIGCONT)
     two, other = run_on(cluster, node, pool)
     assert queue.metric("lost_total") == lost
@@ -171,7 +145,9 @@ def test_placement_late__expired_at_the_node__offered_again_and_run_once(cluster
     late = request(pool=pool)
     submit(cluster, late)
     states.wait(late["execution"], lambda state: state["phase"] == "PLACED")
-    time.sleep(2.2)  # until the offer has expired
+    offer, = [one for _, one in cluster.read_messages("executions.admitted")
+              if one["request"]["execution"] == late["execution"] and one["placement"] == 1][:1]
+    wait_until(lambda: now_us() > offer["expires_us"], 30, "the offer to expire")
     with node.lock:
         node.deaf = False
     admission = node.wait_for(late["execution"])

@@ -361,3 +361,19 @@ enum msg_execution_phase world_phase(struct world *world, uint64_t number)
 {
     return world_state_of(world, number).phase;
 }
+
+struct world w;
+
+int world_setup(void **state)
+{
+    (void)state;
+    world_open(&w);
+    return 0;
+}
+
+int world_teardown(void **state)
+{
+    (void)state;
+    world_close(&w);
+    return 0;
+}

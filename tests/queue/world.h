@@ -52,6 +52,11 @@ struct world {
 
 void world_open(struct world *world);
 void world_close(struct world *world);
+
+/* The world of the test that runs; cmocka's setup and teardown make and unmake it. */
+extern struct world w;
+int world_setup(void **state);
+int world_teardown(void **state);
 /* Crash and restart: only the state records survive. */
 void world_restart(struct world *world);
 /* Time passes, seen and all. */
