@@ -87,11 +87,14 @@ static int connect_instance(struct run *run)
     return target_from_instance(&run->attachment.instance, &run->target, run->error, ERROR_BYTES);
 }
 
-/* The files of the output: beside the instance's state when we may, else where temporary files are on a disk
- * (in memory they would count as the program's own). */
+/* The files of the output: beside the instance's state when we may, else in TMPDIR, else where temporary
+ * files are on a disk (in memory they would count as the program's own). */
 static int make_directory(struct run *run)
 {
-    char id[UUID_TEXT_SIZE], base[4100] = "/var/tmp";
+    char id[UUID_TEXT_SIZE], base[4100];
+    const char *chosen = getenv("TMPDIR");
+    if (!chosen || !*chosen || !str_copy(base, sizeof base, str_of(chosen)))
+        (void)str_copy(base, sizeof base, str_of("/var/tmp")); /* fits */
     uuid_format(run->request.execution, id);
     if (run->attached) {
         char path[4100];

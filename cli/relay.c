@@ -6,12 +6,14 @@
 #include <inttypes.h>
 #include <poll.h>
 #include <stdio.h>
+#include <sys/statvfs.h>
 #include <unistd.h>
 
 #define CHUNK_BYTES (64u << 10)
 #define HASH_START 0xcbf29ce484222325u
 #define HASH_PRIME 0x100000001b3u
 #define WRITE_WAIT_MS 1000
+#define ROOM_LEAST_BYTES (64u << 10) /* with less, a write of the program fails next */
 
 /* FNV-1a over a stream: guards against another output, not against an attacker. */
 static uint64_t hash_more(uint64_t hash, const char *data, size_t size)
@@ -41,6 +43,19 @@ void relay_file(const char *path, int32_t attempt, char *out, size_t size)
 bool relay_repeated(const struct relay *relay)
 {
     return relay->repeated;
+}
+
+bool relay_disk_full(const struct relay *relay)
+{
+    return relay->disk_full;
+}
+
+/* Looked at before holes give room again. */
+static void look_for_room(struct relay *relay)
+{
+    struct statvfs disk;
+    if (fstatvfs(relay->in_fd, &disk) == 0 && (uint64_t)disk.f_bfree * disk.f_frsize < ROOM_LEAST_BYTES)
+        relay->disk_full = true;
 }
 
 /* All of it, also to a descriptor that somebody made non-blocking. */
@@ -119,6 +134,8 @@ static int64_t pass_file(struct relay *relay)
             return result;
         total += got;
     }
+    if (total > 0)
+        look_for_room(relay);
     if (total > 0 && !relay->comparing)
         punch(relay, relay->position);
     return total;

@@ -11,8 +11,9 @@
 
 #include "common/base.h"
 
-#define RELAY_STEP_BYTES ((int64_t)1 << 20) /* about as much as one call passes on: others have their turn   \
-                                             */
+#define RELAY_STEP_BYTES                                                                                     \
+    ((int64_t)1 << 20) /* about as much as one call passes on: others have their turn                        \
+                        */
 
 struct relay {
     const char *path; /* without the attempt's suffix; borrowed */
@@ -23,7 +24,7 @@ struct relay {
     int64_t passed;   /* bytes given to out_fd since the last full repetition */
     uint64_t hash;    /* of these bytes */
     uint64_t check;   /* of the current attempt's first bytes */
-    bool comparing, repeated;
+    bool comparing, repeated, disk_full;
 };
 
 void relay_init(struct relay *relay, const char *path, int out_fd);
@@ -34,6 +35,9 @@ void relay_fini(struct relay *relay);
 FS_MUST_CHECK int64_t relay_step(struct relay *relay, int32_t newest_attempt);
 /* An attempt's output could not be matched with what an earlier one had written. */
 bool relay_repeated(const struct relay *relay);
+/* Its disk had no room left at some look: what the program wrote meanwhile is lost, and it was told so by its
+ * write(2). */
+bool relay_disk_full(const struct relay *relay);
 /* The end: output of the last attempt that was held back (shorter than an earlier one's) is passed on. As
  * relay_step(); until it returns less than RELAY_STEP_BYTES. */
 FS_MUST_CHECK int64_t relay_finish(struct relay *relay, int32_t newest_attempt);

@@ -305,6 +305,12 @@ int session_run(struct session *session, char *error, size_t error_size)
                           "forestall: a retry wrote other output than the attempt before it: both are above"
                           " (--output last shows the last one only)\n");
     }
+    if (relay_disk_full(&session->output) || relay_disk_full(&session->errors))
+        (void)fprintf(
+            stderr,
+            "forestall: the disk of %s was full: output of the program is missing. Make room there, or "
+            "choose a larger disk: --state DIR of a local instance, TMPDIR otherwise\n",
+            session->output.path);
     return result == 0 && session->pipe_broken ? -EPIPE : result;
 }
 

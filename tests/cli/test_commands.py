@@ -79,6 +79,21 @@ def test_run__long_output__whole_and_in_order(cluster):
     assert result.stdout == "".join(f"{number}\n" for number in range(1, 200001))
 
 
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs root: a small disk is mounted")
+def test_run__disk_full__told_that_output_is_missing(cluster, tmp_path):
+    disk = tmp_path / "small"
+    disk.mkdir()
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", disk], check=True)
+    try:
+        with FakeQueue(cluster):
+            result = subprocess.run(arguments(cluster, "run --", "sh", "-c", "head -c 4000000 /dev/zero"), capture_output=True,
+                                    timeout=60, env={**ENVIRONMENT, "TMPDIR": str(disk)}, stdin=subprocess.DEVNULL)
+    finally:
+        subprocess.run(["umount", disk], check=True)
+    assert result.returncode == 1 and len(result.stdout) < 4000000  # head's own status and what it could write
+    assert b"was full" in result.stderr and b"larger disk" in result.stderr, result.stderr
+
+
 def test_run__raised_execution__report_as_documented(cluster, tmp_path):
     def play(queue, request, attempt):
         started = now_us() - 3_000_000
