@@ -140,12 +140,12 @@ def test_restart__more_nodes_than_assumed__state_from_enough_ticks(cluster, mode
     nodes = [(Node(cluster, f"node-{number}"), [Run(f"code-{number}", 300 * MIB)]) for number in range(30)]
     risks = Reader(cluster, "risks")
 
-    def tell(ticks):
+    def tell(ticks):  # the nodes in turn: the last 20 records must not be 20 ticks of one of them
         for _ in range(ticks):
             for node, runs in nodes:
                 node.tick(runs)
-        for node, _ in nodes:
-            node.flush()
+            for node, _ in nodes:
+                node.flush()
 
     tell(100)
     wait_until(lambda: committed_offset(cluster, "telemetry", 0) == 3000, 60, "all ticks committed")
@@ -156,7 +156,7 @@ def test_restart__more_nodes_than_assumed__state_from_enough_ticks(cluster, mode
     risks.wait(lambda messages: len(messages) >= before + 30, 30, "a risk of every node")
     assert len(risks.messages) == before + 30  # one each, of the new tick
     assert {risk["sequence"] for risk in risks.messages[before:]} == {101}
-    wait_until(lambda: predict.metric("rewinds_total") >= 1, 10, "further passes")  # more when assigned twice
+    wait_until(lambda: predict.metric("rewinds_total") >= 1, 10, "further passes")
     wait_until(lambda: predict.metric("muted_samples_total") >= 30 * 20, 10, "20 ticks of each node")
     assert predict.program.stop() == 0, predict.program.log_tail()
 
