@@ -9,8 +9,8 @@ struct knot {
     double at, value; /* both above 0; `at` rises */
 };
 
-/* The curve at `at`; before the first point its value, after the last one on in its direction, but neither down
- * nor faster than in proportion. 0 when there is no point or `at` is not above 0. */
+/* The curve at `at`; before the first point its value, after the last one on in its direction, but neither
+ * down nor faster than in proportion. 0 when there is no point or `at` is not above 0. */
 double knots_value(const struct knot *knots, size_t count, double at);
 
 #define KNOTS_MAX 13
