@@ -314,6 +314,14 @@ int session_run(struct session *session, char *error, size_t error_size)
     return result == 0 && session->pipe_broken ? -EPIPE : result;
 }
 
+/* The program's own bug, a cancel, a lost node: they say nothing about what the code needs, so its allocation
+ * stays as it is. */
+static bool changes_allocation(const struct msg_execution_record *record)
+{
+    bool of_resource = record->cause != MSG_CAUSE_NONE && record->cause != MSG_CAUSE_OTHER;
+    return record->outcome == MSG_OUTCOME_FINISHED || of_resource;
+}
+
 bool session_await_learning(struct session *session, int timeout_ms)
 {
     int64_t deadline_ms = clock_monotonic_ms() + timeout_ms;
@@ -321,7 +329,9 @@ bool session_await_learning(struct session *session, int timeout_ms)
         execution_attempt(session->execution, execution_attempts(session->execution));
     if (!last || last->offset < 0)
         return true; /* it never ran to an end: nothing to learn */
-    while (session->learned.allocation < last->offset || session->learned.profile < last->offset) {
+    bool allocation = changes_allocation(&last->record);
+    while ((allocation && session->learned.allocation < last->offset) ||
+           session->learned.profile < last->offset) {
         if (clock_monotonic_ms() >= deadline_ms ||
             reader_poll(session->reader, on_message, session, STEP_MS) < 0)
             return false;

@@ -94,6 +94,13 @@ def test_run__disk_full__told_that_output_is_missing(cluster, tmp_path):
     assert b"was full" in result.stderr and b"larger disk" in result.stderr, result.stderr
 
 
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs root: cgroups")
+def test_run__own_failure_on_an_instance_of_its_own__nothing_more_awaited(tmp_path):
+    result = subprocess.run([FORESTALL, "run", "--state", tmp_path / "state", "--", "sh", "-c", "exit 3"],
+                            capture_output=True, text=True, timeout=90, env=ENVIRONMENT, stdin=subprocess.DEVNULL)
+    assert (result.returncode, result.stderr) == (3, "")
+
+
 def test_run__raised_execution__report_as_documented(cluster, tmp_path):
     def play(queue, request, attempt):
         started = now_us() - 3_000_000
