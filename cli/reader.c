@@ -24,7 +24,7 @@ struct reader {
 
 static size_t largest_type(void)
 {
-    size_t size = 0, cursor = 0;
+    size_t size = 1, cursor = 0;
     const char *topic;
     const struct msg_type *type;
     while (topic_type_next(&cursor, &topic, &type))

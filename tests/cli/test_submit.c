@@ -110,7 +110,7 @@ static void build__files_among_the_arguments__measured_unless_told(void **state)
                              *const env[] = {NULL};
     struct submit_options options = SUBMIT_OPTIONS_DEFAULT;
     struct msg_execution_request request;
-    struct stat one, other;
+    struct stat one = {0}, other = {0};
     char place[4096];
     (void)state;
     const char *source = getenv("FORESTALL_SOURCE");

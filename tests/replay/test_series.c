@@ -236,7 +236,7 @@ static void dead__memory__growth_and_who_would_have_saved_it(void **state)
     dead->cause = MSG_CAUSE_MEMORY;
     dead->first_limits.memory_bytes = (int64_t)(64 * MIB);
     dead->highest_limits.memory_bytes = (int64_t)(192 * MIB);
-    struct msg_applied_adjustment applied = {.result = MSG_ADJUSTMENT_RESULT_APPLIED};
+    static struct msg_applied_adjustment applied = {.result = MSG_ADJUSTMENT_RESULT_APPLIED};
     applied.adjustment.reason = str_of("memory 150 of 160 MiB used; cut to its ceiling");
     dead->adjustments = (struct msg_applied_adjustment_array){&applied, 1};
     struct dead_verdict verdict = judge(dead, 0);
