@@ -1,7 +1,7 @@
-/* One source, compiled per instruction set under the name LSTM_KERNEL; the compiler vectorises the loop over
- * hidden units. exp: x = n ln 2 + r with |r| <= ln 2 / 2, e^r by its Taylor polynomial of degree 6 (largest
- * relative error 2e-7, measured by tests/model/test_network.c), 2^n by the exponent bits. Clamped to where
- * single precision has normal numbers. */
+/* One source, compiled per instruction set under the names LSTM_KERNEL and LSTM_BACKWARD; the compiler
+ * vectorises the loop over hidden units. exp: x = n ln 2 + r with |r| <= ln 2 / 2, e^r by its Taylor
+ * polynomial of degree 6 (largest relative error 2e-7, measured by tests/model/test_network.c), 2^n by the
+ * exponent bits. Clamped to where single precision has normal numbers. */
 #include "model/lstm_kernel.h"
 
 #include <math.h>
@@ -61,6 +61,30 @@ void LSTM_KERNEL(size_t rows, size_t hidden, real *restrict gates, real *restric
             cell[i] = next;
             squashed[i] = squash;
             out[i] = show * squash;
+        }
+    }
+}
+
+void LSTM_BACKWARD(size_t rows, size_t hidden, real *restrict gates, const real *restrict before,
+                   const real *restrict tanh_c, const real *restrict above, const real *restrict later,
+                   size_t later_stride, real *restrict grad_cell)
+{
+    for (size_t row = 0; row < rows; row++) {
+        real *restrict input = gates + row * 4 * hidden, *restrict forget = input + hidden;
+        real *restrict candidate = forget + hidden, *restrict output = candidate + hidden;
+        const real *restrict cell = before + row * hidden, *restrict squashed = tanh_c + row * hidden;
+        const real *restrict from_above = above + row * hidden, *restrict from_later =
+                                                                    later + row * later_stride;
+        real *restrict grad = grad_cell + row * hidden;
+        for (size_t i = 0; i < hidden; i++) {
+            real in = input[i], keep = forget[i], new = candidate[i], show = output[i];
+            real dh = from_above[i] + from_later[i];
+            real dc = grad[i] + dh * show * (1 - squashed[i] * squashed[i]);
+            input[i] = dc * new *in *(1 - in);
+            forget[i] = dc * cell[i] * keep * (1 - keep);
+            candidate[i] = dc * in * (1 - new *new);
+            output[i] = dh * squashed[i] * show * (1 - show);
+            grad[i] = dc * keep;
         }
     }
 }

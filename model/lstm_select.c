@@ -1,22 +1,33 @@
 /* See lstm_kernel.h. */
 #include "model/lstm_kernel.h"
 
-lstm_kernel_fn *lstm_kernel_select(const char **name)
+struct variant {
+    const char *name;
+    lstm_kernel_fn *forward;
+    lstm_backward_fn *backward;
+};
+
+static struct variant select_variant(void)
 {
-    const char *unused;
-    if (!name)
-        name = &unused;
 #if defined(__x86_64__) && !defined(FORESTALL_MODEL_DOUBLE)
     if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512dq") &&
-        __builtin_cpu_supports("avx512vl")) {
-        *name = "avx512";
-        return lstm_kernel_avx512;
-    }
-    if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma")) {
-        *name = "avx2";
-        return lstm_kernel_avx2;
-    }
+        __builtin_cpu_supports("avx512vl"))
+        return (struct variant){"avx512", lstm_kernel_avx512, lstm_backward_avx512};
+    if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma"))
+        return (struct variant){"avx2", lstm_kernel_avx2, lstm_backward_avx2};
 #endif
-    *name = "generic";
-    return lstm_kernel_generic;
+    return (struct variant){"generic", lstm_kernel_generic, lstm_backward_generic};
+}
+
+lstm_kernel_fn *lstm_kernel_select(const char **name)
+{
+    struct variant variant = select_variant();
+    if (name)
+        *name = variant.name;
+    return variant.forward;
+}
+
+lstm_backward_fn *lstm_backward_select(void)
+{
+    return select_variant().backward;
 }

@@ -28,7 +28,7 @@ struct network_shape {
 
 struct network_layer {
     real *weight; /* [inputs + hidden][4 * hidden] */
-    real *bias;   /* [4 * hidden] */
+    real *bias;   /* [4 * hidden]; right behind weight */
     size_t inputs;
 };
 

@@ -1,6 +1,7 @@
 /* See train.h. Memory of a window, all taken at the start, time first: joined inputs, gate activations, cells
  * and their tanh of every layer. The backward pass overwrites the activations with their gradients, so that
- * each layer's weight gradient is one matrix product over all steps of the window. */
+ * each layer's weight gradient is one matrix product over all steps of the window. A bias lies behind its
+ * weights: it is the row of a last input that is always 1. */
 #include "model/train.h"
 
 #include <math.h>
@@ -18,21 +19,22 @@ const struct trainer_options trainer_defaults = {.lanes = 64,
                                                  .seed = 1};
 
 struct layer_trace {
-    real *joined;                  /* [window][lanes][inputs + hidden] */
-    real *gates;                   /* [window][lanes][4 * hidden] */
-    real *cells;                   /* [window + 1][lanes][hidden]; [0] is the carried one */
-    real *squashed;                /* [window][lanes][hidden] */
-    real *hidden;                  /* [window + 1][lanes][hidden]; [0] is the carried one */
-    real *grad_hidden, *grad_cell; /* [lanes][hidden], from the step after */
+    real *joined;    /* [window][lanes][inputs + hidden + 1]: input, h before, 1 */
+    real *gates;     /* [window][lanes][4 * hidden] */
+    real *cells;     /* [window + 1][lanes][hidden]; [0] is the carried one */
+    real *squashed;  /* [window][lanes][hidden] */
+    real *hidden;    /* [window + 1][lanes][hidden]; [0] is the carried one */
+    real *grad_cell; /* [lanes][hidden], from the step after */
 };
 
 struct trainer {
     struct network *network;
     struct trainer_options options;
     lstm_kernel_fn *kernel;
+    lstm_backward_fn *backward;
     struct layer_trace traces[NETWORK_LAYERS_MAX];
     real *grad_below;                   /* [window][lanes][hidden]: gradient of a layer's output from above */
-    real *grad_joined;                  /* [lanes][widest] */
+    real *grad_joined;                  /* [lanes][hidden below + hidden], from the step after */
     real *raw;                          /* [window][lanes][NETWORK_OUTPUTS], then their gradients */
     real *gradient, *moment, *square;   /* [weight_count] */
     const struct train_sequence **lane; /* [lanes]: sequence in each, NULL = idle */
@@ -54,15 +56,17 @@ static real *take(size_t a, size_t b, size_t c)
 
 static bool take_trace(struct layer_trace *trace, size_t window, size_t lanes, size_t inputs, size_t hidden)
 {
-    trace->joined = take(window, lanes, inputs + hidden);
+    size_t width = inputs + hidden + 1;
+    trace->joined = take(window, lanes, width);
     trace->gates = take(window, lanes, 4 * hidden);
     trace->cells = take(window + 1, lanes, hidden);
     trace->squashed = take(window, lanes, hidden);
     trace->hidden = take(window + 1, lanes, hidden);
-    trace->grad_hidden = take(1, lanes, hidden);
     trace->grad_cell = take(1, lanes, hidden);
+    for (size_t row = 0; trace->joined && row < window * lanes; row++)
+        trace->joined[(row + 1) * width - 1] = 1;
     return trace->joined && trace->gates && trace->cells && trace->squashed && trace->hidden &&
-           trace->grad_hidden && trace->grad_cell;
+           trace->grad_cell;
 }
 
 struct trainer *trainer_create(struct network *network, const struct trainer_options *options)
@@ -74,12 +78,13 @@ struct trainer *trainer_create(struct network *network, const struct trainer_opt
     trainer->network = network;
     trainer->options = *options;
     trainer->kernel = lstm_kernel_select(NULL);
+    trainer->backward = lstm_backward_select();
     trainer->random = options->seed;
     bool ok = true;
     for (size_t l = 0; l < network->shape.layers; l++)
         ok = take_trace(&trainer->traces[l], window, lanes, network->layers[l].inputs, hidden) && ok;
     trainer->grad_below = take(window, lanes, hidden);
-    trainer->grad_joined = take(1, lanes, FS_MAX(network->shape.inputs, hidden) + hidden);
+    trainer->grad_joined = take(1, lanes, 2 * hidden);
     trainer->raw = take(window, lanes, NETWORK_OUTPUTS);
     trainer->gradient = take(1, 1, network->weight_count);
     trainer->moment = take(1, 1, network->weight_count);
@@ -99,7 +104,7 @@ void trainer_destroy(struct trainer *trainer)
         return;
     for (size_t l = 0; l < NETWORK_LAYERS_MAX; l++) {
         struct layer_trace *t = &trainer->traces[l];
-        real *all[] = {t->joined, t->gates, t->cells, t->squashed, t->hidden, t->grad_hidden, t->grad_cell};
+        real *all[] = {t->joined, t->gates, t->cells, t->squashed, t->hidden, t->grad_cell};
         for (size_t i = 0; i < FS_COUNT(all); i++)
             free(all[i]);
     }
@@ -134,7 +139,7 @@ static void join(struct trainer *trainer, size_t l, size_t t)
     size_t hidden = network->shape.hidden, inputs = network->layers[l].inputs, lanes = trainer->options.lanes;
     struct layer_trace *trace = &trainer->traces[l];
     for (size_t lane = 0; lane < lanes; lane++) {
-        real *joined = trace->joined + (t * lanes + lane) * (inputs + hidden);
+        real *joined = trace->joined + (t * lanes + lane) * (inputs + hidden + 1);
         if (l > 0) {
             memcpy(joined, trainer->traces[l - 1].hidden + ((t + 1) * lanes + lane) * hidden,
                    hidden * sizeof *joined);
@@ -152,13 +157,11 @@ static void forward_layer(struct trainer *trainer, size_t l, size_t t)
     const struct network_layer *layer = &trainer->network->layers[l];
     size_t hidden = trainer->network->shape.hidden, lanes = trainer->options.lanes, cells = lanes * hidden;
     struct layer_trace *trace = &trainer->traces[l];
-    int width = (int)(layer->inputs + hidden), gates = (int)(4 * hidden);
+    int width = (int)(layer->inputs + hidden + 1), gates = (int)(4 * hidden);
     real *gate = trace->gates + t * lanes * 4 * hidden;
     join(trainer, l, t);
-    for (size_t lane = 0; lane < lanes; lane++)
-        memcpy(gate + lane * 4 * hidden, layer->bias, 4 * hidden * sizeof *gate);
     real_gemm(CblasRowMajor, CblasNoTrans, CblasNoTrans, (int)lanes, gates, width, 1,
-              trace->joined + t * lanes * (size_t)width, width, layer->weight, gates, 1, gate, gates);
+              trace->joined + t * lanes * (size_t)width, width, layer->weight, gates, 0, gate, gates);
     memcpy(trace->cells + (t + 1) * cells, trace->cells + t * cells, cells * sizeof *gate);
     trainer->kernel(lanes, hidden, gate, trace->cells + (t + 1) * cells, trace->squashed + t * cells,
                     trace->hidden + (t + 1) * cells);
@@ -252,61 +255,42 @@ static double loss_and_slope(struct trainer *trainer)
     return loss;
 }
 
-/* Gradient through one step of one layer: output gradient (from above, in grad_below, and from the next step)
- * to the gates' pre-activations, which replace the activations. */
-static void gates_backward(struct trainer *trainer, struct layer_trace *trace, size_t t)
+/* Gradient of a layer's input and of its h before, through its gates of step t. Nobody asks for that of the
+ * features. */
+static void inputs_backward(struct trainer *trainer, size_t l, size_t t, size_t below)
 {
-    size_t hidden = trainer->network->shape.hidden, lanes = trainer->options.lanes;
-    for (size_t lane = 0; lane < lanes; lane++) {
-        size_t row = t * lanes + lane;
-        real *gate = trace->gates + row * 4 * hidden;
-        const real *squashed = trace->squashed + row * hidden, *before = trace->cells + row * hidden;
-        const real *above = trainer->grad_below + row * hidden;
-        real *grad_hidden = trace->grad_hidden + lane * hidden, *grad_cell = trace->grad_cell + lane * hidden;
-        for (size_t i = 0; i < hidden; i++) {
-            real in = gate[i], keep = gate[hidden + i], new = gate[2 * hidden + i],
-                 show = gate[3 * hidden + i];
-            real dh = above[i] + grad_hidden[i];
-            real dc = grad_cell[i] + dh * show * (1 - squashed[i] * squashed[i]);
-            gate[i] = dc * new *in *(1 - in);
-            gate[hidden + i] = dc * before[i] * keep * (1 - keep);
-            gate[2 * hidden + i] = dc * in * (1 - new *new);
-            gate[3 * hidden + i] = dh * squashed[i] * show * (1 - show);
-            grad_cell[i] = dc * keep;
-        }
-    }
+    const struct network_layer *layer = &trainer->network->layers[l];
+    size_t hidden = trainer->network->shape.hidden, lanes = trainer->options.lanes, width = below + hidden;
+    const real *gates = trainer->traces[l].gates + t * lanes * 4 * hidden;
+    real_gemm(CblasRowMajor, CblasNoTrans, CblasTrans, (int)lanes, (int)width, (int)(4 * hidden), 1, gates,
+              (int)(4 * hidden), layer->weight + (layer->inputs - below) * 4 * hidden, (int)(4 * hidden), 0,
+              trainer->grad_joined, (int)width);
+    for (size_t lane = 0; lane < lanes && below > 0; lane++)
+        memcpy(trainer->grad_below + (t * lanes + lane) * hidden, trainer->grad_joined + lane * width,
+               hidden * sizeof(real));
 }
 
-/* After it grad_below holds the gradient of the layer below's output. */
+/* Takes the gradient of the layer's output in grad_below; after it that of the layer below's is there. */
 static void backward_layer(struct trainer *trainer, size_t l)
 {
     const struct network_layer *layer = &trainer->network->layers[l];
     size_t hidden = trainer->network->shape.hidden, lanes = trainer->options.lanes,
-           window = trainer->options.window;
+           window = trainer->options.window, below = l > 0 ? hidden : 0;
     struct layer_trace *trace = &trainer->traces[l];
-    size_t width = layer->inputs + hidden;
-    memset(trace->grad_hidden, 0, lanes * hidden * sizeof(real));
+    int width = (int)(layer->inputs + hidden + 1), gates = (int)(4 * hidden);
+    memset(trainer->grad_joined, 0, lanes * (below + hidden) * sizeof(real));
     memset(trace->grad_cell, 0, lanes * hidden * sizeof(real));
     for (size_t t = window; t-- > 0;) {
-        gates_backward(trainer, trace, t);
-        real_gemm(CblasRowMajor, CblasNoTrans, CblasTrans, (int)lanes, (int)width, (int)(4 * hidden), 1,
-                  trace->gates + t * lanes * 4 * hidden, (int)(4 * hidden), layer->weight, (int)(4 * hidden),
-                  0, trainer->grad_joined, (int)width);
-        for (size_t lane = 0; lane < lanes; lane++) {
-            const real *joined = trainer->grad_joined + lane * width;
-            memcpy(trace->grad_hidden + lane * hidden, joined + layer->inputs, hidden * sizeof *joined);
-            if (l > 0)
-                memcpy(trainer->grad_below + (t * lanes + lane) * hidden, joined, hidden * sizeof *joined);
-        }
+        size_t cells = t * lanes * hidden;
+        trainer->backward(lanes, hidden, trace->gates + 4 * cells, trace->cells + cells,
+                          trace->squashed + cells, trainer->grad_below + cells, trainer->grad_joined + below,
+                          below + hidden, trace->grad_cell);
+        if (t > 0 || below > 0)
+            inputs_backward(trainer, l, t, below);
     }
     real *grad_weight = trainer->gradient + (layer->weight - trainer->network->weights);
-    real *grad_bias = trainer->gradient + (layer->bias - trainer->network->weights);
-    real_gemm(CblasRowMajor, CblasTrans, CblasNoTrans, (int)width, (int)(4 * hidden), (int)(window * lanes),
-              1, trace->joined, (int)width, trace->gates, (int)(4 * hidden), 0, grad_weight,
-              (int)(4 * hidden));
-    memset(grad_bias, 0, 4 * hidden * sizeof *grad_bias);
-    for (size_t row = 0; row < window * lanes; row++)
-        real_axpy((int)(4 * hidden), 1, trace->gates + row * 4 * hidden, 1, grad_bias, 1);
+    real_gemm(CblasRowMajor, CblasTrans, CblasNoTrans, width, gates, (int)(window * lanes), 1, trace->joined,
+              width, trace->gates, gates, 0, grad_weight, gates); /* and of the bias */
 }
 
 static void backward(struct trainer *trainer)

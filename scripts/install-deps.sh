@@ -1,7 +1,7 @@
 #!/bin/bash
 # Installs from Debian's packages what building, testing or the demo needs and the machine lacks.
 #
-#   scripts/install-deps.sh [--list | --check] GROUP...      groups: build test demo lint collect compose
+#   scripts/install-deps.sh [--list | --check] GROUP...      groups: build test demo lint collect compose bench
 #
 # Says what is missing and why before anything is installed. As root it installs; otherwise it prints the exact line
 # to run and exits 1. --check installs nothing (exit 1 when something is missing), --list prints the table.
@@ -102,6 +102,7 @@ compose iproute2                 removes what is left of networks
 compose default-jdk-headless|openjdk-17-jdk-headless|openjdk-21-jdk-headless   builds the example in Java
 compose maven                    libraries of that example and of the stand-ins
 compose debian-archive-keyring   keys of the packages that images are made of
+bench python3-torch              the trainer is timed beside it
 lint  git                        lists the files
 lint  clang-format               formatting
 lint  clang-tidy                 static analysis
@@ -154,7 +155,7 @@ for argument in "$@"; do
     --list) mode=list ;;
     --check) mode=check ;;
     -h | --help) usage 0 ;;
-    build | test | demo | lint | collect | compose) groups="$groups $argument" ;;
+    build | test | demo | lint | collect | compose | bench) groups="$groups $argument" ;;
     *) usage 2 >&2 ;;
     esac
 done

@@ -60,6 +60,52 @@ static void kernel_step(lstm_kernel_fn *kernel, size_t hidden, float width, unsi
     }
 }
 
+static double backward_error(lstm_backward_fn *backward, size_t hidden, unsigned *seed)
+{
+    enum { ROWS = 3, WIDEST = 130, STRIDE = 2 * WIDEST };
+    static real gates[(size_t)ROWS * 4 * WIDEST], acted[(size_t)ROWS * 4 * WIDEST], before[ROWS * WIDEST],
+        squashed[ROWS * WIDEST], above[ROWS * WIDEST], later[ROWS * STRIDE], grad[ROWS * WIDEST],
+        grad_in[ROWS * WIDEST];
+    double worst = 0;
+    for (size_t i = 0; i < (size_t)ROWS * 4 * hidden; i++)
+        acted[i] = gates[i] = drawn(seed, 1);
+    for (size_t i = 0; i < ROWS * hidden; i++) {
+        before[i] = drawn(seed, 2);
+        squashed[i] = drawn(seed, 1);
+        above[i] = drawn(seed, 1);
+        grad_in[i] = grad[i] = drawn(seed, 1);
+    }
+    for (size_t i = 0; i < (size_t)ROWS * STRIDE; i++)
+        later[i] = drawn(seed, 1);
+    backward(ROWS, hidden, gates, before, squashed, above, later, STRIDE, grad);
+    for (size_t i = 0; i < ROWS * hidden; i++) {
+        size_t at = i / hidden * 4 * hidden + i % hidden;
+        double in = (double)acted[at], keep = (double)acted[at + hidden],
+               new = (double)acted[at + 2 * hidden], show = (double)acted[at + 3 * hidden],
+               tanh_c = (double)squashed[i];
+        double dh = (double)above[i] + (double)later[i / hidden * STRIDE + i % hidden];
+        double dc = (double)grad_in[i] + dh * show * (1 - tanh_c * tanh_c);
+        worst = fmax(worst, apart(gates[at], dc * new *in *(1 - in)));
+        worst = fmax(worst, apart(gates[at + hidden], dc * (double)before[i] * keep * (1 - keep)));
+        worst = fmax(worst, apart(gates[at + 2 * hidden], dc * in * (1 - new *new)));
+        worst = fmax(worst, apart(gates[at + 3 * hidden], dh * tanh_c * show * (1 - show)));
+        worst = fmax(worst, apart(grad[i], dc * keep));
+    }
+    return worst;
+}
+
+/* The formulas are checked by finite differences (test_gradient.c), in the generic variant; here the others.
+ */
+static void check_backward(lstm_backward_fn *backward, const char *name)
+{
+    double worst = 0;
+    unsigned seed = SEED;
+    for (size_t hidden = 1; hidden <= 130; hidden += hidden < 20 ? 1 : 11)
+        worst = fmax(worst, backward_error(backward, hidden, &seed));
+    print_message("%s: largest difference of the step back %.2e\n", name, worst);
+    assert_true(worst < 1e-5);
+}
+
 static void check_kernel(lstm_kernel_fn *kernel, const char *name)
 {
     static const float widths[] = {0.01f, 1, 10, 100, 1e6f};
@@ -73,21 +119,27 @@ static void check_kernel(lstm_kernel_fn *kernel, const char *name)
     assert_true(worst.gate < 1e-6 && worst.cell < 2e-6 && worst.hidden < 2e-6);
 }
 
+static void check_variant(lstm_kernel_fn *kernel, lstm_backward_fn *backward, const char *name)
+{
+    check_kernel(kernel, name);
+    check_backward(backward, name);
+}
+
 static void kernel__every_instruction_set__is_libm(void **state)
 {
     (void)state;
     const char *chosen;
     assert_non_null(lstm_kernel_select(&chosen));
     print_message("chosen: %s\n", chosen);
-    check_kernel(lstm_kernel_generic, "generic");
+    check_variant(lstm_kernel_generic, lstm_backward_generic, "generic");
 #ifdef __x86_64__
     if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma"))
-        check_kernel(lstm_kernel_avx2, "avx2");
+        check_variant(lstm_kernel_avx2, lstm_backward_avx2, "avx2");
     else
         print_message("SKIPPED: this CPU has no AVX2\n");
     if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512dq") &&
         __builtin_cpu_supports("avx512vl"))
-        check_kernel(lstm_kernel_avx512, "avx512");
+        check_variant(lstm_kernel_avx512, lstm_backward_avx512, "avx512");
     else
         print_message("SKIPPED: this CPU has no AVX-512\n");
 #endif
