@@ -83,6 +83,11 @@ bench-policies: deps-test ## other policies and ours on the scenarios and the co
 	@$(MAKE) --no-print-directory build
 	@FORESTALL_BIN=$(abspath $(RELEASE))/bin tests/support/python.sh bench/policies.py --corpus $(CORPUS) --seeds $(or $(SEEDS),3)
 
+.PHONY: bench-model
+bench-model: deps-test ## the model beside rules and trees on programs none of them saw; CORPUS=DIR SVG=FILE ARGS=...
+	@$(MAKE) --no-print-directory build >&2
+	@FORESTALL_BIN=$(abspath $(RELEASE))/bin tests/support/python.sh bench/model.py --corpus $(CORPUS) $(if $(SVG),--svg $(SVG)) $(ARGS)
+
 .PHONY: bench-cmapss
 bench-cmapss: ## train on public turbofan series, score on unseen engines; DATA=DIR of PM_*.txt
 	@test -n "$(DATA)" || { echo 'bench-cmapss: say where PM_train.txt, PM_test.txt and PM_truth.txt are: DATA=DIR' >&2; exit 2; }

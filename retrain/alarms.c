@@ -13,7 +13,7 @@ const char *alarms_rule_name(enum alarms_rule rule)
     return names[rule];
 }
 
-static bool counts(const struct example *example)
+bool alarms_count(const struct example *example)
 {
     const struct msg_execution_record *record = example->record;
     bool moved = example->plan.raise_at > 0 ||
@@ -48,7 +48,7 @@ int alarms_make(const struct dataset *dataset, const struct answers *answers, en
     for (size_t e = 0; e < dataset->count; e++) {
         const struct example *example = &dataset->items[e];
         const struct labels *labels = &example->labels;
-        if (!counts(example))
+        if (!alarms_count(example))
             continue;
         made.series[made.count++] = (struct score_series){
             .scores = made.scores + used,

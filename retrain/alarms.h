@@ -16,6 +16,8 @@ enum alarms_rule {
 };
 const char *alarms_rule_name(enum alarms_rule rule);
 
+/* False: its memory alarms are not scored (no limit, or one that is moved). */
+bool alarms_count(const struct example *example);
 /* How alarmed the rule is at a tick; higher = more. */
 float alarms_score(const struct labels *labels, const struct network_output *answers, size_t tick,
                    enum alarms_rule rule);

@@ -7,18 +7,6 @@
 #include "retrain/evaluate.h"
 #include "retrain/split.h"
 
-static bool wants(const char *parts, enum split part)
-{
-    static const char *const names[SPLIT_COUNT] = {"train", "validation", "test"};
-    size_t size = strlen(names[part]);
-    if (strcmp(parts, "all") == 0)
-        return true;
-    for (const char *at = strstr(parts, names[part]); at; at = strstr(at + 1, names[part]))
-        if ((at == parts || at[-1] == ',') && (at[size] == '\0' || at[size] == ','))
-            return true;
-    return false;
-}
-
 static int print(const struct retrain_options *options, const struct network *network,
                  const struct dataset *dataset, size_t records)
 {
@@ -47,7 +35,7 @@ static int evaluate(const struct retrain_options *options, const struct split_ta
     how.staircases = false;
     how.plans = options->recorded_only ? 1 : how.plans;
     for (size_t i = 0; chosen && i < records->count; i++)
-        if (wants(options->parts, split_of(table, records->items[i].code, (uint64_t)options->seed)))
+        if (split_wanted(options->parts, split_of(table, records->items[i].code, (uint64_t)options->seed)))
             chosen[count++] = i;
     int result = chosen ? dataset_add(&dataset, records, chosen, count, &how) : -ENOMEM;
     if (result == 0)

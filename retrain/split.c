@@ -106,3 +106,15 @@ enum split split_of(const struct split_table *table, struct str code, uint64_t s
         part = json_object_get(table->programs, name);
     return part ? (enum split)json_integer_value(part) : split_by_hash(program, seed);
 }
+
+bool split_wanted(const char *parts, enum split part)
+{
+    static const char *const names[SPLIT_COUNT] = {"train", "validation", "test"};
+    size_t size = strlen(names[part]);
+    if (strcmp(parts, "all") == 0)
+        return true;
+    for (const char *at = strstr(parts, names[part]); at; at = strstr(at + 1, names[part]))
+        if ((at == parts || at[-1] == ',') && (at[size] == '\0' || at[size] == ','))
+            return true;
+    return false;
+}

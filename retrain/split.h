@@ -25,4 +25,7 @@ void split_table_destroy(struct split_table *table);
 /* By the table, or by hash when it has no such program; table may be NULL. */
 enum split split_of(const struct split_table *table, struct str code, uint64_t seed);
 
+/* Whether a comma-separated list of part names has this one; "all" has every one. */
+bool split_wanted(const char *parts, enum split part);
+
 #endif

@@ -1,0 +1,180 @@
+"""A corpus as bench-ticks writes it, and what is asked of a predictor on it: see the head of model.py for the rules.
+The counting of alarms is that of model/score.c (tests/bench/test_model.py holds the two against each other)."""
+import json
+import pathlib
+
+import numpy
+
+LEADS_S = (1, 2, 5)
+HORIZON_S = 10.0
+
+
+class Part:
+    """One part of the corpus. rows: [ticks][columns]; series: start and end row of each example."""
+
+    def __init__(self, directory, name, columns):
+        self.examples = [json.loads(line) for line in open(directory / f"{name}.jsonl")]
+        features, causes = len(columns["features"]), len(columns["causes"])
+        width = features + 4 * causes + 1
+        rows = numpy.fromfile(directory / f"{name}.rows", numpy.float32).reshape(-1, width)
+        at = features
+        self.features = rows[:, :features]
+        self.label, self.mask, self.logit, self.probability = (
+            rows[:, at + i * causes:at + (i + 1) * causes] for i in range(4))
+        self.time_s = rows[:, -1].astype(float)
+        ticks = numpy.array([example["ticks"] for example in self.examples], dtype=int)
+        self.start = numpy.concatenate([[0], numpy.cumsum(ticks)])
+        self.example = numpy.repeat(numpy.arange(len(ticks)), ticks)
+        self.weight = numpy.array([example["weight"] for example in self.examples])[self.example]
+        names = sorted({example["program"] for example in self.examples})
+        self.programs = names
+        self.program = numpy.array([names.index(example["program"]) for example in self.examples], dtype=int)
+
+
+def load(directory, names=("train", "validation", "test")):
+    directory = pathlib.Path(directory)
+    columns = json.load(open(directory / "columns.json"))
+    return columns, {name: Part(directory, name, columns) for name in names}
+
+
+class Watch:
+    """The examples of a part whose memory alarms count, in one row after the other.
+    recorded: only what happened; else hypothetical limits as well."""
+
+    def __init__(self, part, columns, recorded):
+        self.names = part.programs
+        chosen = [i for i, e in enumerate(part.examples) if e["counts"] and (e["recorded"] or not recorded)]
+        rows = [numpy.arange(part.start[i], part.start[i + 1]) for i in chosen]
+        self.rows = numpy.concatenate(rows) if rows else numpy.zeros(0, int)
+        self.time_s = part.time_s[self.rows]
+        self.label, self.counted = part.label[self.rows, 0] > 0.5, part.mask[self.rows, 0] > 0
+        ticks = numpy.array([len(r) for r in rows], dtype=int)
+        self.series = numpy.repeat(numpy.arange(len(chosen)), ticks)
+        self.first = numpy.concatenate([[0], numpy.cumsum(ticks)])[:-1].astype(int)
+        self.ticks = ticks
+        self.program = part.program[chosen] if chosen else numpy.zeros(0, int)
+        self.failure_s = numpy.array([part.examples[i]["failure_s"] if part.examples[i]["cause"] == "memory" else numpy.inf
+                                      for i in chosen], dtype=float)
+        last = self.time_s[self.first + ticks - 1] if len(chosen) else numpy.zeros(0)
+        start = self.time_s[self.first] if len(chosen) else numpy.zeros(0)
+        self.hours = numpy.maximum(numpy.minimum(last, self.failure_s) - start, 0) / 3600
+        self.sudden = self._sudden(part.features[self.rows, columns["features"].index("memory_to_limit")])
+
+    def _sudden(self, use):
+        """True for an execution that crosses less than 1.5 s after its growth begins: it fails within 1.5 s of its start,
+        or in the second that ends 1.5 s before it fails its memory grew by less than 1 % of the limit, with more than a
+        tenth of the limit still free."""
+        out = numpy.zeros(len(self.ticks), bool)
+        for i in numpy.flatnonzero(numpy.isfinite(self.failure_s)):
+            at = slice(self.first[i], self.first[i] + self.ticks[i])
+            time_s, before = self.time_s[at], self.failure_s[i] - 1.5
+            if before <= 0 or time_s[0] > before:
+                out[i] = True
+                continue
+            window = use[at][(time_s <= before) & (time_s >= before - 1)]
+            if len(window) == 0 or time_s[0] > before - 0.9:
+                continue
+            out[i] = window[-1] - window.min() < 0.01 and window[-1] < 0.9
+        return out
+
+    def alarms(self, scores, threshold):
+        """Of every series: false alarms, true alarms, start of the first true one (inf: none)."""
+        count = len(self.ticks)
+        above = scores >= threshold
+        above &= self.time_s < self.failure_s[self.series]
+        begins = above.copy()
+        begins[1:] &= ~(above[:-1] & (self.series[1:] == self.series[:-1]))
+        ends = above.copy()
+        ends[:-1] &= ~(above[1:] & (self.series[1:] == self.series[:-1]))
+        starts, lasts = numpy.flatnonzero(begins), numpy.flatnonzero(ends)
+        again = []
+        for a, b in zip(starts, lasts):
+            since = self.time_s[a]
+            while self.time_s[b] - since >= HORIZON_S - 1e-4:
+                a = a + int(numpy.searchsorted(self.time_s[a:b + 1], since + HORIZON_S - 1e-4))
+                since = self.time_s[a]
+                again.append(a)
+        starts = numpy.sort(numpy.concatenate([starts, numpy.array(again, int)]))
+        series, at = self.series[starts], self.time_s[starts]
+        true = self.failure_s[series] - at <= HORIZON_S + 1e-4
+        first = numpy.full(count, numpy.inf)
+        numpy.minimum.at(first, series[true], at[true])
+        return numpy.bincount(series[~true], minlength=count), numpy.bincount(series[true], minlength=count), first
+
+    def threshold(self, scores, per_hour):
+        """The lowest threshold, of 400 quantiles of the scores, with at most so many false alarms an hour."""
+        ranks = 1 - numpy.geomspace(1e-6, 1, 400)
+        candidates = numpy.unique(numpy.concatenate([numpy.quantile(scores, ranks, method="higher"), [scores.max()]]))
+        allowed = per_hour * self.hours.sum()
+        best = numpy.nextafter(numpy.float64(scores.max()), numpy.inf)
+        for candidate in candidates[::-1]:
+            false = self.alarms(scores, candidate)[0].sum()
+            if false <= allowed:
+                best = candidate
+            elif false > 20 * allowed + 20:
+                break
+        return float(best)
+
+    def at_threshold(self, scores, threshold):
+        false, true, first = self.alarms(scores, threshold)
+        failed = numpy.isfinite(self.failure_s)
+        lead = numpy.where(failed, numpy.where(failed, self.failure_s, 0) - first, -numpy.inf)
+        hours = self.hours.sum()
+        out = {"threshold": threshold, "false_alarms_per_hour": false.sum() / hours if hours else 0.0,
+               "failures": int(failed.sum()), "true_alarms": int(true.sum()), "false_alarms": int(false.sum())}
+        for s in LEADS_S:
+            out[f"recall_{s}s"] = share(lead >= s - 1e-4, failed)
+        slow = failed & ~self.sudden
+        out["sudden_failures"] = int((failed & self.sudden).sum())
+        out["foreseen_1s_not_sudden"] = share(lead >= 1 - 1e-4, slow)
+        out["foreseen_1s_sudden"] = share(lead >= 1 - 1e-4, failed & self.sudden)
+        return out
+
+
+def share(hits, among):
+    return float(hits[among].mean()) if among.any() else None
+
+
+def average_precision(scores, labels, weights=None):
+    """As score_average_precision: area under the steps of precision over recall, ties taken together."""
+    order = numpy.argsort(-scores, kind="stable")
+    scores, labels = scores[order], labels[order]
+    weights = numpy.ones(len(scores)) if weights is None else weights[order]
+    found, seen = numpy.cumsum(weights * labels), numpy.cumsum(weights)
+    if len(found) == 0 or found[-1] <= 0:
+        return None
+    last = numpy.append(scores[1:] != scores[:-1], True)
+    found, seen = found[last], seen[last]
+    return float((numpy.diff(found, prepend=0) * found / numpy.maximum(seen, 1e-12)).sum() / found[-1])
+
+
+def calibration(probability, label):
+    """Brier score, its skill against the base rate, expected calibration error of ten bins, and the bins."""
+    bins = numpy.minimum((probability * 10).astype(int), 9)
+    count = numpy.bincount(bins, minlength=10)
+    mean = numpy.bincount(bins, probability, minlength=10) / numpy.maximum(count, 1)
+    rate = numpy.bincount(bins, label, minlength=10) / numpy.maximum(count, 1)
+    base = label.mean()
+    brier = float(((probability - label) ** 2).mean())
+    return {"ticks": len(label), "positive": int(label.sum()), "brier": brier,
+            "brier_skill": 1 - brier / (base * (1 - base)) if 0 < base < 1 else None,
+            "ece": float((count * abs(mean - rate)).sum() / len(label)),
+            "bins": [[int(c), float(m), float(r)] for c, m, r in zip(count, mean, rate)]}
+
+
+def bootstrap(watch, ours, theirs, seed, draws):
+    """95 % interval of the difference of two average precisions, programs drawn with replacement."""
+    random = numpy.random.default_rng(seed)
+    programs = watch.program[watch.series]
+    names = numpy.unique(programs[watch.counted])
+    rows = {p: numpy.flatnonzero((programs == p) & watch.counted) for p in names}
+    label = watch.label.astype(float)
+    differences = []
+    while len(differences) < draws:
+        drawn, times = numpy.unique(random.choice(names, len(names)), return_counts=True)
+        at = numpy.concatenate([rows[p] for p in drawn])
+        weight = numpy.repeat(times.astype(float), [len(rows[p]) for p in drawn])
+        if not watch.label[at].any():
+            continue # nothing failed in these: no precision
+        differences.append(average_precision(ours[at], label[at], weight) - average_precision(theirs[at], label[at], weight))
+    return [float(q) for q in numpy.quantile(differences, [0.025, 0.975])]
