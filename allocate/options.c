@@ -26,6 +26,8 @@ const struct config_option allocate_option_table[] = {
      "longest wait for an answer of Redis; decisions wait as long"},
     {KEY(memory_headroom), CONFIG_DOUBLE, FIELD(policy.memory_headroom), "1.4", 1.05, 4,
      "a raise without history never exceeds this multiple of the memory seen"},
+    {KEY(memory_headroom_braked), CONFIG_DOUBLE, FIELD(policy.memory_headroom_braked), "1.12", 1.05, 4,
+     "the same on nodes with a brake, where what outgrows a raise waits instead of dying"},
     {KEY(cover_ms), CONFIG_DOUBLE, FIELD(policy.cover_ms), "1500", 10, 600000,
      "demand of so many milliseconds is covered until the next decision"},
     {KEY(rerun_seconds), CONFIG_DOUBLE, FIELD(policy.rerun_s), "60", 0, 1e6,
@@ -50,6 +52,7 @@ void allocate_options_finish(struct allocate_options *options)
 {
     struct policy_config policy = policy_defaults;
     policy.memory_headroom = options->policy.memory_headroom;
+    policy.memory_headroom_braked = options->policy.memory_headroom_braked;
     policy.cover_ms = options->policy.cover_ms;
     policy.rerun_s = options->policy.rerun_s;
     policy.settle_us = options->settle_ms * 1000;

@@ -12,14 +12,15 @@
 #define LEAST_ASKED 1.25  /* what is asked for of a rate the node has none of, so that neighbours give */
 
 const struct policy_config policy_defaults = {
-    .memory_headroom = 1.4, /* keeps highest limit / peak below 1.5 whatever the model says */
-    .memory_step = 1.05,    /* below it the write costs more attention than it helps */
+    .memory_headroom = 1.4,         /* keeps highest limit / peak below 1.5 whatever the model says */
+    .memory_headroom_braked = 1.12, /* docs/design/closed-loop.md: 0.1 s in the brake per execution */
+    .memory_step = 1.05,            /* below it the write costs more attention than it helps */
     .memory_overhead_bytes = INT64_C(6)
                              << 20, /* measured on xz, gcc, python3: 1..5 MiB beside anonymous memory */
     .brake_share = 1.0 / 16,        /* both as agent/cgroup.h has it */
     .brake_least_bytes = INT64_C(4) << 20,
-    .brake_step = 1.15, /* the growth seen asks for more by itself (tests/allocate/test_policy_loop.c) */
-    .rate_step = 4.0,   /* reaches what 75 % throttling asks for at once */
+    .brake_step = 1.1, /* the growth seen asks for more by itself (tests/allocate/test_policy_loop.c) */
+    .rate_step = 4.0,  /* reaches what 75 % throttling asks for at once */
     .rate_stalled = 0.3,
     .deadline_share = 0.1,
     .deadline_late = 0.5,

@@ -6,10 +6,11 @@
  *
  *     cost(L) = slack_s * (usable(L) - demand) + P(demand > usable(L)) * used * (rerun_s + time spent)
  *
- * and bounded by `memory_headroom` times what was really seen, so that a wrong forecast cannot run away: the
- * brake holds a program that outgrows a tight raise for some milliseconds, which costs less than memory that
- * nobody uses. CPU, I/O and network go to what the throttling says the program would use, at most `rate_step`
- * times at once: an idle quota costs nothing until somebody else wants it, and shrinking gives it back. */
+ * and bounded by `memory_headroom` times what was really seen, so that a wrong forecast cannot run away. On a
+ * node with a brake the bound is tighter: a program that outgrows such a raise is held for some milliseconds,
+ * which costs less than memory that nobody uses. CPU, I/O and network go to what the throttling says the
+ * program would use, at most `rate_step` times at once: an idle quota costs nothing until somebody else wants
+ * it, and shrinking gives it back. */
 #ifndef FORESTALL_ALLOCATE_POLICY_H
 #define FORESTALL_ALLOCATE_POLICY_H
 
@@ -17,6 +18,8 @@
 
 struct policy_config {
     double memory_headroom;        /* a raise without history never exceeds this multiple of the usage seen */
+    double memory_headroom_braked; /* the same on a node with a brake: what outgrows it waits some
+                                      milliseconds */
     double memory_step;            /* smallest raise worth a decision, as a ratio */
     int64_t memory_overhead_bytes; /* kernel memory charged beside memory_bytes: stacks, page tables, slab */
     double brake_share;            /* the brake takes hold so far below the limit, */
@@ -60,6 +63,7 @@ struct policy_history {
 /* What the node offers; known = false: no status yet, the agent is the arbiter anyway. */
 struct policy_node {
     bool known;
+    bool brake; /* a program that meets its limit waits */
     struct msg_limits capacity, free;
 };
 

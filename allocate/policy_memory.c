@@ -89,12 +89,19 @@ static void cut(struct demand *demand, double most)
     demand->p99 = fmin(demand->p99, most);
 }
 
+static double headroom(const struct policy_case *now)
+{
+    const struct policy_node *node = now->input->node;
+    return node && node->known && node->brake ? now->config->memory_headroom_braked
+                                              : now->config->memory_headroom;
+}
+
 /* The cheapest limit between the least that helps and the headroom. */
 static double cheapest(struct policy_case *now, double used, double least)
 {
     const struct policy_config *config = now->config;
     struct demand demand = memory_demand(now, used);
-    double highest = used * config->memory_headroom + (double)config->memory_overhead_bytes;
+    double highest = used * headroom(now) + (double)config->memory_overhead_bytes;
     if (history_covers(now->input->history, used))
         highest =
             fmax(highest, policy_memory_limit(config, now->input->history->memory_max * HISTORY_SPREAD));

@@ -90,6 +90,7 @@ static void ask(struct flight *flight, bool extra)
         .used_bytes = flight->used,
         .peak_bytes = flight->peak,
         .stalled_s = flight->out->stalled_s,
+        .has_brake = flight->input->brake && flight->input->policy->brake,
         .braked = flight->frozen,
         .extra = extra,
         .attempt = input->attempt,

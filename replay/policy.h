@@ -45,6 +45,7 @@ struct replay_moment {
     double now_s, started_s;
     double limit_bytes, used_bytes, peak_bytes;
     double stalled_s; /* held in the brake so far */
+    bool has_brake;   /* what meets its limit is held */
     bool braked;      /* now */
     bool extra;       /* out of the rhythm: the brake took hold, or a new limit is in force */
     int32_t attempt;

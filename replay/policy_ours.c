@@ -135,9 +135,12 @@ static void keep_point(struct ours_tools *tools, const struct msg_sample *from, 
 static double decide(struct state *ours, const struct replay_moment *moment)
 {
     struct policy_decision decision;
+    const struct policy_node node = {.known = true,
+                                     .brake = moment->has_brake}; /* with room for everything */
     const struct policy_input input = {
         .risk = &ours->tools->risk,
         .history = ours->has_history ? &ours->history : NULL,
+        .node = &node,
         .first_limits = &ours->first_limits,
         .now_us = in_us(moment->now_s),
     };

@@ -141,7 +141,7 @@ static void sample(struct run *run)
 {
     const struct simulation *with = run->with;
     struct msg_risk risk = {.attempt = 1, .horizon_ms = HORIZON_MS, .threshold = 0.5f, .tasks = 1};
-    struct policy_node node = {.known = with->node_free_bytes > 0};
+    struct policy_node node = {.known = true, .brake = with->brake};
     struct policy_decision decision;
     run->sequence++;
     risk.sequence = run->sequence;
@@ -161,8 +161,10 @@ static void sample(struct run *run)
     run->published_limit = run->limit;
     run->published_used = run->used;
     run->published_ms = run->now_ms;
-    node.capacity.memory_bytes = (int64_t)(run->limit + with->node_free_bytes);
-    node.free.memory_bytes = (int64_t)with->node_free_bytes;
+    if (with->node_free_bytes > 0) {
+        node.capacity.memory_bytes = (int64_t)(run->limit + with->node_free_bytes);
+        node.free.memory_bytes = (int64_t)with->node_free_bytes;
+    }
     struct policy_input input = {.risk = &risk,
                                  .history = with->history,
                                  .node = &node,

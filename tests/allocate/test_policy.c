@@ -27,6 +27,19 @@ static void memory__alarm__raised_within_the_headroom(void **state)
     assert_non_null(strstr(stand->decision.reason, "p=0.90"));
 }
 
+static void memory__node_with_a_brake__raised_within_the_tighter_headroom(void **state)
+{
+    struct stand *stand = stand_alarmed(state);
+    stand->node = (struct policy_node){.known = true, .brake = true};
+    stand->input.node = &stand->node;
+    assert_int_equal(stand_decide(stand), MSG_DIRECTION_RAISE);
+    assert_in_range(stand->decision.limits.memory_bytes, 65 * MIB, (int64_t)(58 * 1.12) * MIB + 7 * MIB);
+    stand->node.known = false; /* nothing heard of it lately */
+    stand->attempt = (struct policy_attempt){0};
+    assert_int_equal(stand_decide(stand), MSG_DIRECTION_RAISE);
+    assert_true(stand->decision.limits.memory_bytes > (int64_t)(58 * 1.3) * MIB);
+}
+
 static void memory__demand_far_above_the_headroom__raised_by_all_of_it(void **state)
 {
     struct stand *stand = stand_alarmed(state);
@@ -266,6 +279,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(memory__usable_and_limit__inverse),
         cmocka_unit_test(memory__alarm__raised_within_the_headroom),
+        cmocka_unit_test(memory__node_with_a_brake__raised_within_the_tighter_headroom),
         cmocka_unit_test(memory__demand_far_above_the_headroom__raised_by_all_of_it),
         cmocka_unit_test(memory__alarm_of_another_cause__kept),
         cmocka_unit_test(memory__probable_cause_at_half_the_threshold__raised),

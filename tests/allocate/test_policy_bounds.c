@@ -69,7 +69,7 @@ static void bounds__node_full__least_is_asked_for(void **state)
     stand->input.node = &stand->node;
     stand->risk.brake_engaged = true;
     assert_int_equal(stand_decide(stand), MSG_DIRECTION_RAISE);
-    assert_true(stand->decision.limits.memory_bytes >= 73 * MIB &&
+    assert_true(stand->decision.limits.memory_bytes >= 70 * MIB &&
                 stand->decision.limits.memory_bytes <= 76 * MIB);
     assert_non_null(strstr(stand->decision.reason, "no room"));
 }
