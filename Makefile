@@ -78,6 +78,12 @@ bench-latency: deps-test ## sample to new limit in the kernel, real broker; EXEC
 	@$(MAKE) --no-print-directory build
 	@FORESTALL_BIN=$(abspath $(RELEASE))/bin tests/support/python.sh bench/latency.py
 
+.PHONY: bench-closed-loop
+bench-closed-loop: deps-test ## held-out programs under limits they exceed, for real and replayed (root); RUNS=100 ARGS=...
+	@scripts/install-deps.sh collect >&2
+	@$(MAKE) --no-print-directory build >&2
+	@FORESTALL_BIN=$(abspath $(RELEASE))/bin tests/support/python.sh bench/closed_loop.py --runs $(or $(RUNS),100) $(ARGS)
+
 .PHONY: bench-policies
 bench-policies: deps-test ## other policies and ours on the scenarios and the corpus; CORPUS=DIR SEEDS=N
 	@$(MAKE) --no-print-directory build

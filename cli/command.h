@@ -19,7 +19,8 @@ struct command {
 };
 
 command_fn command_local, command_run, command_submit, command_cancel, command_status, command_explain,
-    command_allocation, command_dlq, command_model, command_topics, command_replay, command_demo;
+    command_allocation, command_dlq, command_model, command_topics, command_replay, command_report,
+    command_demo;
 
 /* "forestall COMMAND: text" on standard error; returns status. */
 int command_fail(const char *name, int status, const char *format, ...) FS_PRINTF(3, 4);

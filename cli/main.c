@@ -16,6 +16,7 @@ static const struct command commands[] = {
     {"dlq", "failures in spite of a raise: ls, show, replay", command_dlq},
     {"model", "the models in use: ls, show", command_model},
     {"topics", "Kafka's topics: create, check", command_topics},
+    {"report", "what acting on alarms averted, and what it cost", command_report},
     {"replay", "other policies on executions that happened", command_replay},
     {"demo", "real programs without and with Forestall, side by side", command_demo},
 };

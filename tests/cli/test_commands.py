@@ -290,6 +290,38 @@ def test_explain__raised_and_dead__samples_risks_decisions_and_reasons(cluster):
     assert answer["allocation"]["limits"]["memory_bytes"] == 512 * MIB
 
 
+# --- report ------------------------------------------------------------------------------------------------------------
+
+
+def test_report__held_out_beside_acted_on__averted_with_interval_and_cost(cluster):
+    producer, started = producer_of(cluster), now_us() - 10**7
+    for number in range(12):  # a third held out, of which three of four died; of the others none
+        held, failed = number % 3 == 0, number in (0, 3, 6)
+        record = blank("ExecutionRecord", execution=new_id(7000 + number), attempt=1, code="report-code", arm="HELD_OUT" if held else "TREATED",
+                       propensity=1 / 3 if held else 2 / 3, started_us=started, ended_us=started + 8 * 10**6, series_inclusion=1.0,
+                       outcome="OOM_KILLED" if failed else "FINISHED", cause="MEMORY" if failed else "NONE",
+                       first_limits={"memory_bytes": 1024 * MIB}, totals={"memory_peak_bytes": 512 * MIB})
+        if held:
+            producer.produce("risks", CODEC.encode("Risk", blank("Risk", execution=new_id(7000 + number), attempt=1, code="report-code",
+                                                                 above=True, arm="HELD_OUT")), key=b"report-code")
+        for _ in range(2):  # topics may hold a record twice
+            producer.produce("executions.finished", CODEC.encode("ExecutionRecord", record), key=b"report-code")
+    assert producer.flush(30) == 0
+    answer = json.loads(forestall(cluster, "report --json --code report-code").stdout)
+    assert answer["all"] is None
+    line, = answer["codes"]
+    assert (line["executions"], line["attempts"], line["failed"]) == (12, 12, 3)
+    assert line["held_out"] == {"attempts": 4, "failed": 3, "failed_share": pytest.approx(0.75)}
+    assert line["acted_on"] == {"attempts": 8, "failed": 0, "failed_share": 0}
+    assert line["averted"]["executions"] == pytest.approx(6)
+    assert 0 < line["averted"]["low"] < 6 < line["averted"]["high"] <= 8
+    assert (line["held_out_alarms"], line["held_out_false_alarms"]) == (4, 1)
+    assert line["failed_gib_h"] == line["cost_gib_h"] == pytest.approx(3 * 8 / 3600)
+    text = forestall(cluster, "report").stdout
+    assert "report-code" in text and "6.0 (" in text and text.splitlines()[-1].startswith("all ")
+    assert forestall(cluster, "report", "word").returncode == 2
+
+
 # --- allocation, dlq, model --------------------------------------------------------------------------------------------
 
 
