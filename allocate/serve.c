@@ -80,6 +80,7 @@ static struct stream *open_stream(const struct service *service, char *error, si
     struct stream_options options = {.brokers = service->options.brokers,
                                      .topic_prefix = service->options.topic_prefix,
                                      .schema_registry = service->options.schema_registry,
+                                     .restart_after_outage = service->options.restart_after_outage,
                                      .client_id = ALLOCATE_SERVICE,
                                      .config = service->config};
     return stream_open(&options, error, error_size);

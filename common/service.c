@@ -31,6 +31,10 @@ const struct config_option service_option_table[] = {
      "password of Redis; empty = none"},
     {"service", "redis_prefix", CONFIG_STRING, FIELD(redis_prefix), "forestall:", 0, 0,
      "put before every Redis key"},
+    {"service", "restart_after_outage", CONFIG_STRING, FIELD(restart_after_outage), "auto", 0, 0,
+     "end, to be started again, once Kafka is back after an outage: yes, no, auto = with a librdkafka (2.5 "
+     "and "
+     "later) that may not find its partitions again"},
     {"service", "schema_registry", CONFIG_STRING, FIELD(schema_registry), "", 0, 0,
      "URL of a Confluent-compatible schema registry; values get its framing then; empty = none"},
 };

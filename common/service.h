@@ -14,7 +14,8 @@ struct service_options {
     int64_t http_port; /* 0 = no HTTP */
     const char *state_dir;
     int64_t partitions; /* of topics to be made; 0 = the default */
-    const char *brokers, *topic_prefix, *redis, *redis_password, *redis_prefix, *schema_registry;
+    const char *brokers, *topic_prefix, *redis, *redis_password, *redis_prefix, *schema_registry,
+        *restart_after_outage;
 };
 
 /* The table behind them, for programs that are not services. */

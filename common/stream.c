@@ -62,6 +62,30 @@ int stream_fail(struct stream *stream, const char *reason)
     return -EPIPE;
 }
 
+void stream_note_away(struct stream *stream)
+{
+    if (!stream->disconnected)
+        stream->away_since_ms = clock_monotonic_ms();
+    stream->disconnected = true;
+}
+
+/* A connection that was closed for being idle also looks like an outage, but a short one. */
+void stream_note_answer(struct stream *stream)
+{
+    int64_t away_ms = clock_monotonic_ms() - stream->away_since_ms;
+    char reason[160];
+    bool was_away = stream->disconnected && away_ms >= STREAM_OUTAGE_LEAST_MS;
+    stream->disconnected = false;
+    if (!was_away || !stream->restarts_after_outage)
+        return;
+    (void)snprintf(
+        reason, sizeof reason,
+        "Kafka was away for %.1f s, and librdkafka %s may not find every partition again: start anew "
+        "(service.restart_after_outage)",
+        (double)away_ms * 1e-3, rd_kafka_version_str());
+    (void)stream_fail(stream, reason); /* the next call reports it */
+}
+
 int stream_check_fatal(struct stream *stream)
 {
     char reason[256];
@@ -186,6 +210,16 @@ static bool wait_for_broker(struct stream *stream, char *error, size_t error_siz
     return true;
 }
 
+/* False: neither yes, no nor auto. */
+static bool choose_restarts(struct stream *stream, const char *choice)
+{
+    bool loses_partitions = rd_kafka_version() >= 0x020500ff;
+    if (!choice || strcmp(choice, "no") == 0)
+        return true;
+    stream->restarts_after_outage = strcmp(choice, "yes") == 0 || loses_partitions;
+    return strcmp(choice, "yes") == 0 || strcmp(choice, "auto") == 0;
+}
+
 static bool fence_predecessors(struct stream *stream, const char *transactional_id, char *error,
                                size_t error_size)
 {
@@ -245,6 +279,9 @@ struct stream *stream_open(const struct stream_options *options, char *error, si
     stream->prefix_size = strlen(stream->prefix);
     if (stream->brokers[0] == '\0')
         snprintf(error, error_size, "service.brokers is empty: give HOST:PORT");
+    else if (!choose_restarts(stream, options->restart_after_outage))
+        snprintf(error, error_size, "service.restart_after_outage is %s: give yes, no or auto",
+                 options->restart_after_outage);
     else if (open_producer(stream, options->transactional_id, error, error_size))
         return stream;
     stream_close(stream);

@@ -17,16 +17,17 @@
  * - A dead broker: stream_open() fails within 10 s and says which address and what to do; later every call
  * keeps working (0 messages, -EAGAIN) while the library reconnects for ever; stream_counters() and
  * stream_connected() tell.
+ * - librdkafka from 2.5 on may never find a partition again whose leader was unknown for a moment
+ * (github.com/confluentinc/librdkafka/issues/5430): it then neither delivers nor fetches, without an error.
+ * With restart_after_outage "yes", or "auto" and such a version, a stream fails (-EPIPE) as soon as Kafka
+ * answers again after it was away for two seconds, so that the process begins anew; stream_topics_describe()
+ * and stream_topics_check() wait until every partition has a leader.
  * - -EPIPE anywhere means: fenced by a successor or a fatal error of the idempotent producer. The process
  * must end and be started again (its log position is in Kafka); nothing else works on this stream any more.
  *
  * The process must ignore SIGPIPE (service_open() does).
  *
- * Names of topics are without the prefix everywhere in this interface.
- * Differences from the first sketch of this interface: stream_callbacks.assigned may move the start
- * (start_offset), revoked says whether the partitions are lost already, stream_batch is owned by the stream,
- * stream_dispatch takes a time-out, the subscribe/assign functions take an error text, and
- * stream_fd/wait/counters/header are new. */
+ * Names of topics are without the prefix everywhere in this interface. */
 #ifndef FORESTALL_COMMON_STREAM_H
 #define FORESTALL_COMMON_STREAM_H
 
@@ -96,10 +97,11 @@ struct stream_callbacks {
 };
 
 struct stream_options {
-    const char *brokers;          /* "host:port[,host:port]" */
-    const char *topic_prefix;     /* NULL or "": none */
-    const char *client_id;        /* the service's name */
-    const struct config *config;  /* its section [kafka] is passed to librdkafka; NULL: none */
+    const char *brokers;              /* "host:port[,host:port]" */
+    const char *topic_prefix;         /* NULL or "": none */
+    const char *client_id;            /* the service's name */
+    const struct config *config;      /* its section [kafka] is passed to librdkafka; NULL: none */
+    const char *restart_after_outage; /* "no" (NULL too), "yes", "auto": see above */
     const char *schema_registry;  /* kept for those who frame and read values (schemas/); NULL or "": none */
     const char *transactional_id; /* NULL: plain idempotent producer */
     size_t max_inflight_bytes;    /* bound of the producer's queue; 0: 64 MiB */
@@ -140,7 +142,8 @@ int stream_fd(const struct stream *stream);
 int stream_wait(struct stream *const *streams, size_t count, int timeout_ms);
 /* Snapshot of the counters; valid until the next call on this stream. */
 const struct stream_counters *stream_counters(struct stream *stream);
-/* False from the moment all brokers are unreachable until one answers again. */
+/* False from the moment all brokers are unreachable until one answers stream_poll(), which asks every second.
+ */
 bool stream_connected(const struct stream *stream);
 /* 0, or -EPIPE with the reason once the stream is fenced or failed for good. */
 FS_MUST_CHECK int stream_failed(struct stream *stream, char *reason, size_t reason_size);

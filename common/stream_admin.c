@@ -26,16 +26,49 @@ const struct rd_kafka_metadata *stream_metadata(struct stream *stream, int timeo
     return NULL;
 }
 
-int stream_metadata_partitions(const struct stream *stream, const struct rd_kafka_metadata *metadata,
-                               const char *topic)
+static const struct rd_kafka_metadata_topic *
+find_topic(const struct stream *stream, const struct rd_kafka_metadata *metadata, const char *topic)
 {
     for (int i = 0; i < metadata->topic_cnt; i++) {
         const char *name = metadata->topics[i].topic;
         if (strncmp(name, stream->prefix, stream->prefix_size) == 0 &&
             strcmp(name + stream->prefix_size, topic) == 0)
-            return metadata->topics[i].partition_cnt > 0 ? metadata->topics[i].partition_cnt : -ENOENT;
+            return &metadata->topics[i];
     }
-    return -ENOENT;
+    return NULL;
+}
+
+static bool have_leaders(const struct stream *stream, const struct rd_kafka_metadata *metadata,
+                         const char *const *topics, size_t count)
+{
+    for (size_t t = 0; t < count; t++) {
+        const struct rd_kafka_metadata_topic *topic = find_topic(stream, metadata, topics[t]);
+        for (int p = 0; topic && p < topic->partition_cnt; p++)
+            if (topic->partitions[p].leader < 0)
+                return false;
+    }
+    return true;
+}
+
+const struct rd_kafka_metadata *stream_metadata_led(struct stream *stream, const char *const *topics,
+                                                    size_t count, char *error, size_t error_size)
+{
+    int64_t deadline_ms = clock_monotonic_ms() + STREAM_OPEN_TIMEOUT_MS;
+    for (;;) {
+        const struct rd_kafka_metadata *metadata =
+            stream_metadata(stream, STREAM_OPEN_TIMEOUT_MS, error, error_size);
+        if (!metadata || have_leaders(stream, metadata, topics, count) || clock_monotonic_ms() >= deadline_ms)
+            return metadata; /* one without: what needs that partition will tell */
+        rd_kafka_metadata_destroy(metadata);
+        poll(NULL, 0, 50);
+    }
+}
+
+int stream_metadata_partitions(const struct stream *stream, const struct rd_kafka_metadata *metadata,
+                               const char *topic)
+{
+    const struct rd_kafka_metadata_topic *found = find_topic(stream, metadata, topic);
+    return found && found->partition_cnt > 0 ? found->partition_cnt : -ENOENT;
 }
 
 int stream_partition_count(struct stream *stream, const char *topic, int timeout_ms)
@@ -72,8 +105,7 @@ int stream_query_offsets(struct stream *stream, rd_kafka_t *handle, const char *
 int stream_topics_check(struct stream *stream, const char *const *topics, size_t count, char *error,
                         size_t error_size)
 {
-    const struct rd_kafka_metadata *metadata =
-        stream_metadata(stream, STREAM_OPEN_TIMEOUT_MS, error, error_size);
+    const struct rd_kafka_metadata *metadata = stream_metadata_led(stream, topics, count, error, error_size);
     if (!metadata)
         return -EHOSTDOWN;
     int result = 0;

@@ -137,7 +137,7 @@ static void on_error(rd_kafka_t *handle, int code, const char *reason, void *opa
     struct stream *stream = opaque;
     stream->counters.broker_errors++;
     if (code == RD_KAFKA_RESP_ERR__ALL_BROKERS_DOWN) {
-        stream->disconnected = true;
+        stream_note_away(stream);
         if (stream->counters.last_error[0])
             return; /* the connection error before it says more */
     }

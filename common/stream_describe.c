@@ -118,8 +118,7 @@ static int describe_existing(struct stream *stream, const char *const *topics, s
 int stream_topics_describe(struct stream *stream, const char *const *topics, size_t count,
                            struct stream_topic_state *out, char *error, size_t error_size)
 {
-    const struct rd_kafka_metadata *metadata =
-        stream_metadata(stream, STREAM_OPEN_TIMEOUT_MS, error, error_size);
+    const struct rd_kafka_metadata *metadata = stream_metadata_led(stream, topics, count, error, error_size);
     if (!metadata)
         return -EHOSTDOWN;
     for (size_t i = 0; i < count; i++) {

@@ -13,6 +13,7 @@
 #define STREAM_FENCE_TIMEOUT_MS 30000 /* a predecessor's open transaction ends after 10 s */
 #define STREAM_CLOSE_TIMEOUT_MS 10000
 #define STREAM_REQUEST_TIMEOUT_MS 5000
+#define STREAM_OUTAGE_LEAST_MS 2000
 
 /* One consumed partition. */
 struct stream_slot {
@@ -87,8 +88,8 @@ struct stream {
     bool transaction_lost; /* aborted by a revocation while the caller believed it open */
 
     bool serving; /* inside rd_kafka_poll of the producer */
-    bool disconnected;
-    int64_t probe_at_ms;
+    bool disconnected, restarts_after_outage;
+    int64_t probe_at_ms, away_since_ms;
     int failure; /* 0 or -EPIPE */
     char failure_reason[256];
     char quarantine_reason[256];
@@ -114,6 +115,9 @@ void stream_note_error(struct stream *stream, const char *text);
 int stream_fail(struct stream *stream, const char *reason);
 /* Looks whether librdkafka declared a fatal error; 0 or -EPIPE. */
 int stream_check_fatal(struct stream *stream);
+/* All brokers are away; one answered. */
+void stream_note_away(struct stream *stream);
+void stream_note_answer(struct stream *stream);
 void stream_serve_reports(struct stream *stream);
 void stream_wake(struct stream *stream);
 void stream_connect_events(struct stream *stream, rd_kafka_queue_t *queue);
@@ -153,6 +157,9 @@ int stream_rewind(struct stream *stream);
 /* stream_admin.c: metadata of all topics (never creates one); NULL with an error text. */
 const struct rd_kafka_metadata *stream_metadata(struct stream *stream, int timeout_ms, char *error,
                                                 size_t error_size);
+/* The same, once every partition of these topics has a leader, or after STREAM_OPEN_TIMEOUT_MS. */
+const struct rd_kafka_metadata *stream_metadata_led(struct stream *stream, const char *const *topics,
+                                                    size_t count, char *error, size_t error_size);
 /* Partition count, or -ENOENT. */
 int stream_metadata_partitions(const struct stream *stream, const struct rd_kafka_metadata *metadata,
                                const char *topic);

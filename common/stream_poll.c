@@ -15,7 +15,7 @@
 
 #define WAIT_SLICE_MS 100 /* the longest that a lost wake-up could cost */
 #define PROBE_EVERY_MS 1000
-#define PROBE_TIMEOUT_MS 20
+#define PROBE_TIMEOUT_MS 100
 
 void stream_message_from(const struct stream *stream, const rd_kafka_message_t *raw,
                          struct stream_message *out)
@@ -59,7 +59,6 @@ static bool take_event(struct stream *stream, const rd_kafka_message_t *raw)
         stream_note_error(stream, rd_kafka_message_errstr(raw));
         return false;
     }
-    stream->disconnected = false;
     if (!slot)
         return false;
     slot->reseek = slot->assigned_drain == stream->drain;
@@ -128,15 +127,13 @@ static size_t drain(struct stream *stream)
         reseek_slots(stream);
     if (got == STREAM_BATCH_MAX)
         stream_wake(stream); /* librdkafka signals only when the queue turns non-empty */
-    if (kept > 0)
-        stream->disconnected = false;
     stream->raw_count = kept;
     stream->counters.consumed += kept;
     return kept;
 }
 
-/* While every broker is away: asks one second after the other whether one is back, also when nothing flows.
- */
+/* While every broker is away: asks one second after the other whether one is back. Nothing else tells: a
+ * message or a report may have been waiting here since before. */
 static void probe(struct stream *stream)
 {
     int64_t now_ms = clock_monotonic_ms();
@@ -147,7 +144,7 @@ static void probe(struct stream *stream)
     if (rd_kafka_metadata(stream->producer, 0, NULL, &metadata, PROBE_TIMEOUT_MS) ==
         RD_KAFKA_RESP_ERR_NO_ERROR) {
         rd_kafka_metadata_destroy(metadata);
-        stream->disconnected = false;
+        stream_note_answer(stream);
     }
 }
 

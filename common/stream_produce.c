@@ -61,7 +61,6 @@ void stream_delivery_report(rd_kafka_t *handle, const rd_kafka_message_t *messag
     int result = stream_errno(message->err);
     if (result == 0) {
         stream->counters.delivered++;
-        stream->disconnected = false;
     } else {
         stream->counters.delivery_failed++;
         stream_note_error(stream, rd_kafka_err2str(message->err));

@@ -77,6 +77,7 @@ static int open_kafka(struct ingest *ingest, char *error, size_t size)
     struct stream_options options = {.brokers = service->options.brokers,
                                      .topic_prefix = service->options.topic_prefix,
                                      .schema_registry = service->options.schema_registry,
+                                     .restart_after_outage = service->options.restart_after_outage,
                                      .client_id = service->name,
                                      .config = service->config,
                                      .max_inflight_bytes = (size_t)ingest->options->inflight_bytes};

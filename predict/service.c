@@ -56,6 +56,7 @@ static int open_streams(struct predict *predict, char *error, size_t error_size)
     struct stream_options options = {.brokers = service->options.brokers,
                                      .topic_prefix = service->options.topic_prefix,
                                      .schema_registry = service->options.schema_registry,
+                                     .restart_after_outage = service->options.restart_after_outage,
                                      .client_id = service->name,
                                      .config = service->config};
     predict->stream = stream_open(&options, error, error_size);

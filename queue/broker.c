@@ -40,6 +40,7 @@ int broker_open(const struct service *service, const struct queue_options *optio
     struct stream_options settings = {.brokers = service->options.brokers,
                                       .topic_prefix = service->options.topic_prefix,
                                       .schema_registry = service->options.schema_registry,
+                                      .restart_after_outage = service->options.restart_after_outage,
                                       .client_id = service->name,
                                       .config = service->config};
     int result = prepare(&settings, (int32_t)service->options.partitions, partitions, error, error_size);

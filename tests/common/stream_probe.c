@@ -7,7 +7,7 @@
  * committed records stream_probe watch BROKERS TOPIC                       reads without a group from the
  * end: prints "ready", then "saw VALUE"; and "connected 0|1" when that changes stream_probe bench BROKERS
  * TOPIC COUNT                 prints messages per second and latency of this interface Exit status: 0, 1
- * (error on stderr), 3 (fenced or fatal). */
+ * (error on stderr), 3 (fenced or fatal). Environment RESTART_AFTER_OUTAGE: as in stream_options. */
 #include <errno.h>
 #include <inttypes.h>
 #include <signal.h>
@@ -36,7 +36,8 @@ static int complain(const char *what, const char *error, int result)
 static struct stream *open_stream(const char *brokers)
 {
     char error[512];
-    struct stream_options options = {.brokers = brokers, .client_id = "probe"};
+    struct stream_options options = {
+        .brokers = brokers, .client_id = "probe", .restart_after_outage = getenv("RESTART_AFTER_OUTAGE")};
     struct stream *stream = stream_open(&options, error, sizeof error);
     if (!stream)
         fprintf(stderr, "%s\n", error);

@@ -25,9 +25,9 @@ def cluster():
         yield running
 
 
-def start_probe(cluster, name, *arguments):
+def start_probe(cluster, name, *arguments, env=None):
     mode, *rest = arguments
-    return cluster.start_program(name, [PROBE, mode, cluster.broker.bootstrap, *rest])
+    return cluster.start_program(name, [PROBE, mode, cluster.broker.bootstrap, *rest], env=env)
 
 
 def run_probe(bootstrap, mode, *arguments, timeout_s=60):
@@ -150,6 +150,19 @@ def test_watch__broker_killed_and_back__connection_shown_and_nothing_missed(clus
     wait_until(lambda: len(lines_of(watcher, "saw")) >= 200, 30, "200 messages")
     assert sorted(int(fields[0]) for fields in lines_of(watcher, "saw")) == list(range(200))
     assert watcher.stop() == 0, watcher.log_tail()
+
+
+def test_watch__restart_after_outage_asked_for__fails_once_the_broker_is_back(cluster):
+    cluster.create_topics({"in": 2})
+    watcher = start_probe(cluster, "watcher", "watch", "in", env={"RESTART_AFTER_OUTAGE": "yes"})
+    wait_until(lambda: "ready" in pathlib.Path(watcher.log_path).read_text(), 30, "the watcher")
+    cluster.broker.kill9()
+    wait_until(lambda: ["0"] in lines_of(watcher, "connected"), 30, "the watcher to notice")
+    wait_until(lambda away_at=time.monotonic(): time.monotonic() > away_at + 2.5, 10, "an outage that counts")
+    assert watcher.alive()
+    cluster.broker.start()
+    assert watcher.wait(30) == 3
+    assert "start anew (service.restart_after_outage)" in watcher.log_tail()
 
 
 def test_open__dead_hanging_or_wrong_address__clear_error_in_time(cluster):

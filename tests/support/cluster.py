@@ -89,7 +89,8 @@ class Cluster:
     def start_program(self, name, argv, env=None):
         """Starts a program whose output goes to <name>.log; it ends with the cluster at the latest."""
         child = ChildProcess(argv, self.directory / f"{name}.log", cwd=self.directory,
-                             env={**os.environ, **(env or {})})
+                             env={"FORESTALL_SERVICE_RESTART_AFTER_OUTAGE": "no",  # nobody here starts it again
+                                  **os.environ, **(env or {})})
         self.programs.append(child)
         return child
 
