@@ -61,7 +61,8 @@ static int train(struct cmapss_model *model, const struct cmapss_recipe *recipe,
 {
     struct network_shape shape = {CMAPSS_INPUTS, recipe->hidden, recipe->layers};
     struct trainer_options options = trainer_defaults;
-    struct train_loop_options loop = {recipe->epochs, recipe->patience, recipe->learning_rate};
+    struct train_loop_options loop = {
+        .epochs = recipe->epochs, .patience = recipe->patience, .learning_rate = recipe->learning_rate};
     options.lanes = recipe->lanes;
     options.window = recipe->window;
     options.weight_decay = recipe->weight_decay;

@@ -39,6 +39,7 @@ struct trainer {
     real *gradient, *moment, *square;   /* [weight_count] */
     const struct train_sequence **lane; /* [lanes]: sequence in each, NULL = idle */
     size_t *cursor;                     /* [lanes]: its next step */
+    real *keep;                         /* [lanes][inputs]: factor of each input */
     size_t *order;
     size_t order_size;
     uint64_t random;
@@ -86,13 +87,14 @@ struct trainer *trainer_create(struct network *network, const struct trainer_opt
     trainer->grad_below = take(window, lanes, hidden);
     trainer->grad_joined = take(1, lanes, 2 * hidden);
     trainer->raw = take(window, lanes, NETWORK_OUTPUTS);
+    trainer->keep = take(1, lanes, network->shape.inputs);
     trainer->gradient = take(1, 1, network->weight_count);
     trainer->moment = take(1, 1, network->weight_count);
     trainer->square = take(1, 1, network->weight_count);
     trainer->lane = calloc(lanes, sizeof(const struct train_sequence *));
     trainer->cursor = calloc(lanes, sizeof *trainer->cursor);
-    if (ok && trainer->grad_below && trainer->grad_joined && trainer->raw && trainer->gradient &&
-        trainer->moment && trainer->square && trainer->lane && trainer->cursor)
+    if (ok && trainer->grad_below && trainer->grad_joined && trainer->raw && trainer->keep &&
+        trainer->gradient && trainer->moment && trainer->square && trainer->lane && trainer->cursor)
         return trainer;
     trainer_destroy(trainer);
     return NULL;
@@ -111,6 +113,7 @@ void trainer_destroy(struct trainer *trainer)
     free(trainer->grad_below);
     free(trainer->grad_joined);
     free(trainer->raw);
+    free(trainer->keep);
     free(trainer->gradient);
     free(trainer->moment);
     free(trainer->square);
@@ -123,6 +126,11 @@ void trainer_destroy(struct trainer *trainer)
 void trainer_set_learning_rate(struct trainer *trainer, double rate)
 {
     trainer->options.learning_rate = rate;
+}
+
+struct trainer_state trainer_state(struct trainer *trainer)
+{
+    return (struct trainer_state){trainer->moment, trainer->square, &trainer->random, &trainer->updates};
 }
 
 /* Lane's features of step t of this window, or NULL past its end. */
@@ -145,8 +153,9 @@ static void join(struct trainer *trainer, size_t l, size_t t)
                    hidden * sizeof *joined);
         } else {
             const float *row = lane_row(trainer, lane, t);
+            const real *keep = trainer->keep + lane * inputs;
             for (size_t i = 0; i < inputs; i++)
-                joined[i] = row ? (real)((row[i] - network->mean[i]) * network->scale[i]) : 0;
+                joined[i] = row ? (real)((row[i] - network->mean[i]) * network->scale[i]) * keep[i] : 0;
         }
         memcpy(joined + inputs, trace->hidden + (t * lanes + lane) * hidden, hidden * sizeof *joined);
     }
@@ -363,9 +372,21 @@ static void carry(struct trainer *trainer, size_t lane, bool fresh)
     }
 }
 
+/* Which inputs a new sequence sees: all, or while learning a draw (Gal & Ghahramani 2016: the same for all
+ * its steps), so that no answer hangs on a few inputs of the programs at hand. */
+static void draw_inputs(struct trainer *trainer, size_t lane, bool learn)
+{
+    size_t inputs = trainer->network->shape.inputs;
+    double dropout = learn ? trainer->options.dropout : 0;
+    for (size_t i = 0; i < inputs; i++) {
+        bool dropped = dropout > 0 && random_unit(&trainer->random) < dropout;
+        trainer->keep[lane * inputs + i] = dropped ? 0 : (real)(1 / (1 - dropout));
+    }
+}
+
 /* Moves every lane to its next window; false when nothing is left. */
 static bool advance(struct trainer *trainer, const struct train_sequence *sequences, size_t count,
-                    size_t *next)
+                    size_t *next, bool learn)
 {
     bool any = false;
     for (size_t lane = 0; lane < trainer->options.lanes; lane++) {
@@ -375,6 +396,7 @@ static bool advance(struct trainer *trainer, const struct train_sequence *sequen
         if (fresh) {
             trainer->lane[lane] = *next < count ? &sequences[trainer->order[(*next)++]] : NULL;
             trainer->cursor[lane] = 0;
+            draw_inputs(trainer, lane, learn);
         }
         carry(trainer, lane, fresh);
         any |= trainer->lane[lane] != NULL;
@@ -416,7 +438,7 @@ static double pass(struct trainer *trainer, const struct train_sequence *sequenc
     if (!set_order(trainer, count, learn))
         return NAN;
     clear_lanes(trainer);
-    while (advance(trainer, sequences, count, &next)) {
+    while (advance(trainer, sequences, count, &next, learn)) {
         forward(trainer);
         loss += loss_and_slope(trainer);
         counted += trainer->counted;
@@ -447,7 +469,7 @@ double trainer_gradient(struct trainer *trainer, const struct train_sequence *se
     if (!set_order(trainer, count, false))
         return NAN;
     clear_lanes(trainer);
-    (void)advance(trainer, sequences, count, &next); /* one window is all that is asked for */
+    (void)advance(trainer, sequences, count, &next, false); /* one window is all that is asked for */
     forward(trainer);
     double loss = loss_and_slope(trainer);
     backward(trainer);

@@ -26,6 +26,7 @@ struct trainer_options {
     double clip;          /* largest norm of the gradient; 0 = none */
     double demand_weight; /* of the pinball loss beside the cross entropy */
     double weight_decay;  /* decoupled (AdamW) */
+    double dropout;       /* share of the inputs that a sequence does not see while learning, 0..1 */
     uint64_t seed;        /* of the order of sequences */
 };
 
@@ -37,6 +38,13 @@ struct trainer;
 struct trainer *trainer_create(struct network *network, const struct trainer_options *options);
 void trainer_destroy(struct trainer *trainer);
 void trainer_set_learning_rate(struct trainer *trainer, double rate);
+/* What a trainer knows beyond the network, for checkpoints (borrowed). */
+struct trainer_state {
+    real *moment, *square; /* [weight_count] */
+    uint64_t *random;
+    long *updates;
+};
+struct trainer_state trainer_state(struct trainer *trainer);
 /* One pass over all sequences in a new order; returns the mean loss per counted step. */
 double trainer_epoch(struct trainer *trainer, const struct train_sequence *sequences, size_t count);
 /* Mean loss without learning. */

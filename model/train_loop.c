@@ -5,6 +5,8 @@
 #include <math.h>
 #include <stdlib.h>
 
+#include "model/train_checkpoint.h"
+
 #define AVERAGE_SHARE 0.2
 
 struct loop {
@@ -18,8 +20,8 @@ struct loop {
     size_t stale; /* epochs since the best */
 };
 
-/* Keeps the best weights, slows down when stuck. False: time to stop. */
-static bool judge_epoch(struct loop *loop)
+/* Keeps the best weights, slows down when stuck. */
+static void judge_epoch(struct loop *loop)
 {
     struct train_loop_progress *progress = &loop->progress;
     if (progress->validation_loss < progress->best_loss) {
@@ -27,14 +29,13 @@ static bool judge_epoch(struct loop *loop)
         progress->best_epoch = progress->epoch;
         loop->stale = 0;
         memcpy(loop->best, loop->average, loop->network->weight_count * sizeof *loop->best);
-        return true;
+        return;
     }
     loop->stale++;
     if (loop->stale % 2 == 0) {
         loop->rate /= 2;
         trainer_set_learning_rate(loop->trainer, loop->rate);
     }
-    return loop->stale < loop->options->patience;
 }
 
 static void swap(real *a, real *b, size_t count)
@@ -61,28 +62,72 @@ static double validate(struct loop *loop)
     return loss;
 }
 
+/* Everything an epoch changes. */
+static size_t list_parts(struct loop *loop, struct train_checkpoint_part parts[TRAIN_CHECKPOINT_PARTS_MAX])
+{
+    size_t bytes = loop->network->weight_count * sizeof(real), count = 0;
+    struct trainer_state state = trainer_state(loop->trainer);
+    real *const arrays[] = {loop->network->weights, loop->average, loop->best, state.moment, state.square};
+    for (size_t i = 0; i < FS_COUNT(arrays); i++)
+        parts[count++] = (struct train_checkpoint_part){arrays[i], bytes};
+    parts[count++] = (struct train_checkpoint_part){state.random, sizeof *state.random};
+    parts[count++] = (struct train_checkpoint_part){state.updates, sizeof *state.updates};
+    parts[count++] = (struct train_checkpoint_part){&loop->progress, sizeof loop->progress};
+    parts[count++] = (struct train_checkpoint_part){&loop->rate, sizeof loop->rate};
+    parts[count++] = (struct train_checkpoint_part){&loop->stale, sizeof loop->stale};
+    return count;
+}
+
+static bool keeps(const struct loop *loop)
+{
+    return loop->options->checkpoint && *loop->options->checkpoint;
+}
+
+static int keep(struct loop *loop)
+{
+    struct train_checkpoint_part parts[TRAIN_CHECKPOINT_PARTS_MAX];
+    return keeps(loop) ? train_checkpoint_write(loop->options->checkpoint, loop->options->fingerprint, parts,
+                                                list_parts(loop, parts))
+                       : 0;
+}
+
+static void begin(struct loop *loop)
+{
+    struct train_loop_progress *progress = &loop->progress;
+    struct train_checkpoint_part parts[TRAIN_CHECKPOINT_PARTS_MAX];
+    loop->rate = loop->options->learning_rate;
+    size_t count = list_parts(loop, parts);
+    if (keeps(loop) &&
+        train_checkpoint_read(loop->options->checkpoint, loop->options->fingerprint, parts, count) == 0) {
+        progress->resumed = progress->epoch;
+    } else {
+        progress->best_loss =
+            trainer_evaluate(loop->trainer, loop->validation.sequences, loop->validation.count);
+        memcpy(loop->best, loop->network->weights, loop->network->weight_count * sizeof *loop->best);
+    }
+    progress->epochs = loop->options->epochs;
+    trainer_set_learning_rate(loop->trainer, loop->rate);
+}
+
 static int run(struct loop *loop, train_loop_report_fn *report, void *context)
 {
     struct train_loop_progress *progress = &loop->progress;
     size_t bytes = loop->network->weight_count * sizeof *loop->best;
-    progress->epochs = loop->options->epochs;
-    progress->best_loss = trainer_evaluate(loop->trainer, loop->validation.sequences, loop->validation.count);
-    memcpy(loop->best, loop->network->weights, bytes);
-    loop->rate = loop->options->learning_rate;
-    trainer_set_learning_rate(loop->trainer, loop->rate);
-    for (progress->epoch = 1; progress->epoch <= progress->epochs; progress->epoch++) {
+    int result = 0;
+    begin(loop);
+    while (result == 0 && progress->epoch < progress->epochs && loop->stale < loop->options->patience) {
+        progress->epoch++;
         progress->train_loss = trainer_epoch(loop->trainer, loop->train.sequences, loop->train.count);
         progress->validation_loss = validate(loop);
         if (!isfinite(progress->train_loss) || !isfinite(progress->validation_loss))
             return -ENOMEM;
-        bool more = judge_epoch(loop);
+        judge_epoch(loop);
+        result = keep(loop);
         if (report)
             report(context, progress);
-        if (!more)
-            break;
     }
     memcpy(loop->network->weights, loop->best, bytes);
-    return 0;
+    return result;
 }
 
 int train_loop(struct trainer *trainer, struct network *network, struct train_set train,

@@ -33,6 +33,7 @@ static int split_records(struct challenge *c)
             if ((int)split_by_execution(c->records.items[i].execution, c->options->held_out) == part)
                 chosen[count++] = i;
         how.augmented = part == SPLIT_TRAIN;
+        how.stretched = how.augmented && c->options->stretched;
         c->part_records[part] = count;
         result = dataset_add(&c->parts[part], &c->records, chosen, count, &how);
     }

@@ -99,6 +99,10 @@ int command_save_network(const char *path, struct network *network)
 void command_report(void *context, const struct fit_progress *progress)
 {
     (void)context;
+    if (progress->resumed && progress->epoch == progress->resumed + 1)
+        (void)fprintf(stderr, "resumed after epoch %zu\n", progress->resumed);
+    if (progress->members > 1)
+        (void)fprintf(stderr, "member %zu/%zu ", progress->member, progress->members);
     (void)fprintf(
         stderr,
         "epoch %zu/%zu loss %.5f validation %.5f best %.5f (epoch %zu) %.0f ticks/s, at most %.0f s left\n",

@@ -1,5 +1,6 @@
-/* `forestall-retrain train`: records to a model. Programs are split into train, validation and test before
- * anything else; the test part is not looked at. */
+/* `forestall-retrain train`: records to a model; `calibrate`: only the last step of it, for a model that
+ * there is. Programs are split into train, validation and test before anything else; the test part is not
+ * looked at. */
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -33,6 +34,23 @@ static int choose(const struct retrain_options *options, const struct split_tabl
     return 0;
 }
 
+/* Calibration and threshold on the validation part as it is met in use: codes not known, nothing raised on
+ * the way. */
+static int calibrate(const struct retrain_options *options, const struct record_set *records,
+                     const struct parts *parts, struct network *network)
+{
+    struct dataset_options how = retrain_dataset_options(options, DATASET_PROFILES_NONE);
+    struct dataset validation = {0};
+    how.staircases = false;
+    int result = dataset_add(&validation, records, parts->chosen[SPLIT_VALIDATION],
+                             parts->count[SPLIT_VALIDATION], &how);
+    if (result == 0)
+        result = validation.count ? fit_calibration(network, &validation, options->false_alarms_per_hour)
+                                  : -EINVAL;
+    dataset_fini(&validation);
+    return result;
+}
+
 static int train(const struct retrain_options *options, const struct record_set *records,
                  const struct parts *parts)
 {
@@ -40,11 +58,15 @@ static int train(const struct retrain_options *options, const struct record_set 
     struct fit_options fit = retrain_fit_options(options);
     struct dataset data = {0}, validation = {0};
     struct network *start = NULL, *network = NULL;
+    char beside[4096];
     int result = -EINVAL;
+    (void)snprintf(beside, sizeof beside, "%s.checkpoint",
+                   options->out); /* too long: writing the result says so */
+    fit.checkpoint = *options->checkpoint ? options->checkpoint : beside;
     if (*options->champion && !(start = command_load_network(options->champion)))
         return result;
     result = dataset_add(&data, records, parts->chosen[SPLIT_TRAIN], parts->count[SPLIT_TRAIN], &how);
-    how.augmented = false; /* calibration is about real sizes */
+    how.augmented = how.stretched = false; /* calibration is about real sizes */
     if (result == 0)
         result = dataset_add(&validation, records, parts->chosen[SPLIT_VALIDATION],
                              parts->count[SPLIT_VALIDATION], &how);
@@ -56,6 +78,8 @@ static int train(const struct retrain_options *options, const struct record_set 
             validation.count, validation.ticks);
         result = fit_network(start, &data, &validation, &fit, command_report, NULL, &network);
     }
+    if (result == 0)
+        result = calibrate(options, records, parts, network);
     if (result == -EINVAL)
         (void)command_fail("cannot train", "one part has no series; give more programs or --splits");
     else if (result < 0)
@@ -69,7 +93,23 @@ static int train(const struct retrain_options *options, const struct record_set 
     return result;
 }
 
-int command_train(const struct retrain_options *options, char *const *more, int count)
+static int recalibrate(const struct retrain_options *options, const struct record_set *records,
+                       const struct parts *parts)
+{
+    struct network *network = command_load_network(options->model);
+    int result = network ? calibrate(options, records, parts, network) : -ENOENT;
+    if (network && result < 0)
+        (void)command_fail("cannot calibrate",
+                           result == -EINVAL ? "the validation part has no series" : strerror(-result));
+    else if (network)
+        result = command_save_network(options->out, network);
+    network_destroy(network);
+    return result;
+}
+
+/* Loads and splits the records, then works on them. */
+static int run(const struct retrain_options *options, char *const *more, int count,
+               int (*work)(const struct retrain_options *, const struct record_set *, const struct parts *))
 {
     struct record_set records;
     struct split_table *table = NULL;
@@ -83,13 +123,23 @@ int command_train(const struct retrain_options *options, char *const *more, int 
     if (result == 0) {
         result = choose(options, table, &records, &parts);
         if (result == 0)
-            result = train(options, &records, &parts);
+            result = work(options, &records, &parts);
         else
-            (void)command_fail("cannot train", strerror(-result));
+            (void)command_fail("cannot split the records", strerror(-result));
         records_close(&records);
     }
     for (int part = 0; part < SPLIT_COUNT; part++)
         free(parts.chosen[part]);
     split_table_destroy(table);
     return result < 0 ? 1 : 0;
+}
+
+int command_train(const struct retrain_options *options, char *const *more, int count)
+{
+    return run(options, more, count, train);
+}
+
+int command_calibrate(const struct retrain_options *options, char *const *more, int count)
+{
+    return run(options, more, count, recalibrate);
 }

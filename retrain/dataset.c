@@ -183,8 +183,8 @@ static int add_plans(struct builder *builder, const struct msg_execution_record 
 static int add_record(struct builder *builder, const struct msg_execution_record *record)
 {
     size_t most = builder->options->plans;
-    int result = add_plans(builder, record, 1, builder->options->augmented ? (most + 1) / 2 : most);
-    if (result < 0 || !builder->options->augmented || most < 2)
+    int result = add_plans(builder, record, 1, builder->options->stretched ? (most + 1) / 2 : most);
+    if (result < 0 || !builder->options->stretched || most < 2)
         return result;
     return add_plans(builder, record, random_log_between(&builder->seed, 1.2, 12), most / 2);
 }

@@ -17,7 +17,8 @@ struct dataset_options {
     uint64_t seed;
     enum dataset_profiles profiles;
     size_t plans;    /* most per record; 1 = as recorded only */
-    bool augmented;  /* larger, smaller and longer programs as well, so that absolute sizes are no sign: for
+    bool stretched;  /* half of the plans of a record on a longer copy of it: for training */
+    bool augmented;  /* larger and smaller programs as well, so that absolute sizes are no sign: for
                         training */
     bool staircases; /* also plans in which the limit is raised */
     int32_t horizon_ms;

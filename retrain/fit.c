@@ -3,11 +3,15 @@
 
 #include <errno.h>
 #include <math.h>
+#include <stdio.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 #include "common/clock.h"
+#include "common/hash.h"
 #include "model/calibrate.h"
 #include "model/network.h"
+#include "model/network_merge.h"
 #include "model/train_loop.h"
 #include "retrain/alarms.h"
 
@@ -18,6 +22,7 @@ struct fitting {
     struct train_sequence *train, *validation;
     size_t train_count, validation_count, train_ticks;
     int64_t began_us;
+    size_t member;         /* from 0 */
     fit_report_fn *report; /* NULL = none */
     void *context;
 };
@@ -52,6 +57,7 @@ static bool prepare(struct fitting *fitting, const struct dataset *train, const 
     trainer.learning_rate = options->learning_rate;
     trainer.weight_decay = options->weight_decay;
     trainer.demand_weight = options->demand_weight;
+    trainer.dropout = options->dropout;
     trainer.seed = options->seed;
     fitting->train = dataset_sequences(train);
     fitting->validation = dataset_sequences(validation);
@@ -78,46 +84,98 @@ static void report_epoch(void *context, const struct train_loop_progress *epoch)
 {
     struct fitting *fitting = context;
     double spent_s = (double)(clock_monotonic_us() - fitting->began_us) * 1e-6;
+    size_t done = epoch->epoch - epoch->resumed;
     struct fit_progress progress = {
+        .member = fitting->member + 1,
+        .members = FS_MAX(fitting->options->members, (size_t)1),
+        .resumed = epoch->resumed,
         .epoch = epoch->epoch,
         .epochs = epoch->epochs,
         .best_epoch = epoch->best_epoch,
         .train_loss = epoch->train_loss,
         .validation_loss = epoch->validation_loss,
         .best_loss = epoch->best_loss,
-        .ticks_per_second = (double)(fitting->train_ticks * epoch->epoch) / fmax(spent_s, 1e-6),
-        .remaining_s = spent_s / (double)epoch->epoch * (double)(epoch->epochs - epoch->epoch)};
+        .ticks_per_second = (double)(fitting->train_ticks * done) / fmax(spent_s, 1e-6),
+        .remaining_s = spent_s / (double)done * (double)(epoch->epochs - epoch->epoch)};
     if (fitting->report)
         fitting->report(fitting->context, &progress);
 }
 
-static int run_epochs(struct fitting *fitting)
+/* Of what the result depends on: data, start and options. */
+static uint64_t fingerprint(const struct fitting *fitting, const struct dataset *train,
+                            const struct dataset *validation)
 {
+    const struct fit_options *o = fitting->options;
+    const struct network *n = fitting->network;
+    const double numbers[] = {(double)n->shape.inputs,
+                              (double)n->shape.hidden,
+                              (double)n->shape.layers,
+                              (double)o->epochs,
+                              (double)o->patience,
+                              (double)o->lanes,
+                              (double)o->window,
+                              (double)o->seed,
+                              (double)fitting->member,
+                              o->learning_rate,
+                              o->weight_decay,
+                              o->demand_weight,
+                              o->dropout,
+                              (double)train->count,
+                              (double)train->ticks,
+                              (double)validation->count,
+                              (double)validation->ticks};
+    uint64_t parts[4] = {hash_bytes(numbers, sizeof numbers),
+                         hash_bytes(n->weights, n->weight_count * sizeof *n->weights),
+                         hash_bytes(n->mean, sizeof n->mean), hash_bytes(n->scale, sizeof n->scale)};
+    return hash_bytes(parts, sizeof parts);
+}
+
+#define CHECKPOINT_PATH 4096
+
+/* Empty: none is kept. */
+static void checkpoint_path(const struct fit_options *options, size_t member, char out[CHECKPOINT_PATH])
+{
+    out[0] = '\0';
+    if (options->checkpoint && *options->checkpoint)
+        (void)snprintf(out, CHECKPOINT_PATH, "%s.%zu", options->checkpoint,
+                       member + 1); /* too long: cannot be opened */
+}
+
+static int run_epochs(struct fitting *fitting, const struct dataset *train_data,
+                      const struct dataset *validation_data)
+{
+    char path[CHECKPOINT_PATH];
+    checkpoint_path(fitting->options, fitting->member, path);
     struct train_loop_options loop = {.epochs = fitting->options->epochs,
                                       .patience = fitting->options->patience,
-                                      .learning_rate = fitting->options->learning_rate};
+                                      .learning_rate = fitting->options->learning_rate,
+                                      .checkpoint = path,
+                                      .fingerprint = fingerprint(fitting, train_data, validation_data)};
     struct train_set train = {fitting->train, fitting->train_count};
     struct train_set validation = {fitting->validation, fitting->validation_count};
     fitting->began_us = clock_monotonic_us();
     return train_loop(fitting->trainer, fitting->network, train, validation, &loop, report_epoch, fitting);
 }
 
-int fit_network(const struct network *start, const struct dataset *train, const struct dataset *validation,
-                const struct fit_options *options, fit_report_fn *report, void *context, struct network **out)
+/* One network from a seed of its own. */
+static int fit_member(const struct network *start, const struct dataset *train,
+                      const struct dataset *validation, const struct fit_options *options, size_t member,
+                      fit_report_fn *report, void *context, struct network **out)
 {
-    if (train->count == 0 || validation->count == 0 || (start && start->shape.inputs != FEATURE_COUNT))
-        return -EINVAL;
-    struct fitting fitting = {
-        .options = options, .network = begin(start, options), .report = report, .context = context};
+    struct fit_options own = *options;
+    own.seed = options->seed + member;
+    struct fitting fitting = {.options = &own,
+                              .network = begin(start, &own),
+                              .member = member,
+                              .report = report,
+                              .context = context};
     int result = -ENOMEM;
     if (!fitting.network)
         return result;
     fitting.network->features_version = FEATURES_VERSION;
     if (prepare(&fitting, train, validation, !start))
-        result = run_epochs(&fitting);
+        result = run_epochs(&fitting, train, validation);
     fitting_fini(&fitting);
-    if (result == 0)
-        result = fit_calibration(fitting.network, validation, options->false_alarms_per_hour);
     if (result == 0)
         *out = fitting.network;
     else
@@ -125,8 +183,47 @@ int fit_network(const struct network *start, const struct dataset *train, const 
     return result;
 }
 
+/* Not before the whole is made: what was learned is worth keeping until then. */
+static void remove_checkpoints(const struct fit_options *options, size_t members)
+{
+    char path[CHECKPOINT_PATH];
+    for (size_t m = 0; m < members; m++) {
+        checkpoint_path(options, m, path);
+        if (*path)
+            (void)unlink(path); /* one that stays is of another training for the next */
+    }
+}
+
+int fit_network(const struct network *start, const struct dataset *train, const struct dataset *validation,
+                const struct fit_options *options, fit_report_fn *report, void *context, struct network **out)
+{
+    size_t members = FS_MAX(options->members, (size_t)1);
+    if (train->count == 0 || validation->count == 0 || members > FIT_MEMBERS_MAX ||
+        (start && start->shape.inputs != FEATURE_COUNT))
+        return -EINVAL;
+    struct network *member[FIT_MEMBERS_MAX] = {0}, *whole = NULL;
+    int result = 0;
+    for (size_t m = 0; m < members && result == 0; m++)
+        result = fit_member(start, train, validation, options, m, report, context, &member[m]);
+    if (result == 0)
+        result = network_merge(member, members, &whole);
+    for (size_t m = 0; m < members; m++)
+        network_destroy(member[m]);
+    if (result == 0)
+        result = fit_calibration(whole, validation, options->false_alarms_per_hour);
+    if (result == 0) {
+        remove_checkpoints(options, members);
+        *out = whole;
+    } else {
+        network_destroy(whole);
+    }
+    return result;
+}
+
 /* --- calibration and threshold --- */
 
+/* For memory only where there is a limit: elsewhere the answer is always no, and easy noes make the others
+ * look rarer than they are. */
 static size_t gather(const struct dataset *dataset, const struct answers *answers, size_t cause,
                      float *logits, float *labels, float *weights)
 {
@@ -135,7 +232,8 @@ static size_t gather(const struct dataset *dataset, const struct answers *answer
         const struct labels *l = &dataset->items[e].labels;
         for (size_t t = 0; t < l->ticks; t++) {
             size_t at = t * NETWORK_CAUSES + cause;
-            if (l->mask[at] <= 0)
+            bool limited = l->features[t * FEATURE_COUNT + FEATURE_MEMORY_LIMITED] > 0;
+            if (l->mask[at] <= 0 || (cause == MSG_CAUSE_MEMORY - 1 && !limited))
                 continue;
             logits[count] = answers->items[e][t].logits[cause];
             labels[count] = l->label[at];

@@ -6,19 +6,24 @@
 #include "model/train.h"
 #include "retrain/dataset.h"
 
+#define FIT_MEMBERS_MAX 16
+
 struct fit_options {
     uint64_t seed;
     size_t hidden, layers;
     size_t epochs;        /* at most */
     size_t patience;      /* epochs without a better validation loss before it stops */
     double learning_rate; /* halved after two epochs without progress */
-    double weight_decay, demand_weight;
+    double weight_decay, demand_weight, dropout;
     size_t lanes, window;
+    size_t members;               /* networks trained from seeds of their own and merged into one; 0 = 1 */
+    const char *checkpoint;       /* file, see train_loop.h; a member's number is added; NULL or "" = none */
     double false_alarms_per_hour; /* the threshold's target, memory alarms on the validation set */
 };
 
 struct fit_progress {
-    size_t epoch, epochs, best_epoch;
+    size_t member, members; /* from 1 */
+    size_t epoch, epochs, best_epoch, resumed;
     double train_loss, validation_loss, best_loss;
     double ticks_per_second, remaining_s; /* remaining_s: if all epochs are needed */
 };

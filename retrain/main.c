@@ -1,5 +1,5 @@
-/* forestall-retrain: trains the backbone from records. Commands: train, evaluate, challenge (files only);
- * without one it is the service, which collects records from Kafka and runs `challenge` on them. */
+/* forestall-retrain: trains the backbone from records. Commands: train, calibrate, evaluate, challenge (files
+ * only); without one it is the service, which collects records from Kafka and runs `challenge` on them. */
 #include <stdio.h>
 #include <string.h>
 
@@ -14,6 +14,10 @@ struct command {
 static const struct command commands[] = {
     {"train", "Trains a model: forestall-retrain train --out FILE [options] --records FILE...",
      command_train},
+    {"calibrate",
+     "Calibrates a model anew on the validation part: forestall-retrain calibrate --model FILE --out FILE "
+     "[options] --records FILE...",
+     command_calibrate},
     {"evaluate", "Scores a model: forestall-retrain evaluate --model FILE [options] --records FILE...",
      command_evaluate},
     {"challenge",
@@ -70,7 +74,7 @@ static int run_service(int argc, char **argv)
     int result = service_open(
         &service, RETRAIN_SERVICE,
         "Trains the model from what failed and a sample of what finished, and publishes what wins. "
-        "Commands on files: train, evaluate, challenge.",
+        "Commands on files: train, calibrate, evaluate, challenge.",
         "forestall_retrain_", retrain_options, retrain_option_count, &options, argc, argv);
     if (result != 0)
         return result > 0 ? 0 : 1;

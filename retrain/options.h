@@ -7,12 +7,12 @@
 
 struct retrain_options {
     /* commands */
-    const char *records, *out, *model, *champion, *splits, *parts, *profiles, *report;
+    const char *records, *out, *model, *champion, *splits, *parts, *profiles, *report, *checkpoint;
     /* training */
-    int64_t seed, hidden, layers, epochs, patience, plans, max_ticks, max_record_bytes, window, lanes,
-        horizon_ms;
-    double learning_rate, weight_decay, demand_weight, false_alarms_per_hour;
-    bool by_execution, recorded_only;
+    int64_t seed, members, hidden, layers, epochs, patience, plans, max_ticks, max_record_bytes, window,
+        lanes, horizon_ms;
+    double learning_rate, weight_decay, demand_weight, dropout, false_alarms_per_hour;
+    bool by_execution, recorded_only, stretched;
     double held_out;
     /* service */
     const char *member, *champion_file;

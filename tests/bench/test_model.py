@@ -48,7 +48,8 @@ def test_precision__ties_and_order__by_hand():
 def test_bench__small_corpus__a_line_for_each(tmp_path):
     svg = tmp_path / "reliability.svg"
     result = subprocess.run([sys.executable, SOURCE / "bench/model.py", "--corpus", CORPUS, "--ticks", "3000", "--draws",
-                             "20", "--svg", svg], check=True, timeout=280, capture_output=True, text=True)
+                             "20", "--svg", svg], check=True, timeout=280, capture_output=True, text=True,
+                            env=os.environ | {"OMP_NUM_THREADS": "1"}) # threads that wait for each other are slow on a busy machine
     lines = [json.loads(line) for line in result.stdout.splitlines()]
     named = {(line["predictor"], line["set"]) for line in lines if "predictor" in line}
     assert {"lstm", "eta_100ms", "headroom", "logistic_regression", "boosted_trees", "random_forest"} <= {n for n, _ in named}

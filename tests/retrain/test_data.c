@@ -250,6 +250,7 @@ static const struct dataset_options how = {.seed = 1,
                                            .profiles = DATASET_PROFILES_MIXED,
                                            .plans = 8,
                                            .augmented = true,
+                                           .stretched = true,
                                            .staircases = true,
                                            .horizon_ms = 10000,
                                            .max_ticks = 1000000};
@@ -276,7 +277,7 @@ static void dataset__profiles__only_where_asked(void **state)
     struct corpus *corpus = corpus_of(6);
     struct dataset none = {0}, known = {0};
     struct dataset_options options = how;
-    options.augmented = false;
+    options.augmented = options.stretched = false;
     options.profiles = DATASET_PROFILES_NONE;
     assert_int_equal(dataset_add(&none, &corpus->set, NULL, 0, &options), 0);
     options.profiles = DATASET_PROFILES_KNOWN;
@@ -325,7 +326,7 @@ static void fit__growing_programs__learned_and_scored(void **state)
                               .window = 32,
                               .false_alarms_per_hour = 500};
     assert_int_equal(dataset_add(&train, &corpus->set, first, 18, &options), 0);
-    options.augmented = false;
+    options.augmented = options.stretched = false;
     assert_int_equal(dataset_add(&validation, &corpus->set, last, 6, &options), 0);
     assert_int_equal(fit_network(NULL, &train, &validation, &fit, NULL, NULL, &network), 0);
     assert_true(network->threshold > 0 && network->threshold < 1);

@@ -55,6 +55,36 @@ def version_of(path):
 # --- commands on files -------------------------------------------------------------------------------------------------
 
 
+def test_train__killed_twice__ends_with_the_same_bytes(tmp_path):
+    """kill -9 in the middle: the next start goes on from the last epoch and ends as if nothing had happened."""
+    whole, broken = tmp_path / "whole.safetensors", tmp_path / "broken.safetensors"
+    options = ["--splits", CORPUS / "manifest.jsonl", "--hidden", 16, "--members", 2, "--plans", 6, "--epochs", 5, "--dropout", 0.2,
+               "--records", CORPUS]
+    undisturbed = run("train", "--out", whole, *options)
+    assert "member 2/2 epoch" in undisturbed.stderr and "resumed" not in undisturbed.stderr
+    for epoch in ("member 1/2 epoch 2/", "member 2/2 epoch 3/"):
+        killed = subprocess.Popen([RETRAIN, *map(str, ["train", "--out", broken, *options])], stderr=subprocess.PIPE, text=True)
+        for line in killed.stderr:
+            if line.startswith(epoch):
+                break
+        killed.send_signal(signal.SIGKILL)
+        killed.communicate(timeout=30)
+        assert killed.returncode == -signal.SIGKILL and not broken.exists()
+    resumed = run("train", "--out", broken, *options)
+    assert "resumed after epoch" in resumed.stderr and "member 2/2 epoch 1/" not in resumed.stderr
+    assert broken.read_bytes() == whole.read_bytes()
+    assert not list(tmp_path.glob("*.checkpoint*"))
+
+
+def test_train__damaged_checkpoint__begins_anew(tmp_path):
+    whole, model = tmp_path / "whole.safetensors", tmp_path / "model.safetensors"
+    options = ["--splits", CORPUS / "manifest.jsonl", "--hidden", 8, "--plans", 2, "--epochs", 2, "--records", CORPUS]
+    run("train", "--out", whole, *options)
+    (tmp_path / "model.safetensors.checkpoint.1").write_bytes(os.urandom(5000))
+    assert "resumed" not in run("train", "--out", model, *options).stderr
+    assert model.read_bytes() == whole.read_bytes()
+
+
 def test_train__by_program__evaluated_beside_the_rules(tmp_path):
     model = tmp_path / "model.safetensors"
     trained = run("train", "--out", model, "--splits", CORPUS / "manifest.jsonl", "--hidden", 16, *QUICK, "--records", CORPUS)
