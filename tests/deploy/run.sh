@@ -15,6 +15,7 @@ root=$(cd "$here/../.." && pwd)
 box=${XDG_CACHE_HOME:-$HOME/.cache}/forestall/compose
 export COMPOSE_PROJECT_NAME=forestall-test FORESTALL_CGROUP=forestall-compose-test
 report=$(mktemp)
+exec 3>&1 4>&2 # a signal may come while a function's output goes elsewhere
 
 say() {
     printf 'test-compose: %s\n' "$*"
@@ -153,6 +154,7 @@ guard() {
 
 finish() {
     local status=$?
+    exec >&3 2>&4
     trap - EXIT INT TERM HUP
     [ -z "${tests-}" ] || ! kill "$tests" 2>/dev/null || wait "$tests"
     [ -z "${engine-}" ] || { say 'cleaning up'; cp "$report" "$report.kept"; clean_up; }
