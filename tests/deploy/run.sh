@@ -14,7 +14,9 @@ here=$(cd "$(dirname "$0")" && pwd)
 root=$(cd "$here/../.." && pwd)
 box=${XDG_CACHE_HOME:-$HOME/.cache}/forestall/compose
 export COMPOSE_PROJECT_NAME=forestall-test FORESTALL_CGROUP=forestall-compose-test
-report=$(mktemp)
+scratch=$(mktemp -d)
+report=$scratch/report
+: >"$report"
 exec 3>&1 4>&2 # a signal may come while a function's output goes elsewhere
 
 say() {
@@ -38,13 +40,11 @@ fail() {
 timed() {
     local name=$1 log started=$EPOCHREALTIME
     shift
-    log=$(mktemp)
+    log=$scratch/output
     if ! "$@" >"$log" 2>&1 </dev/null; then
         tail -40 "$log"
-        rm -f "$log"
         return 1
     fi
-    rm -f "$log"
     printf '%-34s %7.1f s\n' "$name" "$(bc_minus "$EPOCHREALTIME" "$started")" | tee -a "$report"
 }
 
@@ -142,13 +142,13 @@ clean_up() {
             sleep .2
         done
     done
-    rm -f "$report"
+    rm -rf "$scratch"
 }
 
 guard() {
     export -f clean_up compose
-    export engine here root box report
-    setsid bash -c 'tail --pid="$1" -f /dev/null; [ -e "$2" ] && { clean_up; }' guard $$ "$report" </dev/null >/dev/null 2>&1 &
+    export engine here root box scratch
+    setsid bash -c 'tail --pid="$1" -f /dev/null; [ ! -e "$2" ] || clean_up' guard $$ "$scratch" </dev/null >/dev/null 2>&1 &
     guardian=$!
 }
 
@@ -157,8 +157,10 @@ finish() {
     exec >&3 2>&4
     trap - EXIT INT TERM HUP
     [ -z "${tests-}" ] || ! kill "$tests" 2>/dev/null || wait "$tests"
-    [ -z "${engine-}" ] || { say 'cleaning up'; cp "$report" "$report.kept"; clean_up; }
-    rm -f "$report"
+    local figures
+    figures=$(cat "$report")
+    [ -z "${engine-}" ] || { say 'cleaning up'; clean_up; }
+    rm -rf "$scratch"
     [ -z "${guardian-}" ] || kill "$guardian" 2>/dev/null
     if [ -n "${before-}" ]; then
         local after
@@ -171,9 +173,8 @@ finish() {
             say 'nothing is left behind: containers, networks, firewall rules, mounts, cgroups'
         fi
         printf '\n=== test-compose: figures\n'
-        cat "$report.kept"
+        printf '%s\n' "$figures"
     fi
-    rm -f "$report.kept"
     if [ "$status" -ne 0 ]; then
         say "FAILED ($status)"
     elif [ -z "${skipped-}" ]; then
