@@ -6,7 +6,7 @@
 # Uses the machine's own engine when it answers and can have the public images; else, as root on Debian, an engine of its
 # own from Debian 13's packages, with stand-ins for the public images (standins/), all kept in
 # ${XDG_CACHE_HOME:-~/.cache}/forestall/compose. FORESTALL_COMPOSE_ENGINE=own|machine chooses. Where no engine can run it
-# says so, and why, and ends with 0 and the word SKIPPED. Whatever happens, kill -9 included, containers, networks, firewall
+# says so, and why, and ends with 0 and the word SKIPPED. The last line is `N passed, N failed`. Whatever happens, kill -9 included, containers, networks, firewall
 # rules, mounts and cgroups are gone in the end; leftovers are a failure. Built images stay for the next time;
 # FORESTALL_COMPOSE_FRESH=1 builds everything anew.
 set -uo pipefail
@@ -16,6 +16,7 @@ box=${XDG_CACHE_HOME:-$HOME/.cache}/forestall/compose
 export COMPOSE_PROJECT_NAME=forestall-test FORESTALL_CGROUP=forestall-compose-test
 scratch=$(mktemp -d)
 report=$scratch/report
+passed=0 failed=0
 : >"$report"
 exec 3>&1 4>&2 # a signal may come while a function's output goes elsewhere
 
@@ -123,6 +124,24 @@ standins() {
     rm -rf "$box"/standin-*
 }
 
+# What the machine may forbid in ways that only a container shows: to start one, and to reach Debian's packages from it.
+containers_work() {
+    timed 'container: starts' docker run --rm debian:trixie-slim true ||
+        skip 'dockerd runs, but no container starts here, see above'
+    ! missing forestall/cli:0.1.0 || timed "container: reaches Debian's packages" docker run --rm debian:trixie-slim \
+        apt-get -o Acquire::Retries=3 -o APT::Update::Error-Mode=any update ||
+        skip "no container reaches Debian's packages, of which images are made, see above"
+}
+
+# count_results: from pytest's own account into passed and failed.
+count_results() {
+    local suite
+    suite=$(grep -o '<testsuite [^>]*>' "$scratch/results.xml" 2>/dev/null) || return 0
+    number() { sed -n "s/.* $1=\"\([0-9]*\)\".*/\1/p" <<<"$suite"; }
+    failed=$(($(number failures) + $(number errors)))
+    passed=$(($(number tests) - failed - $(number skipped)))
+}
+
 # --- the end ------------------------------------------------------------------------------------------------------------
 
 compose() {
@@ -133,6 +152,9 @@ compose() {
 clean_up() {
     compose down -v --remove-orphans -t 1 >/dev/null 2>&1
     docker ps -aq --filter name=forestall-test | xargs -r docker rm -fv >/dev/null 2>&1
+    for kind in network volume; do
+        docker "$kind" ls -q --filter name=forestall-test | xargs -r docker "$kind" rm >/dev/null 2>&1
+    done
     [ "$engine" = machine ] || "$here/engine/engine.sh" down "$box"
     for group in $(find /sys/fs/cgroup -maxdepth 2 -type d -name "$FORESTALL_CGROUP*"); do
         find "$group" -name cgroup.procs -exec cat {} + 2>/dev/null | xargs -r kill -9 2>/dev/null
@@ -159,6 +181,7 @@ finish() {
     [ -z "${tests-}" ] || ! kill "$tests" 2>/dev/null || wait "$tests"
     local figures
     figures=$(cat "$report")
+    count_results
     [ -z "${engine-}" ] || { say 'cleaning up'; clean_up; }
     rm -rf "$scratch"
     [ -z "${guardian-}" ] || kill "$guardian" 2>/dev/null
@@ -175,11 +198,10 @@ finish() {
         printf '\n=== test-compose: figures\n'
         printf '%s\n' "$figures"
     fi
-    if [ "$status" -ne 0 ]; then
-        say "FAILED ($status)"
-    elif [ -z "${skipped-}" ]; then
-        say passed
-    fi
+    # what failed outside the tests is one failure
+    [ "$status" -eq 0 ] || [ "$failed" -gt 0 ] || failed=1
+    [ "$status" -eq 0 ] || say "FAILED ($status)"
+    echo "$passed passed, $failed failed"
     exit "$status"
 }
 
@@ -195,11 +217,12 @@ else
     engine=own
     guard
     own_engine
-    standins || fail 'stand-ins for the public images cannot be made, see above'
+    standins || skip 'stand-ins for the public images cannot be made or fetched, see above'
+    containers_work
 fi
 
 export FORESTALL_BIN=${FORESTALL_BIN:-$root/build/release/bin} FORESTALL_COMPOSE_REPORT=$report
 # in the background, because the shell answers a signal only between commands
-"$root/tests/support/pytest.sh" "$here/test_compose.py" -x -v "$@" </dev/null &
+"$root/tests/support/pytest.sh" "$here/test_compose.py" -x -v --junitxml="$scratch/results.xml" "$@" </dev/null &
 tests=$!
 wait "$tests"
