@@ -54,8 +54,10 @@ class Deployment:
             raise RuntimeError(f"docker {arguments}: {done.returncode}\n{done.stdout}\n{done.stderr}")
         return done
 
-    def compose(self, *arguments, check=True, timeout_s=900, profiles=(), **environment):
-        command = ["docker", "compose", "--project-directory", DEPLOY, "-f", DEPLOY / "compose.yaml"]
+    def compose(self, *arguments, check=True, timeout_s=900, profiles=(), files=(DEPLOY / "compose.yaml",), **environment):
+        command = ["docker", "compose", "--project-directory", DEPLOY]
+        for file in files:
+            command += ["-f", file]
         for profile in profiles:
             command += ["--profile", profile]
         done = subprocess.run([*map(str, command), *map(str, arguments)], capture_output=True, text=True,

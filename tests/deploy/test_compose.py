@@ -10,11 +10,12 @@ import urllib.request
 import uuid
 
 import pytest
+from confluent_kafka import Producer
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "support"))
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[2] / "examples" / "python"))
-from cluster import SOURCE_DIRECTORY  # noqa: E402
+from cluster import BIN_DIRECTORY, SOURCE_DIRECTORY  # noqa: E402
 from compose import DEPLOY, EXAMPLES, SERVICES, Deployment, report  # noqa: E402
 from forestall_topics import Schemas  # noqa: E402
 from messages import TOPIC_MESSAGES  # noqa: E402
@@ -25,6 +26,11 @@ IMAGE_GOAL_MB = 120
 # 120 MiB in 3 s, then the proof that it came to its end
 GROW = ["perl", "-e", "my @kept; for (1..60) { push @kept, 'x' x (2 << 20); select undef, undef, undef, 0.05 } print 'grown ', scalar @kept, qq(\\n)"]
 NAP = ["perl", "-e", "select undef, undef, undef, 2 + rand 2; print qq(done\\n)"]
+
+
+def cgroups_left(suffix=""):
+    return [str(path) for pattern in ("forestall-compose-test", "*/forestall-compose-test")
+            for path in pathlib.Path("/sys/fs/cgroup").glob(f"{pattern}{suffix}*")]
 
 
 def outputs():
@@ -309,15 +315,20 @@ def test_wrong__partitions_or_clean_up__each_service_refuses_and_says_which(depl
 AGENT_CAPABILITIES = ("CHOWN", "DAC_OVERRIDE", "FOWNER", "KILL", "SETGID", "SETUID", "SYS_PTRACE")
 
 
+def agent_start(deployment, options, *arguments):
+    """An agent's container that is not started as compose.yaml does."""
+    return deployment.docker("run", "--name", "forestall-test-wrong", "--cap-drop", "ALL",
+                             *(f"--cap-add={name}" for name in AGENT_CAPABILITIES), *options,
+                             "-v", f"{DEPLOY}/forestall.ini:/etc/forestall/forestall.ini:ro",
+                             "-e", "FORESTALL_CONFIG=/etc/forestall/forestall.ini",
+                             "-e", "FORESTALL_AGENT_CGROUP=forestall-compose-test-wrong",
+                             "forestall/agent:0.1.0", *arguments, check=False, timeout_s=60)
+
+
 def agent_alone(deployment, options, *arguments):
-    """(status, what it said) of an agent's container that is not started as compose.yaml does."""
+    """(status, what it said) of such a container, run to its end."""
     try:
-        done = deployment.docker("run", "--rm", "--name", "forestall-test-wrong", "--cap-drop", "ALL",
-                                 *(f"--cap-add={name}" for name in AGENT_CAPABILITIES), *options,
-                                 "-v", f"{DEPLOY}/forestall.ini:/etc/forestall/forestall.ini:ro",
-                                 "-e", "FORESTALL_CONFIG=/etc/forestall/forestall.ini",
-                                 "-e", "FORESTALL_AGENT_CGROUP=forestall-compose-test-wrong",
-                                 "forestall/agent:0.1.0", *arguments, check=False, timeout_s=60)
+        done = agent_start(deployment, ("--rm", *options), *arguments)
     finally:
         deployment.docker("rm", "-fv", "forestall-test-wrong", check=False)
     return done.returncode, done.stdout + done.stderr
@@ -339,11 +350,60 @@ def test_wrong__agent_in_a_cgroup_namespace_of_its_own__said_and_not_misled(depl
     assert status == 0 and "This machine can run executions" in out, f"{status}: {out}"
     lines = [line for line in out.splitlines() if "use `cgroup: host`" in line]
     assert len(lines) == 1, out
-    report(f"  agent, mount without cgroup: host: {lines[0].strip()}")
-    assert not [path for path in pathlib.Path("/sys/fs/cgroup").glob("*/forestall-compose-test-wrong*")]
+    said = []
+
+    def has_said():
+        said[:] = [line for line in deployment.docker("logs", "forestall-test-wrong", check=False).stderr.splitlines()
+                   if "use `cgroup: host`" in line]
+        return said
+    try:
+        agent_start(deployment, ("-d", *mount))
+        wait_until(has_said, 30, "the agent's line about its cgroups", 0.2)
+        deployment.docker("stop", "forestall-test-wrong")
+    finally:
+        deployment.docker("rm", "-fv", "forestall-test-wrong", check=False)
+    assert len(said) == 1 and "bind /sys/fs/cgroup" in said[0], said
+    report(f"  agent, mount without cgroup: host: {said[0][:260]}")
+    assert not cgroups_left("-wrong")
 
 
 # --- with a schema registry -----------------------------------------------------------------------------------------------
+
+
+def publish_a_model(deployment, directory):
+    """retrain trains on the committed corpus, from a model that has hardly learned anything: what it makes is better and
+    is published."""
+    corpus = SOURCE_DIRECTORY / "tests" / "model" / "corpus" / "small.records"
+    weak = directory / "weak.safetensors"
+    subprocess.run([BIN_DIRECTORY / "forestall-retrain", "train", "--out", weak, "--by_execution", "yes", "--epochs", "1",
+                    "--hidden", "16", "--learning_rate", "1e-7", "--plans", "2", "--records", corpus], check=True,
+                   capture_output=True, timeout=300)
+    weak.chmod(0o644)
+    data, at, values = corpus.read_bytes(), 0, []
+    while at < len(data):
+        size = int.from_bytes(data[at:at + 4], "big")
+        values.append(data[at + 4:at + 4 + size])
+        at += 4 + size
+    settings = {"CHAMPION_FILE": "/weak.safetensors", "MIN_RECORDS": len(values), "MIN_NEW": len(values), "INTERVAL": "10h",
+                "SAMPLE": 1, "HELD_OUT": 0.5, "SEED": 3, "PLANS": 6, "EPOCHS": 4, "LEARNING_RATE": 0.005}
+    words = [word for name, value in settings.items() for word in ("-e", f"FORESTALL_RETRAIN_{name}={value}")]
+    name = "forestall-test-training"
+    deployment.compose("stop", "retrain")
+    try:
+        deployment.compose("run", "-d", "--no-deps", "--name", name, "-e", "FORESTALL_SERVICE_STATE_DIR=/tmp", *words,
+                           "-v", f"{weak}:/weak.safetensors:ro", "retrain")
+        wait_until(lambda: deployment.docker("exec", name, "forestall-health", "/readyz", check=False).returncode == 0, 60,
+                   "the trainer to be ready", 0.5)
+        producer, schemas = Producer({"bootstrap.servers": deployment.brokers, "partitioner": "murmur2_random"}), \
+            Schemas(deployment.brokers)
+        for value in values:
+            producer.produce("executions.finished", value, schemas.decode(value)[1]["code"].encode())
+        assert producer.flush(30) == 0
+        wait_until(lambda: deployment.read_topic("models"), 180,
+                   lambda: "a model: " + deployment.docker("logs", "--tail", 20, name, check=False).stderr, 1)
+    finally:
+        deployment.docker("rm", "-fv", name, check=False)
+    deployment.up("retrain", "--no-recreate")
 
 
 def test_registry__switched_on_in_place__values_in_confluents_framing(deployment, tmp_path):
@@ -360,6 +420,7 @@ def test_registry__switched_on_in_place__values_in_confluents_framing(deployment
     assert told["outcome"] == "dead_lettered"
     example("submit.py", "--brokers", deployment.brokers, "--memory", 32, "--", *NAP)
     deployment.forestall("submit", "--cwd", "/", "--memory", "32M", "--", *NAP, **with_registry)
+    publish_a_model(deployment, tmp_path)
 
     from confluent_kafka.schema_registry import SchemaRegistryClient
     from confluent_kafka.schema_registry.avro import AvroDeserializer
@@ -378,7 +439,7 @@ def test_registry__switched_on_in_place__values_in_confluents_framing(deployment
             latest = json.loads(client.get_latest_version(topic + "-value").schema.schema_str)
             assert latest["name"] == name
             counts[topic] = (len(framed), len(messages) - before[topic])
-        return all(framed > 0 for topic, (framed, _) in counts.items() if topic != "models")
+        return all(framed > 0 for framed, _ in counts.values())
     wait_until(read_all, 60, lambda: f"each topic in Confluent's framing: {counts}", 1)
     report("  read by Confluent's deserializer: " + " ".join(f"{topic}={framed}" for topic, (framed, _) in counts.items()))
     assert not deployment.read_topic("quarantine")
@@ -386,7 +447,6 @@ def test_registry__switched_on_in_place__values_in_confluents_framing(deployment
 
 def test_registry__values_of_confluents_serializer__taken(deployment):
     """A schema that another program registered: its id is asked for at the registry."""
-    from confluent_kafka import Producer
     from confluent_kafka.schema_registry import SchemaRegistryClient
     from confluent_kafka.schema_registry.avro import AvroSerializer
     from confluent_kafka.serialization import MessageField, SerializationContext
@@ -428,6 +488,87 @@ def test_wrong__registry_that_is_not_there__says_so(deployment):
          environment=["FORESTALL_SERVICE_SCHEMA_REGISTRY=http://ingest:9400"])
 
 
+# --- with a Kafka and a Redis of one's own, and one more node -------------------------------------------------------------
+
+OWN = "forestall-test-own"
+KAFKA = {"CLUSTER_ID": "Zm9yZXN0YWxsLW93bi1rYQ", "KAFKA_NODE_ID": 1, "KAFKA_PROCESS_ROLES": "broker,controller",
+         "KAFKA_LISTENERS": "OWN://:9092,CONTROLLER://:9093", "KAFKA_ADVERTISED_LISTENERS": f"OWN://{OWN}-kafka:9092",
+         "KAFKA_LISTENER_SECURITY_PROTOCOL_MAP": "OWN:SASL_PLAINTEXT,CONTROLLER:PLAINTEXT",
+         "KAFKA_INTER_BROKER_LISTENER_NAME": "OWN", "KAFKA_CONTROLLER_LISTENER_NAMES": "CONTROLLER",
+         "KAFKA_CONTROLLER_QUORUM_VOTERS": "1@localhost:9093", "KAFKA_LOG_DIRS": "/var/lib/kafka/data", "KAFKA_AUTO_CREATE_TOPICS_ENABLE": "false",
+         "KAFKA_SASL_ENABLED_MECHANISMS": "PLAIN", "KAFKA_SASL_MECHANISM_INTER_BROKER_PROTOCOL": "PLAIN",
+         "KAFKA_LISTENER_NAME_OWN_PLAIN_SASL_JAAS_CONFIG":
+             "org.apache.kafka.common.security.plain.PlainLoginModule required username=\"broker\" password=\"of-the-broker\" "
+             "user_broker=\"of-the-broker\" user_forestall=\"of-forestall\";",
+         "KAFKA_OFFSETS_TOPIC_REPLICATION_FACTOR": 1, "KAFKA_TRANSACTION_STATE_LOG_REPLICATION_FACTOR": 1,
+         "KAFKA_TRANSACTION_STATE_LOG_MIN_ISR": 1, "KAFKA_SHARE_COORDINATOR_STATE_TOPIC_REPLICATION_FACTOR": 1,
+         "KAFKA_SHARE_COORDINATOR_STATE_TOPIC_MIN_ISR": 1, "KAFKA_GROUP_INITIAL_REBALANCE_DELAY_MS": 0,
+         "KAFKA_HEAP_OPTS": "-Xms256m -Xmx512m"}
+
+
+@pytest.fixture
+def own_servers(deployment):
+    """A Kafka that asks for a name and a password, and a Redis, on a network of their own; nothing of ours runs."""
+    images = dict(line.split("=", 1) for line in (DEPLOY / ".env").read_text().splitlines() if "_IMAGE=" in line)
+    deployment.compose("down", "-v", profiles=("registry", "cli"))
+    deployment.docker("network", "create", OWN)
+    try:
+        words = [word for key, value in KAFKA.items() for word in ("-e", f"{key}={value}")]
+        deployment.docker("run", "-d", "--name", OWN + "-kafka", "--network", OWN, *words, images["KAFKA_IMAGE"])
+        deployment.docker("run", "-d", "--name", OWN + "-redis", "--network", OWN, images["REDIS_IMAGE"])
+        listens = ("exec", OWN + "-kafka", "bash", "-c", "exec 3<>/dev/tcp/localhost/9092")
+        wait_until(lambda: deployment.docker(*listens, check=False).returncode == 0, 60,
+                   lambda: "Kafka: " + deployment.docker("logs", "--tail", 30, OWN + "-kafka", check=False).stdout, 0.5)
+        yield
+    finally:
+        deployment.docker("rm", "-fv", OWN + "-kafka", OWN + "-redis", check=False)
+        deployment.docker("network", "rm", OWN, check=False)
+
+
+def own_files(directory, password):
+    """An override with forestall.ini as docs/deploy.md tells."""
+    ini = directory / "forestall.ini"
+    ini.write_text((DEPLOY / "forestall.ini").read_text() + "\n[kafka]\nsecurity.protocol = SASL_PLAINTEXT\nsasl.mechanism = PLAIN\n"
+                   f"sasl.username = forestall\nsasl.password = {password}\n")
+    ini.chmod(0o644)
+    mount = {"volumes": [f"{ini}:/etc/forestall/forestall.ini:ro"]}
+    network = {"networks": {"default": {"name": OWN, "external": True}}}
+    all_of_it, node = directory / "override.yaml", directory / "node.yaml"
+    all_of_it.write_text(json.dumps({"services": {name: mount for name in ("init", "cli", *SERVICES)}, **network}))
+    node.write_text(json.dumps(network))
+    return [DEPLOY / "compose.yaml", DEPLOY / "external.compose.yaml", all_of_it], [DEPLOY / "agent.compose.yaml", node]
+
+
+def test_own_servers__sasl_by_the_ini__run_and_a_second_node_joins(deployment, own_servers, tmp_path):
+    settings = {"FORESTALL_BROKERS": OWN + "-kafka:9092", "FORESTALL_REDIS": OWN + "-redis:6379",
+                "FORESTALL_SCHEMA_REGISTRY": ""}
+    node = {"COMPOSE_PROJECT_NAME": "forestall-test-node", "FORESTALL_NODE": "second", "FORESTALL_POOL": "elsewhere",
+            "FORESTALL_INGEST": "ingest:7400", "FORESTALL_CGROUP": "forestall-compose-test-second"}
+    files, node_files = own_files(tmp_path, "of-forestall")
+    try:
+        started = time.monotonic()
+        deployment.compose("up", "-d", "--wait", "--wait-timeout", "180", files=files, **settings)
+        report(f"{'up --wait: own Kafka with SASL':34} {time.monotonic() - started:7.1f} s")
+        running = deployment.compose("ps", "--services", files=files, **settings).stdout.split()
+        assert sorted(running) == sorted(SERVICES), running
+        deployment.compose("up", "-d", "--wait", "--wait-timeout", "90", files=node_files, **node)
+        for pool, says in (("default", "here"), ("elsewhere", "there")):
+            done = deployment.compose("run", "--rm", "-T", "cli", "run", "--cwd", "/", "--pool", pool, "--memory", "32M", "--",
+                                      "echo", says, files=files, profiles=("cli",), timeout_s=120, **settings)
+            assert done.stdout.splitlines() == [says], done.stdout
+        nodes = json.loads(deployment.compose("run", "--rm", "-T", "cli", "status", "--json", files=files, profiles=("cli",),
+                                              **settings).stdout)["nodes"]
+        assert {one["pool"] for one in nodes} == {"default", "elsewhere"} and "second" in {one["node"] for one in nodes}
+        wrong, _ = own_files(tmp_path, "not-the-password")
+        done = deployment.compose("run", "--rm", "-T", "cli", "topics", "check", check=False, files=wrong, profiles=("cli",), **settings)
+        said = [line for line in (done.stdout + done.stderr).splitlines() if "uthentication" in line]
+        assert done.returncode != 0 and len(said) == 1, done.stdout + done.stderr
+        report(f"  wrong password: {said[0][:260]}")
+    finally:
+        deployment.compose("down", "-v", files=node_files, check=False, **node)
+        deployment.compose("down", "-v", files=files, profiles=("cli",), check=False, **settings)
+
+
 # --- the end --------------------------------------------------------------------------------------------------------------
 
 
@@ -438,7 +579,5 @@ def test_down__with_volumes__nothing_is_left(deployment):
     label = "label=com.docker.compose.project=" + os.environ.get("COMPOSE_PROJECT_NAME", "forestall")
     for kind in (("ps", "-aq"), ("volume", "ls", "-q"), ("network", "ls", "-q")):
         assert not deployment.docker(*kind, "--filter", label).stdout, kind
-    left = [str(path) for path in pathlib.Path("/sys/fs/cgroup").glob("*/forestall-compose-test*")]
-    left += [str(path) for path in pathlib.Path("/sys/fs/cgroup").glob("forestall-compose-test*")]
-    assert not left
+    assert not cgroups_left()
     assert outputs() <= deployment.outputs
