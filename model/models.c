@@ -64,7 +64,8 @@ void models_destroy(struct models *models)
 
 const char *models_role_name(enum models_role role)
 {
-    return role == MODELS_CHAMPION ? "champion" : "challenger";
+    static const char *const names[MODELS_ROLE_COUNT] = {"champion", "challenger", "previous"};
+    return names[role];
 }
 
 int models_role_of(struct str key, enum models_role *role, int32_t *chunk)
@@ -135,16 +136,22 @@ static int keep(struct assembly *assembly, const struct msg_model *chunk)
     return 0;
 }
 
-static bool digest_is(const uint8_t *data, size_t size, const char *expected)
+int models_version(struct str model, char out[MODELS_VERSION_SIZE])
 {
     uint8_t digest[EVP_MAX_MD_SIZE];
-    char text[DIGEST_TEXT];
     unsigned length = 0;
-    if (EVP_Digest(data, size, digest, &length, EVP_sha256(), NULL) != 1 || length * 2 + 1 != sizeof text)
-        return false;
+    if (EVP_Digest(model.data, model.size, digest, &length, EVP_sha256(), NULL) != 1 ||
+        length * 2 + 1 != MODELS_VERSION_SIZE)
+        return -ENOMEM;
     for (unsigned i = 0; i < length; i++)
-        (void)snprintf(text + (size_t)2 * i, 3, "%02x", digest[i]);
-    return strcmp(text, expected) == 0;
+        (void)snprintf(out + (size_t)2 * i, 3, "%02x", digest[i]);
+    return 0;
+}
+
+static bool digest_is(const uint8_t *data, size_t size, const char *expected)
+{
+    char text[MODELS_VERSION_SIZE];
+    return models_version((struct str){(const char *)data, size}, text) == 0 && strcmp(text, expected) == 0;
 }
 
 /* All chunks are there: joined and checked. */
@@ -183,4 +190,29 @@ int models_take(struct models *models, enum models_role role, const struct msg_m
     if (result < 0)
         return result;
     return assembly->received < assembly->chunks ? 0 : complete(assembly, bytes, error, error_size);
+}
+
+/* --- writing --- */
+
+size_t models_chunks(size_t bytes, size_t chunk_bytes)
+{
+    return bytes == 0 ? 1 : (bytes + chunk_bytes - 1) / chunk_bytes;
+}
+
+void models_chunk(enum models_role role, struct str model, const struct msg_model *head, size_t chunk,
+                  size_t chunk_bytes, char key[MODELS_KEY_SIZE], struct msg_model *out)
+{
+    size_t from = chunk * chunk_bytes;
+    *out = *head;
+    out->role = str_of(models_role_name(role));
+    out->chunk = (int32_t)chunk;
+    out->chunks = (int32_t)models_chunks(model.size, chunk_bytes);
+    out->bytes.data = model.data + from;
+    out->bytes.size = FS_MIN(chunk_bytes, model.size - from);
+    out->total_bytes = (int64_t)model.size;
+    out->sha256 = head->version; /* a model's version is the SHA-256 of its bytes */
+    if (chunk == 0)
+        (void)snprintf(key, MODELS_KEY_SIZE, "%s", models_role_name(role));
+    else
+        (void)snprintf(key, MODELS_KEY_SIZE, "%s/%zu", models_role_name(role), chunk);
 }

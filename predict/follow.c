@@ -116,8 +116,9 @@ static enum stream_outcome take_model(struct predict *predict, struct topic_code
     struct str bytes;
     enum models_role role;
     int32_t number;
-    if (models_role_of((struct str){message->key, message->key_size}, &role, &number) < 0)
-        return STREAM_DONE; /* a role of later versions */
+    if (models_role_of((struct str){message->key, message->key_size}, &role, &number) < 0 ||
+        role == MODELS_PREVIOUS)
+        return STREAM_DONE; /* a role of later versions, or not ours: only a rollback needs it */
     if (!message->value) {
         if (number == 0)
             withdraw(predict, role);

@@ -11,7 +11,6 @@
 #include "retrain/stretch.h"
 
 #define PROFILE_RUNS_MAX 8 /* other records a simulated profile is made of, at most */
-#define INVERSE_MAX 20.0   /* most weight of a record whose series was included rarely */
 #define TYPICAL_TICKS                                                                                        \
     100.0 /* longer sequences weigh less per tick, so that one long run is not the whole set */
 
@@ -20,6 +19,7 @@ struct builder {
     const struct record_set *records;
     const struct dataset_options *options;
     uint64_t seed; /* of the record being worked on */
+    bool dead;     /* it is a dead letter */
 };
 
 static bool same_command(const struct msg_execution_record *a, const struct msg_execution_record *b)
@@ -101,11 +101,33 @@ static bool grow(struct dataset *dataset)
     return true;
 }
 
-static float weight_of(const struct msg_execution_record *record, size_t ticks)
+double dataset_inverse(const struct msg_execution_record *record)
 {
     double inclusion = (double)record->series_inclusion;
-    double inverse = inclusion > 0 && inclusion < 1 ? fmin(1 / inclusion, INVERSE_MAX) : 1;
-    return (float)(inverse * fmin(1, sqrt(TYPICAL_TICKS / (double)ticks)));
+    return inclusion > 0 && inclusion < 1 ? fmin(1 / inclusion, DATASET_INVERSE_MOST) : 1;
+}
+
+static float weight_of(const struct msg_execution_record *record, size_t ticks)
+{
+    return (float)(dataset_inverse(record) * fmin(1, sqrt(TYPICAL_TICKS / (double)ticks)));
+}
+
+static bool all_finite(const float *numbers, size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        if (!isfinite(numbers[i]))
+            return false;
+    return true;
+}
+
+/* One number that is none would be in every weight after the first step. */
+static bool usable(const struct labels *labels, float weight)
+{
+    size_t n = labels->ticks;
+    return isfinite(weight) && all_finite(labels->features, n * FEATURE_COUNT) &&
+           all_finite(labels->label, n * NETWORK_CAUSES) && all_finite(labels->mask, n * NETWORK_CAUSES) &&
+           all_finite(labels->demand, n * NETWORK_RESOURCES) &&
+           all_finite(labels->demand_mask, n * NETWORK_RESOURCES);
 }
 
 static void stretch_profile(struct profile_summary *profile, double factor)
@@ -143,6 +165,13 @@ static int add_example(struct builder *builder, const struct msg_execution_recor
         return 0;
     }
     example.weight = weight_of(record, example.labels.ticks);
+    if (builder->dead && builder->options->dead_weight > 0)
+        example.weight *= (float)builder->options->dead_weight;
+    if (!usable(&example.labels, example.weight)) {
+        dataset->broken++;
+        labels_fini(&example.labels);
+        return 0;
+    }
     dataset->ticks += example.labels.ticks;
     dataset->items[dataset->count++] = example;
     return 0;
@@ -194,7 +223,9 @@ int dataset_add(struct dataset *dataset, const struct record_set *records, const
 {
     struct builder builder = {.dataset = dataset, .records = records, .options = options};
     for (size_t i = 0; i < (chosen ? count : records->count); i++) {
-        const struct msg_execution_record *record = &records->items[chosen ? chosen[i] : i];
+        size_t index = chosen ? chosen[i] : i;
+        const struct msg_execution_record *record = &records->items[index];
+        builder.dead = records->dead && records->dead[index];
         builder.seed = options->seed ^ hash_bytes(record->execution, sizeof record->execution);
         int result = add_record(&builder, record);
         if (result < 0)

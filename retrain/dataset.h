@@ -22,7 +22,9 @@ struct dataset_options {
                         training */
     bool staircases; /* also plans in which the limit is raised */
     int32_t horizon_ms;
-    size_t max_ticks; /* bound of the whole set */
+    double dead_weight; /* of a dead letter beside another record; 0 = 1. For training only: what calibrates
+                           must see them as often as they come */
+    size_t max_ticks;   /* bound of the whole set */
 };
 
 struct example {
@@ -37,12 +39,16 @@ struct dataset {
     struct example *items;
     size_t count, capacity, ticks;
     size_t left_out; /* examples beyond max_ticks */
+    size_t broken;   /* examples with a number that is none */
 };
 
 /* Adds the chosen records of the set (indexes; NULL = all). 0, -ENOMEM. */
 FS_MUST_CHECK int dataset_add(struct dataset *dataset, const struct record_set *records, const size_t *chosen,
                               size_t count, const struct dataset_options *options);
 void dataset_fini(struct dataset *dataset);
+/* 1 / the probability with which a record's series was included, at most DATASET_INVERSE_MOST. */
+#define DATASET_INVERSE_MOST 20.0
+double dataset_inverse(const struct msg_execution_record *record);
 /* All examples as the trainer wants them (to be freed); NULL when out of memory. */
 struct train_sequence *dataset_sequences(const struct dataset *dataset);
 

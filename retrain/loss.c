@@ -36,3 +36,12 @@ double loss_of(const struct labels *labels, const struct network_output *answers
     }
     return labels->ticks ? loss / (double)labels->ticks : 0;
 }
+
+double loss_calibrated(const struct labels *labels, const struct network_output *answers)
+{
+    double loss = 0;
+    for (size_t t = 0; t < labels->ticks; t++)
+        loss += cross_entropy(labels->label + t * NETWORK_CAUSES, labels->mask + t * NETWORK_CAUSES,
+                              answers[t].probabilities);
+    return labels->ticks ? loss / (double)labels->ticks : 0;
+}

@@ -8,4 +8,7 @@
  * quantiles. */
 double loss_of(const struct labels *labels, const struct network_output *answers);
 
+/* The cross entropy alone: how good the calibrated probabilities are. */
+double loss_calibrated(const struct labels *labels, const struct network_output *answers);
+
 #endif

@@ -24,6 +24,20 @@ const struct config_option retrain_options[] = {
      "train: hold out executions instead of programs"},
     {"retrain", "held_out", CONFIG_DOUBLE, FIELD(held_out), "0.2", 0, 0.9,
      "share of executions held out for the comparison with the champion"},
+    {"retrain", "reference_records", CONFIG_STRING, FIELD(reference), "", 0, 0,
+     "challenge: file or directory of records on which a challenger must not lose; half of them are trained "
+     "on as "
+     "well, so that what was known is not forgotten; empty = the shipped ones, none = without (a poisoned "
+     "log can "
+     "then promote a model)"},
+    {"retrain", "reference_loss", CONFIG_DOUBLE, FIELD(reference_loss), "0.02", 0, 1,
+     "how much more of the champion's loss a challenger may have on the reference"},
+    {"retrain", "dead_weight", CONFIG_DOUBLE, FIELD(dead_weight), "4", 1, 100,
+     "weight of a dead letter in training beside another record"},
+    {"retrain", "code_share", CONFIG_DOUBLE, FIELD(code_share), "0.2", 0.001, 1,
+     "most of the records that one code may be; the newest ones count, 20 always may"},
+    {"retrain", "tenant_share", CONFIG_DOUBLE, FIELD(tenant_share), "0.5", 0.001, 1,
+     "the same of one submitter (pool and user), where there is more than one"},
     {"retrain", "seed", CONFIG_INT, FIELD(seed), "1", 0, 1e15, "of weights, order, plans and splits"},
     {"retrain", "members", CONFIG_INT, FIELD(members), "1", 1, FIT_MEMBERS_MAX,
      "networks trained from seeds of their own and merged into one so many times as wide"},
@@ -67,6 +81,17 @@ const struct config_option retrain_options[] = {
     {"retrain", "min_new", CONFIG_INT, FIELD(min_new), "100", 1, 1e6, "new records that start a training"},
     {"retrain", "interval", CONFIG_DURATION_MS, FIELD(interval_ms), "1h", 1000, 1e10,
      "a training starts after this time as well, when there is any new record"},
+    {"retrain", "shadow_least", CONFIG_INT, FIELD(shadow_least), "50", 1, 4096,
+     "executions that a challenger scores in shadow before it is looked at, at least 20; then at twice as "
+     "many, and "
+     "so on"},
+    {"retrain", "shadow_most", CONFIG_INT, FIELD(shadow_most), "800", 1, 4096,
+     "executions after which a challenger that is not better beyond chance is dropped"},
+    {"retrain", "watch", CONFIG_INT, FIELD(watch), "800", 1, 4096,
+     "executions for which a new champion is watched beside the one before, and rolled back when it is "
+     "worse"},
+    {"retrain", "drift_delta", CONFIG_DOUBLE, FIELD(drift_delta), "0.002", 1e-9, 0.5,
+     "how likely drift of the champion's loss is told where there is none (ADWIN's delta)"},
 };
 const size_t retrain_option_count = FS_COUNT(retrain_options);
 

@@ -7,17 +7,18 @@
 
 struct retrain_options {
     /* commands */
-    const char *records, *out, *model, *champion, *splits, *parts, *profiles, *report, *checkpoint;
+    const char *records, *out, *model, *champion, *splits, *parts, *profiles, *report, *checkpoint, *reference;
     /* training */
     int64_t seed, members, hidden, layers, epochs, patience, plans, max_ticks, max_record_bytes, window,
         lanes, horizon_ms;
     double learning_rate, weight_decay, demand_weight, dropout, false_alarms_per_hour;
     bool by_execution, recorded_only, stretched;
-    double held_out;
+    double held_out, dead_weight, code_share, tenant_share, reference_loss;
     /* service */
     const char *member, *champion_file;
     int64_t reservoir, min_records, min_new, interval_ms;
-    double sample;
+    double sample, drift_delta;
+    int64_t shadow_least, shadow_most, watch;
 };
 
 extern const struct config_option retrain_options[];

@@ -171,13 +171,24 @@ int records_add(struct record_set *set, const char *path, char *error, size_t er
     return result < 0 ? complain(error, error_size, path, result) : 0;
 }
 
-int records_encode(const struct msg_execution_record *record, struct buffer *out)
+static int encode(const struct msg_type *type, const void *message, struct buffer *out)
 {
     struct buffer framed;
     buffer_init(&framed, 0);
-    int result = codec_encode(&msg_execution_record_type, record, &framed);
+    int result = codec_encode(type, message, &framed);
     buffer_append_u32be(out, (uint32_t)framed.size);
     buffer_append_str(out, buffer_str(&framed));
     buffer_fini(&framed);
     return result < 0 ? result : buffer_error(out);
+}
+
+int records_encode(const struct msg_execution_record *record, struct buffer *out)
+{
+    return encode(&msg_execution_record_type, record, out);
+}
+
+int records_encode_dead(const struct msg_execution_record *record, struct buffer *out)
+{
+    struct msg_dead_execution letter = {.record = *record, .dead_us = record->ended_us};
+    return encode(&msg_dead_execution_type, &letter, out);
 }

@@ -26,5 +26,7 @@ void records_close(struct record_set *set);
 FS_MUST_CHECK int records_add(struct record_set *set, const char *path, char *error, size_t error_size);
 /* Appends one record in the same form. */
 FS_MUST_CHECK int records_encode(const struct msg_execution_record *record, struct buffer *out);
+/* The same as a dead letter: the record and nothing else of it. */
+FS_MUST_CHECK int records_encode_dead(const struct msg_execution_record *record, struct buffer *out);
 
 #endif

@@ -5,13 +5,19 @@
 #include <math.h>
 #include <stdio.h>
 
-static void add_metric(struct report *report, const char *name, const json_t *value)
+void report_add(struct report *report, const char *name, double value)
 {
-    if (!json_is_number(value) || report->metric_count == REPORT_METRICS_MAX)
+    if (report->metric_count == REPORT_METRICS_MAX)
         return;
     struct report_metric *metric = &report->metrics[report->metric_count++];
     (void)str_copy(metric->name, sizeof metric->name, str_of(name)); /* names are ours and fit */
-    metric->value = json_number_value(value);
+    metric->value = value;
+}
+
+static void add_metric(struct report *report, const char *name, const json_t *value)
+{
+    if (json_is_number(value))
+        report_add(report, name, json_number_value(value));
 }
 
 static int parse_verdict(const char *name, enum compare_verdict *out)
@@ -32,7 +38,14 @@ static bool copy_text(const json_t *object, const char *key, char *out, size_t s
 
 int report_parse(const char *text, struct report *out)
 {
-    static const char *const numbers[] = {"champion_loss", "challenger_loss", "low", "high", "held_out"};
+    static const char *const numbers[] = {"champion_loss",
+                                          "challenger_loss",
+                                          "low",
+                                          "high",
+                                          "held_out",
+                                          "reference_champion_loss",
+                                          "reference_challenger_loss",
+                                          "reference_executions"};
     static const char *const alarms[] = {"recall_1s", "recall_2s", "recall_5s", "false_alarms_per_hour"};
     struct report report = {0};
     json_t *object = json_loads(text, 0, NULL);

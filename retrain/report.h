@@ -6,7 +6,7 @@
 
 #include "retrain/compare.h"
 
-#define REPORT_METRICS_MAX 16
+#define REPORT_METRICS_MAX 24
 
 struct report {
     enum compare_verdict verdict;
@@ -21,6 +21,8 @@ struct report {
 
 /* -EBADMSG: not a report. */
 FS_MUST_CHECK int report_parse(const char *text, struct report *out);
+/* Adds a number; one more than REPORT_METRICS_MAX is left out. */
+void report_add(struct report *report, const char *name, double value);
 /* 0, negative errno. */
 FS_MUST_CHECK int report_read(const char *path, struct report *out);
 

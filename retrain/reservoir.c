@@ -1,5 +1,5 @@
 /* See reservoir.h. Name of a file: key (16 hex digits, order kept) - hash of the code (16) - hash of the
- * attempt (16) .record */
+ * attempt (16) .record, or .dead.record */
 #include "retrain/reservoir.h"
 
 #include <dirent.h>
@@ -14,11 +14,13 @@
 #include "common/hash.h"
 #include "retrain/records.h"
 
-#define NAME_SIZE 64
+#define NAME_SIZE 72
+#define DEAD_SUFFIX "dead.record"
 
 struct entry {
     uint64_t key, code, attempt;
     int64_t stored_s;
+    bool dead;
 };
 
 struct reservoir {
@@ -54,8 +56,9 @@ static uint64_t ordered(double key)
 
 static void name_of(const struct entry *entry, char name[NAME_SIZE])
 {
-    (void)snprintf(name, NAME_SIZE, "%016llx-%016llx-%016llx.record", (unsigned long long)entry->key,
-                   (unsigned long long)entry->code, (unsigned long long)entry->attempt);
+    (void)snprintf(name, NAME_SIZE, "%016llx-%016llx-%016llx.%s", (unsigned long long)entry->key,
+                   (unsigned long long)entry->code, (unsigned long long)entry->attempt,
+                   entry->dead ? DEAD_SUFFIX : "record");
 }
 
 static bool parse_name(const char *name, struct entry *entry)
@@ -72,8 +75,9 @@ static bool parse_name(const char *name, struct entry *entry)
             return false;
         name += 17;
     }
-    *entry = (struct entry){.key = numbers[0], .code = numbers[1], .attempt = numbers[2]};
-    return strcmp(name, "record") == 0;
+    *entry = (struct entry){
+        .key = numbers[0], .code = numbers[1], .attempt = numbers[2], .dead = strcmp(name, DEAD_SUFFIX) == 0};
+    return entry->dead || strcmp(name, "record") == 0;
 }
 
 static int insert(struct reservoir *reservoir, const struct entry *entry)
@@ -131,18 +135,50 @@ static size_t choose_victim(struct reservoir *reservoir)
     return victim;
 }
 
+static int remove_entry(const struct reservoir *reservoir, const struct entry *entry)
+{
+    char name[NAME_SIZE];
+    name_of(entry, name);
+    return unlinkat(reservoir->directory_fd, name, 0) < 0 && errno != ENOENT ? -errno : 0;
+}
+
 static int evict(struct reservoir *reservoir)
 {
     while (reservoir->count > reservoir->limit) {
         size_t victim = choose_victim(reservoir);
-        char name[NAME_SIZE];
-        name_of(&reservoir->entries[victim], name);
-        if (unlinkat(reservoir->directory_fd, name, 0) < 0 && errno != ENOENT)
-            return -errno;
+        int result = remove_entry(reservoir, &reservoir->entries[victim]);
+        if (result < 0)
+            return result;
         reservoir->entries[victim] = reservoir->entries[--reservoir->count];
         reservoir->evicted++;
     }
     return 0;
+}
+
+static int by_attempt(const void *a, const void *b)
+{
+    const struct entry *left = a, *right = b;
+    if (left->attempt != right->attempt)
+        return left->attempt < right->attempt ? -1 : 1;
+    return (int)right->dead - (int)left->dead;
+}
+
+/* A kill between storing a dead letter and removing its plain record leaves both. */
+static int drop_doubles(struct reservoir *reservoir)
+{
+    size_t used = 0;
+    int result = 0;
+    if (reservoir->count > 1)
+        qsort(reservoir->entries, reservoir->count, sizeof *reservoir->entries, by_attempt);
+    for (size_t i = 0; i < reservoir->count && result == 0; i++) {
+        if (used > 0 && reservoir->entries[used - 1].attempt == reservoir->entries[i].attempt)
+            result = remove_entry(reservoir, &reservoir->entries[i]);
+        else
+            reservoir->entries[used++] = reservoir->entries[i];
+    }
+    if (result == 0)
+        reservoir->count = used;
+    return result;
 }
 
 static int scan(struct reservoir *reservoir)
@@ -165,6 +201,8 @@ static int scan(struct reservoir *reservoir)
         result = insert(reservoir, &entry);
     }
     (void)closedir(directory); /* only read from */
+    if (result == 0)
+        result = drop_doubles(reservoir);
     return result < 0 ? result : evict(reservoir);
 }
 
@@ -245,26 +283,44 @@ static bool would_leave(struct reservoir *reservoir, const struct entry *entry)
     return true;
 }
 
-int reservoir_put(struct reservoir *reservoir, const struct msg_execution_record *record, double weight)
+/* The entry's file, whole or not there. */
+static int store(const struct reservoir *reservoir, const struct msg_execution_record *record,
+                 struct entry *entry)
 {
     char name[NAME_SIZE];
     struct stat status;
     struct buffer bytes;
-    struct entry entry = {.key = ordered(reservoir_key(record, weight)),
-                          .code = hash_bytes(record->code.data, record->code.size),
-                          .attempt = attempt_hash(record)};
-    if (find(reservoir, entry.attempt) < reservoir->count || would_leave(reservoir, &entry))
-        return 0;
     buffer_init(&bytes, 0);
-    name_of(&entry, name);
-    int result = records_encode(record, &bytes);
+    name_of(entry, name);
+    int result = entry->dead ? records_encode_dead(record, &bytes) : records_encode(record, &bytes);
     if (result == 0)
         result = write_record(reservoir, name, buffer_str(&bytes));
     buffer_fini(&bytes);
+    if (result == 0)
+        entry->stored_s = fstatat(reservoir->directory_fd, name, &status, 0) == 0 ? status.st_mtime : 0;
+    return result;
+}
+
+int reservoir_put(struct reservoir *reservoir, const struct msg_execution_record *record, double weight,
+                  bool dead)
+{
+    struct entry entry = {.key = ordered(reservoir_key(record, weight)),
+                          .code = hash_bytes(record->code.data, record->code.size),
+                          .attempt = attempt_hash(record),
+                          .dead = dead};
+    size_t known = find(reservoir, entry.attempt);
+    bool again = known < reservoir->count;
+    if (again ? !dead || reservoir->entries[known].dead : would_leave(reservoir, &entry))
+        return 0;
+    int result = store(reservoir, record, &entry);
     if (result < 0)
         return result;
-    entry.stored_s = fstatat(reservoir->directory_fd, name, &status, 0) == 0 ? status.st_mtime : 0;
-    result = insert(reservoir, &entry);
+    if (again) {
+        result = remove_entry(reservoir, &reservoir->entries[known]);
+        reservoir->entries[known] = entry;
+    } else {
+        result = insert(reservoir, &entry);
+    }
     if (result == 0)
         result = evict(reservoir);
     return result < 0 ? result : 1;

@@ -21,9 +21,10 @@ FS_MUST_CHECK int reservoir_open(const char *directory, size_t limit, struct res
                                  size_t error_size);
 void reservoir_close(struct reservoir *reservoir);
 /* 1: stored and on disk; 0: already there, or not chosen; negative errno: not stored (disk). weight > 0: how
- * much this kind of record is wanted. */
+ * much this kind of record is wanted. dead: it came as a dead letter, and is stored as one
+ * (retrain/records.h), in place of the same record when that came first. */
 FS_MUST_CHECK int reservoir_put(struct reservoir *reservoir, const struct msg_execution_record *record,
-                                double weight);
+                                double weight, bool dead);
 size_t reservoir_count(const struct reservoir *reservoir);
 /* Records that left to make room, since the start. */
 uint64_t reservoir_evicted(const struct reservoir *reservoir);

@@ -32,13 +32,14 @@ static bool failed(const struct msg_execution_record *record)
            record->outcome == MSG_OUTCOME_CRASHED;
 }
 
-static enum stream_outcome keep(struct retrain *retrain, struct msg_execution_record *record, double weight)
+static enum stream_outcome keep(struct retrain *retrain, struct msg_execution_record *record, double weight,
+                                bool dead)
 {
     if (record->series.count == 0) {
         metric_add(retrain->metrics.skipped, 1);
         return STREAM_DONE;
     }
-    int result = reservoir_put(retrain->reservoir, record, weight);
+    int result = reservoir_put(retrain->reservoir, record, weight, dead);
     if (result < 0) {
         metric_add(retrain->metrics.store_failed, 1);
         if (!log_limited(&retrain->limiter, clock_monotonic_ms()))
@@ -51,6 +52,30 @@ static enum stream_outcome keep(struct retrain *retrain, struct msg_execution_re
     return STREAM_DONE;
 }
 
+/* A record that contradicts itself neither teaches nor judges. */
+static bool believed(struct retrain *retrain, const struct msg_execution_record *record)
+{
+    char name[160];
+    enum check_fault fault = check_record(record, clock_realtime_us());
+    if (fault == CHECK_FINE)
+        return true;
+    metric_add(retrain->metrics.refused[fault], 1);
+    if (!log_limited(&retrain->limiter, clock_monotonic_ms()))
+        log_warn("record_refused", "code=%s fault=%s", log_quote(name, sizeof name, record->code),
+                 check_fault_name(fault));
+    return false;
+}
+
+/* Before it is kept: a repetition after a kill is known to the trials. */
+static void judge(struct retrain *retrain, const struct msg_execution_record *record)
+{
+    int result = judge_record(retrain->judge, record);
+    if (result >= 0)
+        metric_add(retrain->metrics.scored, result);
+    else
+        metric_add(retrain->metrics.score_failed, 1);
+}
+
 static enum stream_outcome take_finished(struct retrain *retrain, const struct stream_message *message)
 {
     struct msg_execution_record record;
@@ -59,15 +84,20 @@ static enum stream_outcome take_finished(struct retrain *retrain, const struct s
     if (outcome != STREAM_DONE)
         return outcome;
     metric_add(retrain->metrics.taken[1], 1);
-    if (failed(&record))
-        return keep(retrain, &record, WEIGHT_FAILED);
+    if (!believed(retrain, &record))
+        return STREAM_DONE;
+    if (failed(&record)) {
+        judge(retrain, &record);
+        return keep(retrain, &record, WEIGHT_FAILED, false);
+    }
     if (hash_unit(record.execution, sizeof record.execution) >= retrain->options->sample) {
         metric_add(retrain->metrics.skipped, 1);
         return STREAM_DONE;
     }
     record.series_inclusion =
         (record.series_inclusion > 0 ? record.series_inclusion : 1) * (float)retrain->options->sample;
-    return keep(retrain, &record, 1);
+    judge(retrain, &record);
+    return keep(retrain, &record, 1, false);
 }
 
 static enum stream_outcome take_record(void *context, const struct stream_message *message)
@@ -84,49 +114,9 @@ static enum stream_outcome take_record(void *context, const struct stream_messag
     if (outcome != STREAM_DONE)
         return outcome;
     metric_add(retrain->metrics.taken[0], 1);
-    return keep(retrain, &dead.record, WEIGHT_DEAD);
-}
-
-/* --- the champion of the topic --- */
-
-static void save_champion(struct retrain *retrain, struct str bytes)
-{
-    char path[RETRAIN_PATH];
-    training_path(retrain, "champion.safetensors", path);
-    if (command_write_file(path, bytes) == 0)
-        log_info("champion", "bytes=%zu path=\"%s\"", bytes.size, path);
-}
-
-static enum stream_outcome take_model(void *context, const struct stream_message *message)
-{
-    struct retrain *retrain = context;
-    enum models_role role;
-    int32_t number;
-    struct msg_model chunk;
-    struct str bytes;
-    char error[128], path[RETRAIN_PATH];
-    if (models_role_of((struct str){message->key, message->key_size}, &role, &number) < 0 ||
-        role != MODELS_CHAMPION)
+    if (!believed(retrain, &dead.record))
         return STREAM_DONE;
-    if (!message->value) {
-        training_path(retrain, "champion.safetensors", path);
-        if (number == 0 && remove(path) == 0)
-            log_info("champion_withdrawn", "next=shipped");
-        return STREAM_DONE;
-    }
-    arena_reset(retrain->arena);
-    enum stream_outcome outcome = topic_codec_decode(retrain->followed_codec, &msg_model_type, message,
-                                                     retrain->arena, &chunk, clock_monotonic_ms());
-    if (outcome == STREAM_RETRY)
-        return outcome;
-    int result = outcome == STREAM_DONE
-                     ? models_take(retrain->models, role, &chunk, &bytes, error, sizeof error)
-                     : -EBADMSG;
-    if (result > 0)
-        save_champion(retrain, bytes);
-    else if (result < 0)
-        log_warn("model_refused", "reason=\"%s\"", outcome == STREAM_DONE ? error : "not a readable Model");
-    return STREAM_DONE;
+    return keep(retrain, &dead.record, WEIGHT_DEAD, true); /* judged when it came as a finished record */
 }
 
 /* --- life --- */
@@ -150,6 +140,26 @@ static void open_metrics(struct retrain *retrain)
     to->won = metrics_counter(m, "models_total", "Models trained", "published", "champion");
     to->undecided = metrics_counter(m, "models_total", "Models trained", "published", "challenger");
     to->lost = metrics_counter(m, "models_total", "Models trained", "published", "no");
+    for (int fault = CHECK_NUMBERS; fault < CHECK_FAULT_COUNT; fault++)
+        to->refused[fault] =
+            metrics_counter(m, "refused_total", "Records that contradict themselves, not believed", "fault",
+                            check_fault_name((enum check_fault)fault));
+    to->scored = metrics_counter(m, "scored_total", "Records answered by the models in use", NULL, NULL);
+    to->score_failed =
+        metrics_counter(m, "score_failed_total", "Records not answered: out of memory", NULL, NULL);
+    to->drifts = metrics_counter(m, "drifts_total", "Times the champion's loss rose", NULL, NULL);
+    to->dropped =
+        metrics_counter(m, "dropped_total", "Challengers that were not better in shadow", NULL, NULL);
+    to->rolled_back = metrics_counter(m, "rolled_back_total", "Champions taken back", NULL, NULL);
+    to->shadow_executions =
+        metrics_gauge(m, "shadow_executions", "Executions the challenger scored in shadow", NULL, NULL);
+    to->watch_executions =
+        metrics_gauge(m, "watch_executions",
+                      "Executions the new champion was watched for beside the one before", NULL, NULL);
+    to->drift_mean = metrics_gauge(
+        m, "champion_loss",
+        "Mean of l / (1 + l), l the champion's calibrated loss of an execution, since it last changed", NULL,
+        NULL);
     to->running = metrics_gauge(m, "training", "1 while a training runs", NULL, NULL);
     to->seconds = metrics_gauge(m, "training_seconds", "Duration of the last training", NULL, NULL);
 }
@@ -174,6 +184,17 @@ static int open_directory(struct retrain *retrain, char *error, size_t error_siz
                           error_size);
 }
 
+static struct judge *open_judge(const struct retrain_options *options)
+{
+    const struct judge_options judge = {.seed = (uint64_t)options->seed,
+                                        .shadow_least = (size_t)options->shadow_least,
+                                        .shadow_most = (size_t)options->shadow_most,
+                                        .watch = (size_t)options->watch,
+                                        .drift_delta = options->drift_delta,
+                                        .horizon_ms = (int32_t)options->horizon_ms};
+    return judge_create(&judge);
+}
+
 static int open_streams(struct retrain *retrain, char *error, size_t error_size)
 {
     static const struct msg_type *const written[] = {&msg_model_type};
@@ -195,7 +216,9 @@ static int open_streams(struct retrain *retrain, char *error, size_t error_size)
     retrain->followed_codec = topic_codec_create(retrain->followed);
     retrain->models = models_create(MODEL_MAX);
     retrain->arena = arena_create(ARENA_BLOCK, ARENA_LIMIT);
-    if (!retrain->codec || !retrain->followed_codec || !retrain->models || !retrain->arena) {
+    retrain->judge = open_judge(retrain->options);
+    if (!retrain->judge || !retrain->codec || !retrain->followed_codec || !retrain->models ||
+        !retrain->arena) {
         (void)snprintf(error, error_size, "out of memory");
         return -ENOMEM;
     }
@@ -215,7 +238,7 @@ static int follow_to_end(struct retrain *retrain, char *error, size_t error_size
             (void)snprintf(error, error_size, "%s could not be read to its end", TOPIC_MODELS);
             return -ETIMEDOUT;
         }
-        result = stream_dispatch(retrain->followed, take_model, retrain, WAIT_MS);
+        result = stream_dispatch(retrain->followed, roles_follow, retrain, WAIT_MS);
         if (result < 0)
             (void)snprintf(error, error_size, "reading %s: %s", TOPIC_MODELS, strerror(-result));
     }
@@ -243,8 +266,10 @@ int retrain_open(struct retrain *retrain, struct service *service, const struct 
         result = open_streams(retrain, error, error_size);
     if (result >= 0)
         result = follow_to_end(retrain, error, error_size);
-    if (result == 0)
+    if (result == 0) {
+        roles_begin(retrain);
         result = subscribe(retrain, error, error_size);
+    }
     if (result < 0)
         retrain_close(retrain);
     return FS_MIN(result, 0);
@@ -275,12 +300,15 @@ int retrain_step(struct retrain *retrain)
     int result = stream_dispatch(retrain->stream, take_record, retrain, WAIT_MS);
     if (result < 0)
         return fail(retrain, "reading records", result);
-    result = stream_dispatch(retrain->followed, take_model, retrain, 0);
+    result = stream_dispatch(retrain->followed, roles_follow, retrain, 0);
     if (result < 0)
         return fail(retrain, "reading models", result);
     tell_ready(retrain);
     metric_set(retrain->metrics.kept, (double)reservoir_count(retrain->reservoir));
     metric_set(retrain->metrics.evicted, (double)reservoir_evicted(retrain->reservoir));
+    result = roles_step(retrain);
+    if (result < 0)
+        return fail(retrain, "publishing models", result);
     result = training_step(retrain);
     return result < 0 ? fail(retrain, "training", result) : 0;
 }
@@ -288,6 +316,9 @@ int retrain_step(struct retrain *retrain)
 void retrain_close(struct retrain *retrain)
 {
     child_stop(retrain->child);
+    if (retrain->judge)
+        roles_save(retrain);
+    judge_destroy(retrain->judge);
     stream_close(retrain->stream);
     stream_close(retrain->followed);
     topic_codec_destroy(retrain->codec);

@@ -9,15 +9,13 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "common/installed.h"
 #include "common/clock.h"
 #include "retrain/child.h"
 #include "retrain/commands.h"
 #include "retrain/due.h"
-#include "retrain/publish.h"
 #include "retrain/service.h"
 
-#define ARGUMENTS_MAX 40
+#define ARGUMENTS_MAX 48
 
 void training_path(const struct retrain *retrain, const char *name, char out[RETRAIN_PATH])
 {
@@ -89,29 +87,21 @@ static void fill_arguments(const struct retrain *retrain, const char *champion, 
     add(a, "--retrain.demand_weight=%.9g", o->demand_weight);
     add(a, "--retrain.false_alarms=%.9g", o->false_alarms_per_hour);
     add(a, "--retrain.held_out=%.9g", o->held_out);
-}
-
-/* The champion of the topic as last seen, or the file given or shipped. */
-static void champion_path(const struct retrain *retrain, char out[RETRAIN_PATH])
-{
-    training_path(retrain, "champion.safetensors", out);
-    if (access(out, R_OK) == 0)
-        return;
-    if (*retrain->options->champion_file) {
-        (void)snprintf(out, RETRAIN_PATH, "%s", retrain->options->champion_file);
-        return;
-    }
-    if (installed_path(INSTALLED_MODEL, out, RETRAIN_PATH) < 0)
-        out[0] = '\0'; /* the training says that it cannot be read */
+    add(a, "--retrain.reference_records=%s", o->reference);
+    add(a, "--retrain.reference_loss=%.9g", o->reference_loss);
+    add(a, "--retrain.dead_weight=%.9g", o->dead_weight);
+    add(a, "--retrain.code_share=%.9g", o->code_share);
+    add(a, "--retrain.tenant_share=%.9g", o->tenant_share);
 }
 
 static void start(struct retrain *retrain, size_t new_records)
 {
     static struct arguments arguments; /* too large for a stack */
     char champion[RETRAIN_PATH];
-    champion_path(retrain, champion);
+    roles_champion_path(retrain, champion);
     memset(&arguments, 0, sizeof arguments);
     fill_arguments(retrain, champion, &arguments);
+    retrain->drifted = false;
     retrain->started_ms = clock_monotonic_ms();
     retrain->started_s = clock_realtime_us() / 1000000;
     int result = child_start(arguments.list, &retrain->child);
@@ -126,50 +116,20 @@ static void start(struct retrain *retrain, size_t new_records)
              new_records, champion, (int)retrain->child);
 }
 
-static int publish(struct retrain *retrain, enum models_role role, const struct report *report)
-{
-    char path[RETRAIN_PATH];
-    struct buffer bytes;
-    training_path(retrain, "challenger.safetensors", path);
-    FILE *file = fopen(path, "rb");
-    if (!file)
-        return -errno;
-    buffer_init(&bytes, (size_t)64 << 20);
-    for (;;) {
-        uint8_t *room = buffer_reserve(&bytes, 65536);
-        size_t got = room ? fread(room, 1, 65536, file) : 0;
-        if (got == 0)
-            break;
-        bytes.size += got;
-    }
-    (void)fclose(file); /* only read from */
-    int result = buffer_error(&bytes);
-    if (result == 0)
-        result = publish_model(retrain->stream, role, buffer_str(&bytes), report, clock_realtime_us());
-    buffer_fini(&bytes);
-    return result;
-}
-
+/* A challenger is never promoted by the training that made it: it scores in shadow first (judge.h). */
 static int conclude(struct retrain *retrain, const struct report *report)
 {
-    static const char *const results[] = {"kept", "challenger", "champion"};
-    int result = 0;
-    if (report->verdict == COMPARE_CHAMPION_STAYS)
-        metric_add(retrain->metrics.lost, 1);
-    else
-        result =
-            publish(retrain, report->verdict == COMPARE_CHALLENGER_WINS ? MODELS_CHAMPION : MODELS_CHALLENGER,
-                    report);
+    char path[RETRAIN_PATH];
+    bool stays = report->verdict == COMPARE_CHAMPION_STAYS;
+    training_path(retrain, "challenger.safetensors", path);
+    int result = stays ? 0 : roles_publish(retrain, MODELS_CHALLENGER, path, report);
     if (result < 0) {
         log_error("publish_failed", "version=%s reason=\"%s\"", report->version, strerror(-result));
         return result == -EPIPE ? result : 0;
     }
-    if (report->verdict != COMPARE_CHAMPION_STAYS)
-        metric_add(report->verdict == COMPARE_CHALLENGER_WINS ? retrain->metrics.won
-                                                              : retrain->metrics.undecided,
-                   1);
+    metric_add(stays ? retrain->metrics.lost : retrain->metrics.undecided, 1);
     log_info("trained", "published=%s version=%s parent=%s records=%" PRId64 " reason=\"%s\"",
-             results[report->verdict], report->version, report->parent, report->records, report->reason);
+             stays ? "kept" : "challenger", report->version, report->parent, report->records, report->reason);
     return 0;
 }
 
@@ -203,8 +163,11 @@ int training_step(struct retrain *retrain)
     const struct due_rule rule = {.min_records = (size_t)retrain->options->min_records,
                                   .min_new = (size_t)retrain->options->min_new,
                                   .interval_ms = retrain->options->interval_ms};
-    if (due_training(&rule, reservoir_count(retrain->reservoir), new_records,
-                     clock_monotonic_ms() - retrain->last_ms))
+    size_t records = reservoir_count(retrain->reservoir);
+    bool drifted = retrain->drifted && records >= rule.min_records && new_records > 0;
+    /* A challenger in shadow is not replaced by the next one before it has shown what it can. */
+    if (drifted || (!trial_running(&retrain->judge->shadow) &&
+                    due_training(&rule, records, new_records, clock_monotonic_ms() - retrain->last_ms)))
         start(retrain, new_records);
     return 0;
 }

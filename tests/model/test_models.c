@@ -146,6 +146,8 @@ static void role_of__keys__known_ones_only(void **state)
     assert_int_equal(models_role_of(str_of("challenger/12"), &role, &chunk), 0);
     assert_int_equal(role, MODELS_CHALLENGER);
     assert_int_equal(chunk, 12);
+    assert_int_equal(models_role_of(str_of("previous"), &role, &chunk), 0);
+    assert_int_equal(role, MODELS_PREVIOUS);
     const char *const others[] = {"",         "champ", "championship", "champion/x", "champion/99999999999",
                                   "archive/1"};
     for (size_t i = 0; i < FS_COUNT(others); i++)

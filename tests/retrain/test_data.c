@@ -16,44 +16,7 @@
 #include "retrain/fit.h"
 #include "retrain/reservoir.h"
 #include "retrain/stretch.h"
-
-#define MIB 1048576
-#define T0 1700000000000000
-#define POINTS 60
-
-struct made {
-    struct msg_series_point points[POINTS];
-    struct msg_execution_record record;
-    struct str argv[1];
-    char code[32];
-};
-
-/* A program that grows to peak_mib within 6 s. */
-static void make(struct made *made, int number, const char *code, double peak_mib)
-{
-    memset(made, 0, sizeof *made);
-    (void)snprintf(made->code, sizeof made->code, "%s", code);
-    for (size_t i = 0; i < POINTS; i++) {
-        struct msg_series_point *p = &made->points[i];
-        p->time_us = T0 + (int64_t)(i + 1) * 100000;
-        p->counters.memory_bytes = (int64_t)(peak_mib * MIB * (double)(i + 1) / POINTS);
-        p->counters.memory_usage_bytes = p->counters.memory_peak_bytes = p->counters.memory_bytes;
-        p->counters.cpu_usage_us = (int64_t)(i + 1) * 90000;
-        p->counters.tasks = 1;
-    }
-    made->argv[0] = str_of(made->code);
-    made->record = (struct msg_execution_record){.attempt = 1,
-                                                 .code = str_of(made->code),
-                                                 .started_us = T0,
-                                                 .ended_us = T0 + (int64_t)POINTS * 100000,
-                                                 .outcome = MSG_OUTCOME_FINISHED,
-                                                 .totals = made->points[POINTS - 1].counters,
-                                                 .series_inclusion = 1,
-                                                 .series = {.items = made->points, .count = POINTS}};
-    made->record.request.argv.items = made->argv;
-    made->record.request.argv.count = 1;
-    memcpy(made->record.execution, &number, sizeof number);
-}
+#include "tests/retrain/made.h"
 
 static void new_directory(char path[64])
 {
@@ -147,8 +110,8 @@ static void reservoir__twice_and_after_a_restart__kept_once(void **state)
     make(&made, 1, "xz", 10);
     new_directory(directory);
     struct reservoir *reservoir = reopen(directory, 10);
-    assert_int_equal(reservoir_put(reservoir, &made.record, 1), 1);
-    assert_int_equal(reservoir_put(reservoir, &made.record, 4), 0);
+    assert_int_equal(reservoir_put(reservoir, &made.record, 1, false), 1);
+    assert_int_equal(reservoir_put(reservoir, &made.record, 4, false), 0);
     reservoir_close(reservoir);
     (void)snprintf(half, sizeof half, "%s/0123.record.new", directory); /* a kill in the middle of writing */
     FILE *file = fopen(half, "wb");
@@ -156,7 +119,7 @@ static void reservoir__twice_and_after_a_restart__kept_once(void **state)
     reservoir = reopen(directory, 10);
     assert_int_equal(access(half, F_OK), -1);
     assert_int_equal(reservoir_count(reservoir), 1);
-    assert_int_equal(reservoir_put(reservoir, &made.record, 1), 0);
+    assert_int_equal(reservoir_put(reservoir, &made.record, 1, false), 0);
     assert_int_equal(reservoir_newer(reservoir, 0), 1);
     assert_int_equal(reservoir_newer(reservoir, INT64_MAX), 0);
     reservoir_close(reservoir);
@@ -174,7 +137,7 @@ static void reservoir__one_busy_code__does_not_push_out_the_others(void **state)
     struct reservoir *reservoir = reopen(directory, 20);
     for (int i = 0; i < 200; i++) {
         make(&made, i, i < 5 ? "rare" : "busy", 10);
-        assert_true(reservoir_put(reservoir, &made.record, 1) >= 0);
+        assert_true(reservoir_put(reservoir, &made.record, 1, false) >= 0);
         assert_true(reservoir_count(reservoir) <= 20);
     }
     reservoir_close(reservoir);
@@ -188,6 +151,34 @@ static void reservoir__one_busy_code__does_not_push_out_the_others(void **state)
     reservoir = reopen(directory, 7); /* a smaller limit at the next start */
     assert_int_equal(reservoir_count(reservoir), 7);
     reservoir_close(reservoir);
+    remove_directory(directory);
+}
+
+static void reservoir__first_finished_then_dead__one_record_marked_dead(void **state)
+{
+    (void)state;
+    static struct made made;
+    char directory[64], error[256];
+    struct record_set set;
+    new_directory(directory);
+    make(&made, 7, "dies", 100);
+    struct reservoir *reservoir = reopen(directory, 10);
+    assert_int_equal(reservoir_put(reservoir, &made.record, 2, false), 1);
+    assert_int_equal(reservoir_put(reservoir, &made.record, 4, true), 1);
+    assert_int_equal(reservoir_put(reservoir, &made.record, 4, true), 0);
+    assert_int_equal(reservoir_put(reservoir, &made.record, 2, false), 0);
+    assert_int_equal(reservoir_count(reservoir), 1);
+    reservoir_close(reservoir);
+    reservoir = reopen(directory, 10);
+    assert_int_equal(reservoir_count(reservoir), 1);
+    assert_int_equal(reservoir_put(reservoir, &made.record, 4, true), 0);
+    reservoir_close(reservoir);
+    assert_int_equal(records_open(&set, 64 << 20), 0);
+    assert_int_equal(records_add(&set, directory, error, sizeof error), 0);
+    assert_int_equal(set.count, 1);
+    assert_true(set.dead[0]);
+    assert_true(str_equal(set.items[0].code, str_of("dies")));
+    records_close(&set);
     remove_directory(directory);
 }
 
@@ -305,6 +296,28 @@ static void dataset__too_many_ticks__counted_and_left_out(void **state)
     free(corpus);
 }
 
+static void dataset__dead_letters__weigh_more_where_asked(void **state)
+{
+    (void)state;
+    struct corpus *corpus = corpus_of(2);
+    struct dataset plain = {0}, weighted = {0};
+    struct dataset_options options = how;
+    bool dead[2] = {false, true};
+    corpus->set.dead = dead;
+    options.augmented = false;
+    assert_int_equal(dataset_add(&plain, &corpus->set, NULL, 0, &options), 0);
+    options.dead_weight = 4;
+    assert_int_equal(dataset_add(&weighted, &corpus->set, NULL, 0, &options), 0);
+    assert_true(plain.count == weighted.count && plain.count > 2);
+    for (size_t i = 0; i < plain.count; i++) {
+        float times = plain.items[i].record == &corpus->set.items[1] ? 4 : 1;
+        assert_true(weighted.items[i].weight == times * plain.items[i].weight);
+    }
+    dataset_fini(&plain);
+    dataset_fini(&weighted);
+    free(corpus);
+}
+
 static void fit__growing_programs__learned_and_scored(void **state)
 {
     (void)state;
@@ -351,11 +364,13 @@ int main(void)
         cmocka_unit_test(records__over_the_limit__an_error),
         cmocka_unit_test(reservoir__twice_and_after_a_restart__kept_once),
         cmocka_unit_test(reservoir__one_busy_code__does_not_push_out_the_others),
+        cmocka_unit_test(reservoir__first_finished_then_dead__one_record_marked_dead),
         cmocka_unit_test(reservoir_key__newer_and_wanted__higher),
         cmocka_unit_test(stretch__four_times__same_levels_same_rates),
         cmocka_unit_test(dataset__same_seed__same_data),
         cmocka_unit_test(dataset__profiles__only_where_asked),
         cmocka_unit_test(dataset__too_many_ticks__counted_and_left_out),
+        cmocka_unit_test(dataset__dead_letters__weigh_more_where_asked),
         cmocka_unit_test(fit__growing_programs__learned_and_scored),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

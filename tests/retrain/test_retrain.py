@@ -1,5 +1,6 @@
-"""forestall-retrain on a real broker: records in, a better champion out, readable by other languages; killed in the middle of a
-training it does it again and stores nothing twice; the commands on files."""
+"""forestall-retrain on a real broker: records in, a challenger out that becomes champion after its shadow, readable by other
+languages; a worse one is rolled back; killed in the middle of a training it does it again and stores nothing twice; lies do
+not promote a model; the commands on files."""
 import hashlib
 import json
 import os
@@ -144,22 +145,20 @@ class Stand:
         found = re.search(rf"^forestall_retrain_{re.escape(name)} (\S+)$", text, re.M)
         return float(found.group(1))
 
-    def produce(self, topic, values):
+    def produce(self, topic, values, key=b"code"):
         producer = self.cluster.producer()
         for value in values:
-            producer.produce(topic, value, key=b"code")
+            producer.produce(topic, value, key=key)
         assert producer.flush(30) == 0
 
     def lines(self, event):
         text = pathlib.Path(self.service.log_path).read_text()
         return [line for line in text.splitlines() if re.search(rf"\b{event}\b", line)]
 
-    def champions(self):
-        found = []
-        for record in self.cluster.read_topic("models", timeout_s=5):
-            if record.key() == b"champion":
-                found.append(self.codec.decode(record.value(), "Model")[1])
-        return found
+    def models(self, role):
+        """What was published under this role, oldest first; None where it was withdrawn."""
+        return [record.value() and self.codec.decode(record.value(), "Model")[1]
+                for record in self.cluster.read_topic("models", timeout_s=3) if record.key() == role.encode()]
 
 
 def dead(codec, value):
@@ -175,7 +174,18 @@ def alive(pid):
         return False
 
 
-def test_service__killed_while_training__one_better_champion_and_no_worse_one(weak):
+def anew(codec, values, times=1):
+    """The same executions under new ids: later runs of the same programs."""
+    later = []
+    for _ in range(times):
+        for value in values:
+            record = codec.decode(value, "ExecutionRecord")[1]
+            record["execution"] = record["request"]["execution"] = os.urandom(16)
+            later.append(codec.encode("ExecutionRecord", record))
+    return later
+
+
+def test_service__killed_while_training__better_challenger_promoted_after_its_shadow(weak):
     with Cluster(with_redis=False) as cluster:
         stand = Stand(cluster, weak)
         values = framed_records()
@@ -183,39 +193,109 @@ def test_service__killed_while_training__one_better_champion_and_no_worse_one(we
                             "--epochs", "1000", "--patience", "1000")  # so long that the kill comes in the middle
         failed = [value for value in values if stand.codec.decode(value)[1]["outcome"] == "OOM_KILLED"]
         stand.produce("executions.dlq", [dead(stand.codec, value) for value in failed])
+        absurd = stand.codec.decode(values[0])[1]
+        absurd["totals"]["memory_peak_bytes"] = 2**62
+        mislabelled = {**stand.codec.decode(failed[0])[1], "outcome": "FINISHED", "cause": "NONE", "exit_status": 0, "signal": 0}
+        no_number = {**stand.codec.decode(values[0])[1], "series_inclusion": float("nan")}
+        stand.produce("executions.finished", [stand.codec.encode("ExecutionRecord", record)
+                                              for record in (absurd, mislabelled, no_number)])
         stand.produce("executions.finished", values + [b"no record"])
         wait_until(lambda: stand.lines("training"), 60, "a training")
         child = int(re.search(r"pid=(\d+)", stand.lines("training")[0]).group(1))
         assert stand.metric("reservoir_records") == len(values)  # dead letters are not stored a second time
+        assert [stand.metric(f'refused_total{{fault="{fault}"}}') for fault in ("counters", "outcome", "numbers")] == [1, 1, 1]
         assert len(cluster.read_topic("quarantine", count=1)) == 1
         first.signal(signal.SIGKILL)
         first.wait(20)
         wait_until(lambda: not alive(child), 20, "the end of the child")
-        assert stand.champions() == []
+        assert stand.models("champion") == []
 
-        stand.start("--min_records", str(len(values)), "--min_new", str(len(values)), "--interval", "10h")
+        stand.start("--min_records", str(len(values)), "--min_new", str(len(values)), "--interval", "10h",
+                    "--code_share", "1", "--shadow_least", "20", "--watch", "40")
         assert stand.metric("reservoir_records") == len(values)
         wait_until(lambda: stand.lines("trained"), 90, "the training's end")
-        (champion,) = stand.champions()
-        assert hashlib.sha256(champion["bytes"]).hexdigest() == champion["sha256"] == champion["version"]
-        assert champion["parent"] == version_of(weak) and champion["chunks"] == 1
-        assert champion["metrics"]["challenger_loss"] < champion["metrics"]["champion_loss"]
-        assert "better beyond chance" in champion["note"] and champion["records"] > 0
+        assert "published=challenger" in stand.lines("trained")[0], stand.lines("trained")
+        challenger = stand.models("challenger")[-1]
+        assert hashlib.sha256(challenger["bytes"]).hexdigest() == challenger["sha256"] == challenger["version"]
+        assert challenger["parent"] == version_of(weak) and challenger["chunks"] == 1 and challenger["records"] > 0
+        assert challenger["metrics"]["challenger_loss"] < challenger["metrics"]["champion_loss"]
+        assert challenger["metrics"]["reference_challenger_loss"] < challenger["metrics"]["reference_champion_loss"]
+        assert stand.models("champion") == []  # what a training found is not yet trusted
+        saved = cluster.directory / "state" / "retrain"
+        wait_until(lambda: (saved / "shadow.safetensors").exists(), 20, "the challenger followed")
+
+        stand.produce("executions.finished", anew(stand.codec, values))
+        wait_until(lambda: stand.lines("promoted"), 60, "the promotion")
+        (champion,) = stand.models("champion")
+        assert champion["version"] == challenger["version"] and champion["bytes"] == challenger["bytes"]
+        assert "promoted after its shadow: better beyond chance" in champion["note"]
+        assert champion["metrics"]["shadow_executions"] >= 20
+        assert champion["metrics"]["shadow_challenger_loss"] < champion["metrics"]["shadow_champion_loss"]
+        assert stand.models("previous")[-1]["version"] == version_of(weak)
+        assert stand.models("challenger")[-1] is None
         from safetensors.numpy import load
         assert load(champion["bytes"])["lstm.0.weight"].shape[1] == 4 * 16
-        saved = cluster.directory / "state" / "retrain" / "champion.safetensors"
-        wait_until(lambda: saved.exists() and version_of(saved) == champion["version"], 20, "the champion followed")
+        wait_until(lambda: version_of(saved / "champion.safetensors") == champion["version"], 20, "the champion followed")
+        stand.produce("executions.finished", anew(stand.codec, values))
+        wait_until(lambda: stand.lines("settled"), 60, "the end of its watch")  # it is better than the one before
+        assert len(stand.models("champion")) == 1 and not stand.lines("rolled_back")
         assert stand.service.stop() == 0, stand.service.log_tail()
 
-        (saved.parent / "trained").unlink()  # all records count as new again
-        stand.start("--min_records", str(len(values)), "--min_new", str(len(values)), "--interval", "10h", "--epochs", "1",
-                    "--learning_rate", "1e-8")  # learns nothing: not better than what it starts from
-        wait_until(lambda: stand.lines("trained"), 90, "the training's end")
-        (line,) = stand.lines("trained")
-        assert "published=kept" in line or "published=challenger" in line, line
-        assert f"parent={champion['version']}" in line and "held-out executions" in line
-        assert [model["version"] for model in stand.champions()] == [champion["version"]]
+
+def test_service__champion_worse_than_the_one_before__rolled_back(weak, tmp_path):
+    good = SOURCE_DIRECTORY / "model" / "pretrained" / "champion.safetensors"
+    with Cluster(with_redis=False) as cluster:
+        stand = Stand(cluster, good)
+        stand.start("--min_records", "100000", "--watch", "200")
+        for role, path in (("previous", good), ("champion", weak)):  # somebody promoted a bad one
+            stand.produce("models", [stand.codec.encode("Model", {
+                "role": role, "version": version_of(path), "chunk": 0, "chunks": 1, "bytes": path.read_bytes(),
+                "total_bytes": path.stat().st_size, "sha256": version_of(path), "metrics": {}, "parent": "", "records": 0,
+                "created_us": 0, "note": "a test"})], key=role.encode())
+        saved = cluster.directory / "state" / "retrain"
+        for role, path in (("previous", good), ("champion", weak)):
+            wait_until(lambda: (saved / f"{role}.safetensors").exists() and
+                       version_of(saved / f"{role}.safetensors") == version_of(path), 30, f"the {role} followed")
+        stand.produce("executions.finished", anew(stand.codec, framed_records()))
+        wait_until(lambda: stand.lines("rolled_back"), 60, "the rollback")
+        assert stand.metric("rolled_back_total") == 1
+        last = stand.models("champion")[-1]
+        assert last["version"] == version_of(good) and last["bytes"] == good.read_bytes() and "rolled back" in last["note"]
+        assert stand.models("previous")[-1] is None
+        wait_until(lambda: version_of(saved / "champion.safetensors") == version_of(good), 20, "the champion followed")
         assert stand.service.stop() == 0, stand.service.log_tail()
+
+
+# --- poison ------------------------------------------------------------------------------------------------------------
+
+
+def challenge(directory, records, champion, *options):
+    """What a challenge on these records says: its report."""
+    path, report = directory / "poison.records", directory / "report.json"
+    path.write_bytes(b"".join(len(value).to_bytes(4, "big") + value for value in records))
+    run("challenge", "--champion", champion, "--out", directory / "out.safetensors", "--report", report, "--held_out", "0.4",
+        "--code_share", "1", *QUICK, *options, "--records", path)
+    return json.loads(report.read_text())
+
+
+def test_poison__plausible_lies__win_on_the_log_and_lose_on_the_reference(tmp_path):
+    """A log in which every run is said to have crashed of its own: each record believable, all of them false. A challenger that
+    believes it beats the champion on the held-out part of the log; only the reference keeps it out."""
+    codec, champion = MessageCodec(), SOURCE_DIRECTORY / "model" / "pretrained" / "champion.safetensors"
+    lies = []
+    for value in anew(codec, framed_records()):
+        record = codec.decode(value)[1]
+        record.update(outcome="CRASHED", cause="OTHER", exit_status=1, signal=0)
+        record["totals"]["oom_kills"] = 0
+        for point in record["series"]:
+            point["counters"]["oom_kills"] = 0
+        lies.append(codec.encode("ExecutionRecord", record))
+    believed = challenge(tmp_path, lies, champion, "--reference_records", "none")
+    assert believed["verdict"] == "challenger_wins" and believed["refused"] == 0  # what would happen without the gate
+    guarded = challenge(tmp_path, lies, champion)
+    assert guarded["verdict"] == "champion_stays" and "worse on the reference" in guarded["reason"]
+    assert guarded["reference_challenger_loss"] > guarded["reference_champion_loss"]
+    assert guarded["challenger_loss"] < guarded["champion_loss"]
 
 
 def test_service__no_broker__one_clear_line(tmp_path):
