@@ -354,6 +354,12 @@ int submit_publish(struct stream *stream, const char *topic, struct str key, con
     return result;
 }
 
+int submit_delete(struct stream *stream, const char *topic, struct str key, char *error, size_t error_size)
+{
+    const struct buffer nothing = {0};
+    return explain_failure(publish(stream, topic, key, &nothing), "the deletion", error, error_size);
+}
+
 int submit_send(struct stream *stream, const struct msg_execution_request *request, char *error,
                 size_t error_size)
 {

@@ -38,4 +38,8 @@ FS_MUST_CHECK int submit_publish(struct stream *stream, const char *topic, struc
                                  const struct msg_type *type, const void *message, char *error,
                                  size_t error_size);
 
+/* A tombstone for this key, waiting for the report. */
+FS_MUST_CHECK int submit_delete(struct stream *stream, const char *topic, struct str key, char *error,
+                                size_t error_size);
+
 #endif

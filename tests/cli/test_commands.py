@@ -1,8 +1,10 @@
 """The commands against a real Kafka and a real Redis, with other programs on the other side of the topics."""
+import hashlib
 import json
 import os
 import pathlib
 import signal
+import struct
 import subprocess
 import sys
 
@@ -406,6 +408,68 @@ def test_model__published_and_in_a_file__shown(cluster, tmp_path):
     path.write_bytes(b"nonsense that is long enough")
     result = forestall(cluster, "model show", path)
     assert result.returncode == 1 and "not a safetensors file" in result.stderr
+    result = forestall(cluster, "model show champion")  # the bytes above are no model
+    assert result.returncode == 1 and "damaged" in result.stderr
+    producer.produce("models", None, b"champion")
+    assert producer.flush(30) == 0
+    assert "champion" not in json.loads(forestall(cluster, "model ls --json").stdout)
+
+
+SHIPPED = Cluster.program("forestall").parents[1] / "share" / "forestall" / "champion.safetensors"
+
+
+def retrained(path, **metadata):
+    """The shipped model with another intercept, or other metadata."""
+    data = SHIPPED.read_bytes()
+    size = int.from_bytes(data[:8], "little")
+    header = json.loads(data[8:8 + size])
+    header["__metadata__"].update(metadata)
+    text = json.dumps(header).encode()
+    path.write_bytes(len(text).to_bytes(8, "little") + text + data[8 + size:-4] + struct.pack("<f", 7.0))
+    return path, hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def published_models(cluster):
+    found = {}
+    for record in cluster.read_topic("models", timeout_s=10):
+        found[record.key().decode()] = record.value() and CODEC.decode(record.value(), "Model")[1]
+    return found
+
+
+def test_model__promoted_compared_and_rolled_back(cluster, tmp_path):
+    shipped = hashlib.sha256(SHIPPED.read_bytes()).hexdigest()
+    path, version = retrained(tmp_path / "next.safetensors")
+    result = forestall(cluster, "model promote")
+    assert result.returncode == 1 and "no challenger" in result.stderr
+    result = forestall(cluster, "model rollback")
+    assert result.returncode == 1 and "nothing to go back" in result.stderr
+    result = forestall(cluster, "model promote", retrained(tmp_path / "old.safetensors", features_version="0")[0])
+    assert result.returncode == 1 and "features_version" in result.stderr
+    data, producer = path.read_bytes(), producer_of(cluster)
+    producer.produce("models", CODEC.encode("Model", blank(
+        "Model", role="challenger", version=version, sha256=version, chunks=1, bytes=data, total_bytes=len(data), records=12,
+        metrics={"challenger_loss": 0.5}, note="better")), b"challenger")
+    assert producer.flush(30) == 0
+    assert json.loads(forestall(cluster, "model promote --json").stdout) == {"champion": version, "before": shipped}
+    models = published_models(cluster)
+    assert models["champion"]["bytes"] == data and models["champion"]["metrics"] == {"challenger_loss": 0.5}
+    assert models["champion"]["records"] == 12 and "promoted by" in models["champion"]["note"]
+    assert models["previous"]["bytes"] == SHIPPED.read_bytes() and models["challenger"] is None
+    assert set(json.loads(forestall(cluster, "model ls --json").stdout)) == {"champion", "previous"}
+    assert json.loads(forestall(cluster, "model show champion --json").stdout)["version"] == version
+    diff = json.loads(forestall(cluster, "model diff --json previous", path).stdout)
+    assert diff["versions"] == [shipped, version] and diff["metadata"] == {}
+    assert [name for name, change in diff["tensors"].items() if change] == ["calibration.intercept"]
+    assert "calibration.intercept" in forestall(cluster, "model diff champion shipped").stdout
+    assert "the same model" in forestall(cluster, "model diff champion", path).stdout
+    result = forestall(cluster, "model promote", path)
+    assert result.returncode == 1 and "champion already" in result.stderr
+    assert json.loads(forestall(cluster, "model rollback --json").stdout) == {"champion": shipped, "before": version}
+    models = published_models(cluster)
+    assert models["champion"]["bytes"] == SHIPPED.read_bytes() and models["previous"] is None
+    assert json.loads(forestall(cluster, "model rollback --json").stdout)["champion"] == shipped  # to the file itself
+    assert published_models(cluster)["champion"] is None
+    assert forestall(cluster, "model diff champion").returncode == 2
 
 
 # --- the tool itself ---------------------------------------------------------------------------------------------------
