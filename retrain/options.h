@@ -7,7 +7,8 @@
 
 struct retrain_options {
     /* commands */
-    const char *records, *out, *model, *champion, *splits, *parts, *profiles, *report, *checkpoint, *reference;
+    const char *records, *out, *model, *champion, *splits, *parts, *profiles, *report, *checkpoint,
+        *reference;
     /* training */
     int64_t seed, members, hidden, layers, epochs, patience, plans, max_ticks, max_record_bytes, window,
         lanes, horizon_ms;
