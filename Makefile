@@ -84,6 +84,11 @@ bench-closed-loop: deps-test ## held-out programs under limits they exceed, for 
 	@$(MAKE) --no-print-directory build >&2
 	@FORESTALL_BIN=$(abspath $(RELEASE))/bin tests/support/python.sh bench/closed_loop.py --runs $(or $(RUNS),100) $(ARGS)
 
+.PHONY: bench-learning
+bench-learning: deps-test ## what executions 1, 2, 5, 10, 20 of new codes cost, replayed; CORPUS=DIR of make collect
+	@$(MAKE) --no-print-directory build >&2
+	@FORESTALL_BIN=$(abspath $(RELEASE))/bin tests/support/python.sh bench/learning_curve.py $(CORPUS) $(ARGS)
+
 .PHONY: bench-policies
 bench-policies: deps-test ## other policies and ours on the scenarios and the corpus; CORPUS=DIR SEEDS=N
 	@$(MAKE) --no-print-directory build

@@ -10,6 +10,9 @@
     1.06 /* peaks of the same command: a few percent apart; beyond it this execution is another case */
 #define SAMPLE_SPREAD 1.02    /* what a program may have grown since its sample */
 #define SAMPLE_LEAST_US 20000 /* nearer samples are noise as a rate */
+#define CALM_SHARE                                                                                           \
+    0.5 /* of the limit: far from it an alarm raises nothing where the brake holds what jumps; programs of a \
+           few MiB under 10 MiB were raised for the kernel's part that they never had */
 
 double policy_memory_usable(const struct policy_config *config, double limit)
 {
@@ -89,11 +92,21 @@ static void cut(struct demand *demand, double most)
     demand->p99 = fmin(demand->p99, most);
 }
 
-static double headroom(const struct policy_case *now)
+static bool has_brake(const struct policy_case *now)
 {
     const struct policy_node *node = now->input->node;
-    return node && node->known && node->brake ? now->config->memory_headroom_braked
-                                              : now->config->memory_headroom;
+    return node && node->known && node->brake;
+}
+
+static double headroom(const struct policy_case *now)
+{
+    return has_brake(now) ? now->config->memory_headroom_braked : now->config->memory_headroom;
+}
+
+static bool is_calm(const struct policy_case *now, double used)
+{
+    double ahead = used + now->attempt->growth_bps * now->config->cover_ms / 1000;
+    return has_brake(now) && ahead < CALM_SHARE * (double)now->risk->limits.memory_bytes;
 }
 
 /* The cheapest limit between the least that helps and the headroom. */
@@ -152,7 +165,7 @@ void policy_memory_decide(struct policy_case *now)
     if (limit <= 0)
         return;
     bool killed = risk->oom_kills > now->attempt->oom_kills, forced = risk->brake_engaged || killed;
-    if (!forced && !policy_alarmed(risk, MSG_CAUSE_MEMORY))
+    if (!forced && (!policy_alarmed(risk, MSG_CAUSE_MEMORY) || is_calm(now, used)))
         return;
     /* In the brake the program has met its limit, whatever the last sample of its usage says. */
     if (forced)

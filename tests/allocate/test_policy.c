@@ -40,6 +40,22 @@ static void memory__node_with_a_brake__raised_within_the_tighter_headroom(void *
     assert_true(stand->decision.limits.memory_bytes > (int64_t)(58 * 1.3) * MIB);
 }
 
+static void memory__alarm_far_below_the_limit__raised_only_without_a_brake(void **state)
+{
+    struct stand *stand = stand_alarmed(state);
+    stand->risk.limits.memory_bytes = 10 * MIB;
+    stand->risk.memory_bytes = stand->risk.memory_peak_bytes = 2 * MIB;
+    stand->node = (struct policy_node){.known = true, .brake = true};
+    stand->input.node = &stand->node;
+    assert_int_equal(stand_decide(stand), MSG_DIRECTION_KEEP);
+    stand->risk.brake_engaged = true; /* then it has met the limit, whatever the sample says */
+    assert_int_equal(stand_decide(stand), MSG_DIRECTION_RAISE);
+    stand = stand_alarmed(state);
+    stand->risk.limits.memory_bytes = 10 * MIB;
+    stand->risk.memory_bytes = stand->risk.memory_peak_bytes = 2 * MIB;
+    assert_int_equal(stand_decide(stand), MSG_DIRECTION_RAISE);
+}
+
 static void memory__demand_far_above_the_headroom__raised_by_all_of_it(void **state)
 {
     struct stand *stand = stand_alarmed(state);
@@ -280,6 +296,7 @@ int main(void)
         cmocka_unit_test(memory__usable_and_limit__inverse),
         cmocka_unit_test(memory__alarm__raised_within_the_headroom),
         cmocka_unit_test(memory__node_with_a_brake__raised_within_the_tighter_headroom),
+        cmocka_unit_test(memory__alarm_far_below_the_limit__raised_only_without_a_brake),
         cmocka_unit_test(memory__demand_far_above_the_headroom__raised_by_all_of_it),
         cmocka_unit_test(memory__alarm_of_another_cause__kept),
         cmocka_unit_test(memory__probable_cause_at_half_the_threshold__raised),
