@@ -8,6 +8,7 @@
 #include "model/profile.h"
 
 #define THROTTLED_SHARE 0.1f /* of periods: above it CPU use says less than was wanted */
+#define ANSWERS_MOST 20.0    /* most that a held-out attempt counts: a share of 5 % */
 #define AT_LIMIT 0.8f        /* of an I/O or egress limit: likewise */
 
 /* Non-reclaimable memory at which the kernel kills, as a share of the limit: page tables, stacks and slab are
@@ -266,6 +267,20 @@ static int64_t last_raise_us(const struct view *view, enum msg_cause cause)
     return INT64_MIN;
 }
 
+/* Where acting hides the answer, the attempts that were held out by lot answer for those that were acted on:
+ * they count by the inverse of the probability with which they were held out. A held-out attempt is one of
+ * those when it missed its deadline for this cause, or was stalled by it as much as one that does. */
+static float answers_for(const struct view *view, enum msg_cause cause, bool missed)
+{
+    const struct msg_execution_record *record = view->record;
+    double propensity = (double)record->propensity;
+    if (record->arm != MSG_ARM_HELD_OUT || !(propensity > 0) || propensity >= 1 || view->timeout_ms <= 0)
+        return 1;
+    bool stalled = labels_deadline_cause(&record->totals, &record->last_limits,
+                                         record->ended_us - record->started_us) == cause;
+    return missed || stalled ? (float)FS_MIN(1 / propensity, ANSWERS_MOST) : 1;
+}
+
 static void label_deadline(struct view *view, enum msg_cause cause)
 {
     bool missed = view->outcome == MSG_OUTCOME_TIMED_OUT && view->cause == cause;
@@ -273,10 +288,11 @@ static void label_deadline(struct view *view, enum msg_cause cause)
     bool known = missed || view->timeout_ms <= 0 || view->outcome == MSG_OUTCOME_FINISHED ||
                  view->outcome == MSG_OUTCOME_TIMED_OUT;
     int64_t raised_us = missed ? INT64_MIN : last_raise_us(view, cause);
+    float weight = answers_for(view, cause, missed);
     for (size_t t = 0; t < view->ticks; t++) {
         bool acted = raised_us != INT64_MIN && view->time_us[t] <= raised_us + view->horizon_us;
         view->out->label[t * NETWORK_CAUSES + cause - 1] = missed;
-        view->out->mask[t * NETWORK_CAUSES + cause - 1] = known && !acted;
+        view->out->mask[t * NETWORK_CAUSES + cause - 1] = known && !acted ? weight : 0;
     }
 }
 

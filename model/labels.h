@@ -10,7 +10,8 @@
  * time ahead. A deadline is known from the start, and more CPU helps the more the earlier it comes: with
  * "within H" the answer would come when 10 s are left and nothing can be mended. Without a deadline:
  * negative. The part before a raise of that resource, and H after it, is masked unless the deadline was
- * missed nevertheless: what would have been is not known.
+ * missed nevertheless: what would have been is not known. Held-out attempts tell it: they count by the
+ * inverse of their propensity.
  * - other: positive when, within H after t, the attempt fails from cause OTHER (exit status, signal, a
  * deadline without a scarce resource). What is not known is masked: what comes after the end of a killed or
  * lost attempt, a deadline that an OOM kill forestalled.

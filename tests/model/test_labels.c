@@ -217,6 +217,35 @@ static void make__cpu_raised_and_finished__masked_around_the_raise(void **state)
     free_world(world);
 }
 
+/* One in ten was held out: it answers for the nine whose window is masked. A quiet one answers for itself. */
+static void make__held_out__counts_by_the_inverse_of_its_propensity(void **state)
+{
+    (void)state;
+    struct world *world = world_of(100, flat, MSG_OUTCOME_TIMED_OUT, MSG_CAUSE_CPU);
+    world->record.request.timeout_ms = 10000;
+    world->record.arm = MSG_ARM_HELD_OUT;
+    world->record.propensity = 0.1f;
+    make(world, (struct label_plan){0});
+    assert_float_equal(label(world, 0, MSG_CAUSE_CPU), 1, 0);
+    assert_float_equal(mask(world, 0, MSG_CAUSE_CPU), 10, 1e-4);
+    assert_float_equal(mask(world, 0, MSG_CAUSE_IO), 1, 0);
+    assert_float_equal(mask(world, 0, MSG_CAUSE_MEMORY), 1, 0); /* a raise hides nothing there */
+    world->record.outcome = MSG_OUTCOME_FINISHED;
+    world->record.cause = MSG_CAUSE_NONE;
+    make(world, (struct label_plan){0});
+    assert_float_equal(mask(world, 0, MSG_CAUSE_CPU), 1, 0);
+    world->record.last_limits.cpu_millicores = 500; /* stalled, and met its deadline */
+    world->record.totals.cpu_throttled_us = 5000000;
+    world->record.propensity = 0.01f;
+    make(world, (struct label_plan){0});
+    assert_float_equal(label(world, 0, MSG_CAUSE_CPU), 0, 0);
+    assert_float_equal(mask(world, 0, MSG_CAUSE_CPU), 20, 1e-4); /* bounded */
+    world->record.arm = MSG_ARM_TREATED;
+    make(world, (struct label_plan){0});
+    assert_float_equal(mask(world, 0, MSG_CAUSE_CPU), 1, 0);
+    free_world(world);
+}
+
 static void make__deadline_and_an_oom_kill__unknown_whether_it_was_met(void **state)
 {
     (void)state;
@@ -318,6 +347,7 @@ int main(void)
         cmocka_unit_test(make__cpu_raised_and_finished__masked_around_the_raise),
         cmocka_unit_test(make__deadline_and_an_oom_kill__unknown_whether_it_was_met),
         cmocka_unit_test(make__crash__other_within_the_horizon),
+        cmocka_unit_test(make__held_out__counts_by_the_inverse_of_its_propensity),
         cmocka_unit_test(make__cancelled__the_last_horizon_is_masked),
         cmocka_unit_test(make__no_series__no_data),
         cmocka_unit_test(make__absurd_times__no_harm),
