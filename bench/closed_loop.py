@@ -9,6 +9,10 @@ case does not count), under Forestall with the brake, and under Forestall withou
 of it. Each input also runs with 1.25 to 2.5 times its need, where nobody should raise anything. The same recordings are then
 replayed under the same limits by the other rules (`forestall replay`), and by ours, which tells how far replay can be believed.
 
+With --at-once N the cases (one limit to an input) run so many at a time on a node that offers --node-share of the sum of the N largest
+peaks, and cost is what slack and failed attempts took. The other rules are replayed each alone, with room for everything: a node that
+is too small can only make them dearer. Programs that share processors take longer: *_as_alone_* is cost in the time each took alone.
+
 Prints one JSON object per run and line of the result; --out keeps the recordings and runs, and goes on from them.
 """
 import argparse
@@ -20,6 +24,7 @@ import struct
 import subprocess
 import sys
 import tempfile
+from concurrent.futures import ThreadPoolExecutor
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 sys.path[:0] = [str(ROOT / "tests/support"), str(ROOT / "collect")]
@@ -127,6 +132,53 @@ class Bench:
         finally:
             shutil.rmtree(directory, ignore_errors=True)
 
+    def prepared(self, case):
+        """Directory, command, recording and limit of a case that counts; None otherwise."""
+        directory = pathlib.Path(tempfile.mkdtemp(prefix="case-", dir=self.out))
+        (directory / "tmp").mkdir()
+        (directory / "scripts").symlink_to(SCRIPTS)
+        command = case.variant.build(Maker(directory, case.chance("input"), self.options.size))
+        command.argv = [machine.find_program(command.argv[0]) or command.argv[0], *(portable(word, directory) for word in command.argv[1:])]
+        free = self.record(directory, command.argv)
+        peak = free["totals"]["memory_peak_bytes"] if free else 0
+        limit = max(int(peak * case.chance("closed-loop").uniform(0.3, 0.75)) // MIB, 8) * MIB
+        if not free or free["outcome"] != "FINISHED" or peak < LEAST_PEAK or free["ended_us"] - free["started_us"] < SHORTEST_S * 1e6 or \
+                self.record(directory, command.argv, limit)["outcome"] != "OOM_KILLED":
+            shutil.rmtree(directory, ignore_errors=True)
+            return None
+        return directory, command, free, limit
+
+    def crowded(self, pairs):
+        """All cases at once on a node that is too small for their peaks."""
+        cases = []
+        for case in endless_cases(pairs, self.options.seed, self.options.size):
+            made = self.prepared(case) if MEMORY in case.variant.traits else None
+            if made:
+                code = f"{case.program.name}-{case.variant.name}-{case.seed}-{case.round}".replace("_", "-")
+                self._recording(code, made[2], made[3])
+                cases.append((code, *made))
+            if len(cases) >= self.options.runs:
+                break
+        peaks = sorted((free["totals"]["memory_peak_bytes"] for _, _, _, free, _ in cases), reverse=True)
+        node = int(sum(peaks[:self.options.at_once]) * self.options.node_share) // MIB
+        with Instance(node_memory=f"{node}M") as instance:
+            def run(one):
+                code, directory, command, free, limit = one
+                seconds = (free["ended_us"] - free["started_us"]) / 1e6
+                self._run({"case": code, "peak_bytes": free["totals"]["memory_peak_bytes"], "seconds": round(seconds, 2)}, "crowded", instance,
+                          directory, command, code, limit)
+            with ThreadPoolExecutor(self.options.at_once) as pool:
+                list(pool.map(run, cases))
+            self.slack(instance, "crowded")
+        for _, directory, *_ in cases:
+            shutil.rmtree(directory, ignore_errors=True)
+        alone = {line["case"]: line["seconds"] for line in self.lines if line["mode"] == "crowded"}
+        took = {line["case"]: line for line in self.lines if line["mode"] == "slack-crowded" and line["seconds"]}
+        stretch = sum(line["seconds"] for line in took.values()) / sum(alone.values())
+        return {"stretch": round(stretch, 2), "failed_as_alone_gib_h": round(sum(line["failed_gib_h"] for line in took.values()) / stretch, 6),
+                "slack_as_alone_gib_h": round(sum(line["slack_gib_h"] * alone[code] / line["seconds"] for code, line in took.items()), 6),
+                "node_mib": node, "peaks_mib": [peak // MIB for peak in peaks[:self.options.at_once]], "at_once": self.options.at_once}
+
     def _modes(self, case, code, directory, command, chance, instances):
         free = self.record(directory, command.argv)
         seconds = (free["ended_us"] - free["started_us"]) / 1e6 if free else 0
@@ -180,10 +232,13 @@ class Bench:
         for code, line in found.items():
             self.keep({"case": code, "mode": f"slack-{mode}", **line})
 
+    def pairs(self):
+        return [(program, variant) for program, variant in chosen_variants(self.options.only)
+                if program.split == TEST and not variant.traits & {NET, FAULT} and variant.traits & {MEMORY, CACHE}
+                and machine.find_program(program.name)]
+
     def run(self):
-        pairs = [(program, variant) for program, variant in chosen_variants(self.options.only)
-                 if program.split == TEST and not variant.traits & {NET, FAULT} and variant.traits & {MEMORY, CACHE}
-                 and machine.find_program(program.name)]
+        pairs = self.pairs()
         wanted = self.options.runs - sum(line["mode"] == "without" for line in self.lines)
         if wanted <= 0:
             return
@@ -213,7 +268,7 @@ def result(lines, mode):
     seconds = sum(line["seconds"] for line in known)
     died_s = {line["case"]: line["died_after_s"] for line in lines if line["mode"] == "without"}
     first = [line for line in finished if line["attempts"] == 1]
-    fast = [line for line in runs if died_s[line["case"]] < 1.5]
+    fast = [line for line in runs if died_s.get(line["case"], 9) < 1.5]
     return {"bench": "closed-loop", "mode": mode, "how": "live", "runs": len(runs), "finished_first": round(len(first) / len(runs), 4),
             "finished": round(len(finished) / len(runs), 4),
             "final_over_peak_p50": round(quantile([line["final_limit_bytes"] / line["peak_bytes"] for line in first], 0.5), 3),
@@ -250,6 +305,8 @@ def main():
     parser.add_argument("--seed", type=int, default=1001)
     parser.add_argument("--size", type=float, default=1.0)
     parser.add_argument("--only", action="append", metavar="PROGRAM[:VARIANT]")
+    parser.add_argument("--at-once", type=int, default=0, metavar="N", help="so many at a time on a node that is too small")
+    parser.add_argument("--node-share", type=float, default=0.6, help="of the sum of the N largest peaks")
     options = parser.parse_args()
     if os.geteuid() != 0:
         say("needs root: programs run in cgroups")
@@ -257,6 +314,12 @@ def main():
     with tempfile.TemporaryDirectory(prefix="closed-loop-") as temporary:
         options.out = (options.out or pathlib.Path(temporary)).resolve()
         bench = Bench(options)
+        if options.at_once:
+            about = bench.crowded(bench.pairs())
+            print(json.dumps({**result(bench.lines, "crowded"), **about}))
+            for line in replayed(options.out, bench.recorder.parent):
+                print(json.dumps(line))
+            return 0
         bench.run()
         for line in bench.lines:
             print(json.dumps(line))
