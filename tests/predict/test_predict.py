@@ -1,6 +1,7 @@
 """forestall-predict on a real broker: what it tells, what it learns, what it refuses. One broker, one service for all."""
 import hashlib
 import random
+import struct
 
 import pytest
 
@@ -33,6 +34,65 @@ def risks(cluster, predict):
     reader = Reader(cluster, "risks")
     yield reader
     reader.close()
+
+
+def test_promotion__while_programs_run_into_their_limits__no_risk_missed(cluster, predict, model, risks):
+    """What retrain writes on a promotion, in its order, while runs ramp towards their limits at every stage of the swap: each is
+    told before its limit, once; no sample is skipped; no run is without a risk for longer than the refresh."""
+    node = Node(cluster, "promotion-node")
+    data = bytearray(model[0].read_bytes())
+    data[-4:] = struct.pack("<f", struct.unpack("<f", data[-4:])[0] - 0.5)  # the last intercept: another model that sees the same
+    promoted, ticks, each, limit = bytes(data), 420, 300, 300 * MIB
+    starts = list(range(1, ticks - each + 1, 10))
+    runs = {start: [Run(f"ramp-{start}", limit, MIB), Run(f"still-{start}", limit)] for start in starts}
+    samples, refused = predict.metric("samples_total"), predict.metric("models_refused_total")
+    version, sent = None, 0
+    for tick in range(1, ticks + 1):
+        now = [run for start, pair in runs.items() if start <= tick < start + each for run in pair]
+        node.tick(now)
+        node.flush()  # a stream, not one batch
+        sent += len(now)
+        if tick == 60:
+            version = publish_model(cluster, "challenger", promoted)
+            wait_until(lambda: version in predict.log(), 30, "the challenger")
+        if tick == 240:
+            publish_model(cluster, "previous", model[0].read_bytes())
+            publish_model(cluster, "champion", promoted)
+            producer = cluster.producer()
+            producer.produce("models", None, b"challenger")
+            assert producer.flush(30) == 0
+            wait_until(lambda: f"role=champion version={version}" in predict.log(), 30, "the champion")
+    wait_until(lambda: predict.metric("samples_total") == samples + sent, 60, "all samples scored")
+    last = node.sequence
+    risks.wait(lambda _: all(risks.of(ramp) and risks.of(ramp)[-1]["sequence"] >= min(last, start + each - 1) - 50
+                             for start, (ramp, _still) in runs.items()), 60, "the last refreshes")
+    for start, (ramp, still) in runs.items():
+        told = risks.of(ramp)
+        crossings = [risk for risk in told if risk["kind"] == "CROSSING" and risk["above"]]
+        assert len(crossings) == 1 and crossings[0]["memory_bytes"] < 0.8 * limit, (start, crossings)
+        for run in (ramp, still):
+            sequences = [risk["sequence"] for risk in risks.of(run)]
+            assert sequences == sorted(set(sequences)) and sequences[0] == start
+            assert max(b - a for a, b in zip(sequences, sequences[1:])) <= 50
+            versions = [risk["model_version"] for risk in risks.of(run)]
+            assert set(versions) <= {model[1], version} and versions == sorted(versions, key=lambda v: v == version)
+        assert not any(risk["above"] for risk in risks.of(still))
+    swapped = [risk for start in starts for run in runs[start] for risk in risks.of(run) if risk["model_version"] == version]
+    assert min(risk["sequence"] for risk in swapped) <= 241 + 1  # it had been scoring beside: warm, so at once
+    assert predict.metric("models_refused_total") == refused
+    producer = cluster.producer()  # withdrawn: the file's model again
+    producer.produce("models", None, b"champion")
+    producer.produce("models", None, b"previous")
+    assert producer.flush(30) == 0
+    after = Run("after", limit)
+
+    def file_again():  # other limits each time, so that each tick is told
+        after.limits = {**after.limits, "net_priority": node.sequence % 2}
+        node.tick([after])
+        node.flush()
+        told = risks.wait(lambda _: [risk for risk in risks.of(after) if risk["sequence"] == node.sequence], 30, "a risk")
+        return told[-1]["model_version"] == model[1]
+    wait_until(file_again, 60, "the file's model")
 
 
 def test_ramp__towards_the_limit__told_before_it_is_reached(cluster, model, risks):
