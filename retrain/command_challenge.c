@@ -167,6 +167,7 @@ static int write_report(const struct challenge *c)
 static int run(struct challenge *c)
 {
     struct fit_options fit = retrain_fit_options(c->options);
+    fit.checkpoint = c->options->checkpoint;
     int result = split_records(c);
     if (result < 0)
         return command_fail("cannot label the records", strerror(-result)), result;

@@ -42,8 +42,9 @@ const struct config_option retrain_options[] = {
     {"retrain", "members", CONFIG_INT, FIELD(members), "1", 1, FIT_MEMBERS_MAX,
      "networks trained from seeds of their own and merged into one so many times as wide"},
     {"retrain", "checkpoint", CONFIG_STRING, FIELD(checkpoint), "", 0, 0,
-     "train: where the training stands is kept here after each epoch, and resumed from; default: beside "
-     "--out"},
+     "train, challenge: where the training stands is kept here after each epoch, and resumed from; default: "
+     "beside "
+     "--out, of challenge none"},
     {"retrain", "hidden", CONFIG_INT, FIELD(hidden), "48", 1, NETWORK_HIDDEN_MAX, "hidden units per layer"},
     {"retrain", "layers", CONFIG_INT, FIELD(layers), "1", 1, NETWORK_LAYERS_MAX, "LSTM layers"},
     {"retrain", "epochs", CONFIG_INT, FIELD(epochs), "60", 1, 100000, "most passes over the data"},

@@ -1,5 +1,6 @@
 /* Trainings of the service; see service.h. State on disk: `trained` has the time of the last training's
- * start, so that a restart counts new records rightly; a training that was killed is simply done again. */
+ * start, so that a restart counts new records rightly; a training that was killed goes on from its checkpoint
+ * when the records are the same, and begins anew when there are others. */
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
@@ -64,8 +65,9 @@ static void add(struct arguments *arguments, const char *format, ...)
 static void fill_arguments(const struct retrain *retrain, const char *champion, struct arguments *a)
 {
     const struct retrain_options *o = retrain->options;
-    char out[RETRAIN_PATH], report[RETRAIN_PATH];
+    char out[RETRAIN_PATH], report[RETRAIN_PATH], checkpoint[RETRAIN_PATH];
     training_path(retrain, "challenger.safetensors", out);
+    training_path(retrain, "training.checkpoint", checkpoint);
     training_path(retrain, "report.json", report);
     add(a, "%s", RETRAIN_SERVICE);
     add(a, "challenge");
@@ -87,6 +89,9 @@ static void fill_arguments(const struct retrain *retrain, const char *champion, 
     add(a, "--retrain.demand_weight=%.9g", o->demand_weight);
     add(a, "--retrain.false_alarms=%.9g", o->false_alarms_per_hour);
     add(a, "--retrain.held_out=%.9g", o->held_out);
+    add(a, "--retrain.dropout=%.9g", o->dropout);
+    add(a, "--retrain.stretched=%s", o->stretched ? "yes" : "no");
+    add(a, "--retrain.checkpoint=%s", checkpoint);
     add(a, "--retrain.reference_records=%s", o->reference);
     add(a, "--retrain.reference_loss=%.9g", o->reference_loss);
     add(a, "--retrain.dead_weight=%.9g", o->dead_weight);

@@ -1,5 +1,5 @@
 """forestall-retrain on a real broker: records in, a challenger out that becomes champion after its shadow, readable by other
-languages; a worse one is rolled back; killed in the middle of a training it does it again and stores nothing twice; lies do
+languages; a worse one is rolled back; killed in the middle of a training it goes on with it and stores nothing twice; lies do
 not promote a model; the commands on files."""
 import hashlib
 import json
@@ -189,10 +189,13 @@ def test_service__killed_while_training__better_challenger_promoted_after_its_sh
     with Cluster(with_redis=False) as cluster:
         stand = Stand(cluster, weak)
         values = framed_records()
-        first = stand.start("--min_records", str(len(values)), "--min_new", str(len(values)), "--interval", "10h",
-                            "--epochs", "1000", "--patience", "1000")  # so long that the kill comes in the middle
+        options = ["--min_records", str(len(values)), "--min_new", str(len(values)), "--interval", "10h", "--code_share", "1",
+                   "--shadow_least", "20", "--watch", "40", "--epochs", "30", "--patience", "30", "--learning_rate", "0.002"]
+        first = stand.start(*options)
         failed = [value for value in values if stand.codec.decode(value)[1]["outcome"] == "OOM_KILLED"]
         stand.produce("executions.dlq", [dead(stand.codec, value) for value in failed])
+        # the same records at both trainings: else the second begins anew
+        wait_until(lambda: stand.metric("reservoir_records") == len(failed), 60, "the dead letters stored")
         absurd = stand.codec.decode(values[0])[1]
         absurd["totals"]["memory_peak_bytes"] = 2**62
         mislabelled = {**stand.codec.decode(failed[0])[1], "outcome": "FINISHED", "cause": "NONE", "exit_status": 0, "signal": 0}
@@ -205,16 +208,18 @@ def test_service__killed_while_training__better_challenger_promoted_after_its_sh
         assert stand.metric("reservoir_records") == len(values)  # dead letters are not stored a second time
         assert [stand.metric(f'refused_total{{fault="{fault}"}}') for fault in ("counters", "outcome", "numbers")] == [1, 1, 1]
         assert len(cluster.read_topic("quarantine", count=1)) == 1
+        wait_until(lambda: stand.lines("epoch 2/30"), 60, "some epochs")  # so many that the kill comes in the middle
         first.signal(signal.SIGKILL)
         first.wait(20)
         wait_until(lambda: not alive(child), 20, "the end of the child")
         assert stand.models("champion") == []
 
-        stand.start("--min_records", str(len(values)), "--min_new", str(len(values)), "--interval", "10h",
-                    "--code_share", "1", "--shadow_least", "20", "--watch", "40")
+        stand.start(*options)
         assert stand.metric("reservoir_records") == len(values)
         wait_until(lambda: stand.lines("trained"), 90, "the training's end")
         assert "published=challenger" in stand.lines("trained")[0], stand.lines("trained")
+        assert not stand.lines("epoch 1/30") and stand.lines("epoch 30/30")  # it went on where it was killed
+        assert not list((cluster.directory / "state" / "retrain").glob("training.checkpoint*"))
         challenger = stand.models("challenger")[-1]
         assert hashlib.sha256(challenger["bytes"]).hexdigest() == challenger["sha256"] == challenger["version"]
         assert challenger["parent"] == version_of(weak) and challenger["chunks"] == 1 and challenger["records"] > 0
@@ -283,7 +288,7 @@ def test_poison__plausible_lies__win_on_the_log_and_lose_on_the_reference(tmp_pa
     believes it beats the champion on the held-out part of the log; only the reference keeps it out."""
     codec, champion = MessageCodec(), SOURCE_DIRECTORY / "model" / "pretrained" / "champion.safetensors"
     lies = []
-    for value in anew(codec, framed_records()):
+    for value in anew(codec, framed_records(), 2):  # ids are drawn, and with them what is held out: about 45 of these
         record = codec.decode(value)[1]
         record.update(outcome="CRASHED", cause="OTHER", exit_status=1, signal=0)
         record["totals"]["oom_kills"] = 0
