@@ -7,6 +7,7 @@
 /* more: further record files behind the options. */
 int command_train(const struct retrain_options *options, char *const *more, int count);
 int command_calibrate(const struct retrain_options *options, char *const *more, int count);
+int command_merge(const struct retrain_options *options, char *const *more, int count);
 int command_evaluate(const struct retrain_options *options, char *const *more, int count);
 int command_challenge(const struct retrain_options *options, char *const *more, int count);
 

@@ -1,5 +1,6 @@
-/* forestall-retrain: trains the backbone from records. Commands: train, calibrate, evaluate, challenge (files
- * only); without one it is the service, which collects records from Kafka and runs `challenge` on them. */
+/* forestall-retrain: trains the backbone from records. Commands: train, calibrate, merge, evaluate, challenge
+ * (files only); without one it is the service, which collects records from Kafka and runs `challenge` on
+ * them. */
 #include <stdio.h>
 #include <string.h>
 
@@ -18,6 +19,8 @@ static const struct command commands[] = {
      "Calibrates a model anew on the validation part: forestall-retrain calibrate --model FILE --out FILE "
      "[options] --records FILE...",
      command_calibrate},
+    {"merge", "Makes one model of several, to be calibrated: forestall-retrain merge --out FILE MODEL...",
+     command_merge},
     {"evaluate", "Scores a model: forestall-retrain evaluate --model FILE [options] --records FILE...",
      command_evaluate},
     {"challenge",
@@ -74,7 +77,7 @@ static int run_service(int argc, char **argv)
     int result = service_open(
         &service, RETRAIN_SERVICE,
         "Trains the model from what failed and a sample of what finished, and publishes what wins. "
-        "Commands on files: train, calibrate, evaluate, challenge.",
+        "Commands on files: train, calibrate, merge, evaluate, challenge.",
         "forestall_retrain_", retrain_options, retrain_option_count, &options, argc, argv);
     if (result != 0)
         return result > 0 ? 0 : 1;

@@ -77,6 +77,20 @@ def test_train__killed_twice__ends_with_the_same_bytes(tmp_path):
     assert not list(tmp_path.glob("*.checkpoint*"))
 
 
+def test_merge_and_calibrate__two_models__one_that_evaluates(tmp_path):
+    options = ["--splits", CORPUS / "manifest.jsonl", "--plans", 4, "--epochs", 2, "--records", CORPUS]
+    for seed, hidden in ((1, 6), (1, 10)):
+        run("train", "--out", tmp_path / f"{hidden}.safetensors", "--seed", seed, "--hidden", hidden, *options)
+    raw, whole = tmp_path / "raw.safetensors", tmp_path / "whole.safetensors"
+    run("merge", "--out", raw, tmp_path / "6.safetensors", tmp_path / "10.safetensors")
+    run("calibrate", "--model", raw, "--out", whole, *options)
+    scores = json.loads(run("evaluate", "--model", whole, *options).stdout)
+    assert scores["model"] == version_of(whole) and scores["threshold"] > 0
+    run("train", "--out", tmp_path / "other.safetensors", "--seed", 2, "--hidden", 6, *options)
+    refused = run("merge", "--out", raw, tmp_path / "6.safetensors", tmp_path / "other.safetensors", check=False)
+    assert refused.returncode == 1 and "same records" in refused.stderr
+
+
 def test_train__damaged_checkpoint__begins_anew(tmp_path):
     whole, model = tmp_path / "whole.safetensors", tmp_path / "model.safetensors"
     options = ["--splits", CORPUS / "manifest.jsonl", "--hidden", 8, "--plans", 2, "--epochs", 2, "--records", CORPUS]
