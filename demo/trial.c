@@ -14,6 +14,7 @@
 #define ARGUMENTS_MAX 48
 #define TEXT_MAX 4096
 #define RUN_TIMEOUT_MS 180000
+#define WARM_TIMEOUT_MS 60000
 #define RECORD_TIMEOUT_MS 15000
 #define ARENA_BLOCK ((size_t)256 << 10)
 #define ARENA_LIMIT ((size_t)64 << 20)
@@ -126,6 +127,20 @@ static void build_with(struct command *command, const struct trial *trial, const
     add_option(command, "--timeout", what->timeout);
 }
 
+static void add_program(struct command *command, const struct demo_case *what,
+                        const struct demo_places *places)
+{
+    for (size_t i = 0; i < DEMO_ARGV_MAX && what->argv[i]; i++)
+        add(command, fill(command, what->argv[i], places));
+}
+
+int trial_warm(const struct demo_case *what, const struct demo_places *places)
+{
+    struct command command = {.count = 0};
+    add_program(&command, what, places);
+    return process_run(command.argv, "/dev/null", WARM_TIMEOUT_MS);
+}
+
 int trial_start(struct trial *trial, enum trial_kind kind, const struct demo_case *what,
                 const struct demo_places *places)
 {
@@ -141,8 +156,7 @@ int trial_start(struct trial *trial, enum trial_kind kind, const struct demo_cas
     else
         build_with(&command, trial, places);
     add(&command, "--");
-    for (size_t i = 0; i < DEMO_ARGV_MAX && what->argv[i]; i++)
-        add(&command, fill(&command, what->argv[i], places));
+    add_program(&command, what, places);
     trial->pid = process_start(command.argv, trial->log_path);
     return trial->pid < 0 ? trial->pid : 0;
 }

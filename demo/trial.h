@@ -37,6 +37,10 @@ struct trial {
     struct buffer storage;
 };
 
+/* Runs the case's program once without a limit, its output thrown away: the files that it is made of are in
+ * memory then and belong to no execution. Where they belong to one that is at its limit, the kernel drops and
+ * reads them again page by page for minutes before it kills. Its exit status, or negative errno. */
+FS_MUST_CHECK int trial_warm(const struct demo_case *what, const struct demo_places *places);
 /* Starts it. 0, or negative errno. */
 FS_MUST_CHECK int trial_start(struct trial *trial, enum trial_kind kind, const struct demo_case *what,
                               const struct demo_places *places);
