@@ -57,30 +57,49 @@ int64_t policy_whole_mib(double bytes)
     return ((double)mib * POLICY_MIB < bytes ? mib + 1 : mib) * (int64_t)POLICY_MIB;
 }
 
-float policy_cause_probability(const struct msg_risk *risk, enum msg_cause cause)
+static float of_cause(const struct msg_cause_probabilities *all, enum msg_cause cause, float none)
 {
     switch (cause) {
     case MSG_CAUSE_MEMORY:
-        return risk->probabilities.memory;
+        return all->memory;
     case MSG_CAUSE_CPU:
-        return risk->probabilities.cpu;
+        return all->cpu;
     case MSG_CAUSE_IO:
-        return risk->probabilities.io;
+        return all->io;
     case MSG_CAUSE_NET:
-        return risk->probabilities.net;
+        return all->net;
     case MSG_CAUSE_OTHER:
-        return risk->probabilities.other;
+        return all->other;
     case MSG_CAUSE_NONE:
         break;
     }
-    return risk->probability;
+    return none;
+}
+
+float policy_cause_probability(const struct msg_risk *risk, enum msg_cause cause)
+{
+    return of_cause(&risk->probabilities, cause, risk->probability);
+}
+
+/* Risks of before every cause had its own carry one for all. */
+static float threshold_of(const struct msg_risk *risk, enum msg_cause cause)
+{
+    float own = of_cause(&risk->thresholds, cause, 0);
+    return own > 0 ? own : risk->threshold;
 }
 
 bool policy_alarmed(const struct msg_risk *risk, enum msg_cause cause)
 {
-    float probability = policy_cause_probability(risk, cause);
-    return risk->above &&
-           (probability >= risk->threshold || (risk->cause == cause && probability >= risk->threshold / 2));
+    return risk->above && policy_cause_probability(risk, cause) >= threshold_of(risk, cause);
+}
+
+/* No cause is half as probable as an alarm. */
+static bool is_quiet(const struct msg_risk *risk)
+{
+    for (enum msg_cause cause = MSG_CAUSE_MEMORY; cause < MSG_CAUSE_COUNT; cause++)
+        if (policy_cause_probability(risk, cause) >= threshold_of(risk, cause) / 2)
+            return false;
+    return !risk->above && !risk->brake_engaged;
 }
 
 bool policy_limits_equal(const struct msg_limits *a, const struct msg_limits *b)
@@ -275,8 +294,7 @@ static void observe(struct policy_case *now)
         attempt->wanted_us = 0;
         attempt->unanswered = 0;
     }
-    bool quiet = !risk->above && !risk->brake_engaged && risk->probability < risk->threshold / 2;
-    if (!quiet)
+    if (!is_quiet(risk))
         attempt->quiet_since_us = 0;
     else if (attempt->quiet_since_us == 0)
         attempt->quiet_since_us = now->input->now_us;

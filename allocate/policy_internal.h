@@ -22,7 +22,7 @@ struct policy_case {
 /* Appends to the decision's reason, "; " between the parts; cut when too long. */
 void policy_explain(struct policy_decision *decision, const char *format, ...) FS_PRINTF(2, 3);
 float policy_cause_probability(const struct msg_risk *risk, enum msg_cause cause);
-/* The model's alarm for this cause. */
+/* The model's alarm for this cause: at or above its own threshold. */
 bool policy_alarmed(const struct msg_risk *risk, enum msg_cause cause);
 /* bytes rounded up to whole MiB: limits that people can read, and fewer of them. */
 int64_t policy_whole_mib(double bytes);

@@ -37,12 +37,16 @@ static bool is_probability(float value)
     return value >= 0 && value <= 1; /* false for NaN */
 }
 
+static bool all_probabilities(const struct msg_cause_probabilities *all)
+{
+    return is_probability(all->memory) && is_probability(all->cpu) && is_probability(all->io) &&
+           is_probability(all->net) && is_probability(all->other);
+}
+
 static bool are_probabilities(const struct msg_risk *risk)
 {
-    const struct msg_cause_probabilities *all = &risk->probabilities;
     return is_probability(risk->probability) && is_probability(risk->threshold) &&
-           is_probability(all->memory) && is_probability(all->cpu) && is_probability(all->io) &&
-           is_probability(all->net) && is_probability(all->other);
+           all_probabilities(&risk->probabilities) && all_probabilities(&risk->thresholds);
 }
 
 const char *validate_risk(const struct msg_risk *risk, struct str key)

@@ -96,9 +96,10 @@ static int judge(struct stand *stand, const struct cmapss_model *model, struct s
     }
     out->ap_every_cycle = score_average_precision(stand->answers, stand->labels, NULL, cycles);
     out->auc = metrics_auc(stand->answers, stand->labels, cycles);
-    out->f1_every_cycle = metrics_decide(stand->answers, stand->labels, cycles, model->network->threshold).f1;
+    out->f1_every_cycle =
+        metrics_decide(stand->answers, stand->labels, cycles, model->network->thresholds[0]).f1;
     out->last =
-        metrics_decide(stand->last_answers, stand->last_labels, last_count, model->network->threshold);
+        metrics_decide(stand->last_answers, stand->last_labels, last_count, model->network->thresholds[0]);
     return 0;
 }
 

@@ -188,7 +188,7 @@ def main():
     need_sklearn()
     with tempfile.TemporaryDirectory(prefix="bench-model-") as directory:
         columns, parts = export(arguments, directory)
-    tell(model=columns["model"], hidden=columns["hidden"], layers=columns["layers"], threshold=columns["threshold"],
+    tell(model=columns["model"], hidden=columns["hidden"], layers=columns["layers"], thresholds=columns["thresholds"],
          **{f"{name}_{what}": count for name, part in parts.items() for what, count in
             (("programs", len(part.programs)), ("examples", len(part.examples)), ("ticks", len(part.time_s)))})
     watches = {kind: [model_data.Watch(parts[part], columns, kind == "recorded") for part in ("validation", "test")]

@@ -120,15 +120,17 @@ static int export_part(struct exporting *e, enum split part, const struct split_
 static int write_columns(const struct retrain_options *options, const struct network *network)
 {
     FILE *file = open_in(options->out, "columns", "json");
-    json_t *features = json_array(), *causes = json_array();
+    json_t *features = json_array(), *causes = json_array(), *thresholds = json_array();
     for (int i = 0; i < FEATURE_COUNT; i++)
         json_array_append_new(features, json_string(feature_name((enum feature_index)i)));
     for (int i = 0; i < NETWORK_CAUSES; i++)
         json_array_append_new(causes, json_string(msg_cause_name((enum msg_cause)(MSG_CAUSE_MEMORY + i))));
-    json_t *out = json_pack("{s:o, s:o, s:s, s:f, s:i, s:i, s:i}", "features", features, "causes", causes,
-                            "model", network->version, "threshold", (double)network->threshold, "hidden",
-                            (int)network->shape.hidden, "layers", (int)network->shape.layers, "horizon_ms",
-                            (int)options->horizon_ms);
+    for (int i = 0; i < NETWORK_CAUSES; i++)
+        json_array_append_new(thresholds, json_real((double)network->thresholds[i]));
+    json_t *out =
+        json_pack("{s:o, s:o, s:s, s:o, s:i, s:i, s:i}", "features", features, "causes", causes, "model",
+                  network->version, "thresholds", thresholds, "hidden", (int)network->shape.hidden, "layers",
+                  (int)network->shape.layers, "horizon_ms", (int)options->horizon_ms);
     int result = file && out && json_dumpf(out, file, 0) == 0 ? 0 : -EIO;
     json_decref(out);
     return finish(file) ? result : -EIO;

@@ -73,9 +73,10 @@ struct network *network_create(const struct network_shape *shape, uint64_t seed)
     init_weights(network, seed);
     for (size_t i = 0; i < shape->inputs; i++)
         network->scale[i] = 1;
-    for (size_t i = 0; i < NETWORK_CAUSES; i++)
+    for (size_t i = 0; i < NETWORK_CAUSES; i++) {
         network->slope[i] = 1;
-    network->threshold = 0.5f;
+        network->thresholds[i] = 0.5f;
+    }
     network->horizon_ms = 10000;
     return network;
 }

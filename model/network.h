@@ -43,7 +43,7 @@ struct network {
     float mean[NETWORK_INPUTS_MAX], scale[NETWORK_INPUTS_MAX];
     /* Platt: calibrated logit = slope * logit + intercept. */
     float slope[NETWORK_CAUSES], intercept[NETWORK_CAUSES];
-    float threshold; /* an alarm is a calibrated probability at or above it */
+    float thresholds[NETWORK_CAUSES]; /* an alarm is a calibrated probability at or above its cause's */
     int32_t horizon_ms;
     int32_t features_version;
     char version[NETWORK_VERSION_SIZE]; /* of the file it was loaded from or saved to; "" = never */

@@ -1,7 +1,8 @@
 /* A network as a safetensors file. Tensors: lstm.<l>.weight [inputs + hidden, 4 hidden], lstm.<l>.bias,
  * head.weight, head.bias, features.mean, features.scale, calibration.slope, calibration.intercept. Metadata:
- * format, features_version, feature_names, horizon_ms, threshold. The version of a model is the SHA-256 of
- * its bytes. */
+ * format, features_version, feature_names, horizon_ms, thresholds (memory, cpu, io, net, other), threshold
+ * (the one of memory; in files without thresholds that of all). The version of a model is the SHA-256 of its
+ * bytes. */
 #include <errno.h>
 #include <math.h>
 #include <openssl/evp.h>
@@ -50,9 +51,18 @@ static size_t list_tensors(const struct network *network, char names[NETWORK_LAY
     return count;
 }
 
+static void print_thresholds(const struct network *network, char *out, size_t size)
+{
+    size_t used = 0;
+    for (size_t i = 0; i < NETWORK_CAUSES && used < size; i++)
+        used +=
+            (size_t)snprintf(out + used, size - used, "%s%.9g", i ? "," : "", (double)network->thresholds[i]);
+}
+
 int network_save(struct network *network, const char *const *feature_names, struct buffer *out)
 {
-    char names[NETWORK_LAYERS_MAX][2][NAME_SIZE], features[16], horizon[16], threshold[32];
+    char names[NETWORK_LAYERS_MAX][2][NAME_SIZE], features[16], horizon[16], threshold[32],
+        thresholds[NETWORK_CAUSES * 32];
     struct safetensors_tensor tensors[2 * NETWORK_LAYERS_MAX + 6];
     struct buffer list;
     size_t start = out->size, count = list_tensors(network, names, tensors);
@@ -62,12 +72,11 @@ int network_save(struct network *network, const char *const *feature_names, stru
     buffer_append(&list, "", 1);
     (void)snprintf(features, sizeof features, "%d", network->features_version);
     (void)snprintf(horizon, sizeof horizon, "%d", network->horizon_ms);
-    (void)snprintf(threshold, sizeof threshold, "%.9g", (double)network->threshold);
-    const struct safetensors_metadata metadata[] = {{"format", FORMAT},
-                                                    {"features_version", features},
-                                                    {"feature_names", (const char *)list.data},
-                                                    {"horizon_ms", horizon},
-                                                    {"threshold", threshold}};
+    (void)snprintf(threshold, sizeof threshold, "%.9g", (double)network->thresholds[0]);
+    print_thresholds(network, thresholds, sizeof thresholds);
+    const struct safetensors_metadata metadata[] = {
+        {"format", FORMAT},      {"features_version", features}, {"feature_names", (const char *)list.data},
+        {"horizon_ms", horizon}, {"threshold", threshold},       {"thresholds", thresholds}};
     int error = buffer_error(&list);
     if (!error)
         error = safetensors_encode(tensors, count, metadata, FS_COUNT(metadata), out);
@@ -84,6 +93,26 @@ static int number(const struct safetensors *file, const char *key, double least,
     if (!text || end == text || *end || !(value >= least && value <= most))
         return -EBADMSG;
     *out = value;
+    return 0;
+}
+
+/* Files of before every cause had its own have one for all. */
+static int read_thresholds(const struct safetensors *file, float out[NETWORK_CAUSES])
+{
+    double one;
+    const char *text = safetensors_metadata(file, "thresholds");
+    if (number(file, "threshold", 0, 1, &one))
+        return -EBADMSG;
+    for (size_t i = 0; i < NETWORK_CAUSES; i++) {
+        char *end;
+        double value = text ? strtod(text, &end) : one;
+        if (text && (end == text || *end != (i + 1 < NETWORK_CAUSES ? ',' : '\0')))
+            return -EBADMSG;
+        if (!(value >= 0 && value <= 1))
+            return -EBADMSG;
+        out[i] = (float)value;
+        text = text ? end + 1 : NULL;
+    }
     return 0;
 }
 
@@ -138,10 +167,11 @@ static int read_tensors(const struct safetensors *file, struct network *network,
 static int read_network(const struct safetensors *file, struct network **out, char *error, size_t error_size)
 {
     struct network_shape shape;
-    double features, horizon, threshold;
+    double features, horizon;
+    float thresholds[NETWORK_CAUSES];
     const char *format = safetensors_metadata(file, "format");
     if (!format || strcmp(format, FORMAT) != 0 || number(file, "features_version", 0, 1e6, &features) ||
-        number(file, "horizon_ms", 100, 3600000, &horizon) || number(file, "threshold", 0, 1, &threshold) ||
+        number(file, "horizon_ms", 100, 3600000, &horizon) || read_thresholds(file, thresholds) ||
         read_shape(file, &shape)) {
         (void)snprintf(error, error_size,
                        "model: not a %s file: metadata or shapes are missing or out of range", FORMAT);
@@ -155,7 +185,7 @@ static int read_network(const struct safetensors *file, struct network **out, ch
     }
     network->features_version = (int32_t)features;
     network->horizon_ms = (int32_t)horizon;
-    network->threshold = (float)threshold;
+    memcpy(network->thresholds, thresholds, sizeof thresholds);
     int result = read_tensors(file, network, error, error_size);
     if (result)
         network_destroy(network);

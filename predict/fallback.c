@@ -151,7 +151,8 @@ void fallback_forecast(const struct feature_state *state, const float *features,
     out->demand[1] = rate_demand(usage->now[1], known ? profile->cpu_peak_p95 : 0);
     out->demand[2] = rate_demand(usage->now[2], known ? profile->io_peak_p95 : 0);
     out->demand[3] = rate_demand(usage->now[3], known ? profile->net_peak_p95 : 0);
-    out->threshold = FALLBACK_THRESHOLD;
+    for (size_t i = 0; i < NETWORK_CAUSES; i++)
+        out->thresholds[i] = FALLBACK_THRESHOLD;
     out->horizon_ms = FALLBACK_HORIZON_MS;
     forecast_conclude(out);
     explain(features, &memory, out, terms);

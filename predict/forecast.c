@@ -54,23 +54,26 @@ void forecast_from(const struct network *network, const float logits[NETWORK_CAU
         out->probabilities[i] = forecast_logistic(logits[i]);
     for (size_t r = 0; r < DEMAND_RESOURCE_COUNT; r++)
         out->demand[r] = quantiles((enum demand_resource)r, usage->now[r], ratios[r]);
-    out->threshold = network->threshold;
+    memcpy(out->thresholds, network->thresholds, sizeof out->thresholds);
     out->horizon_ms = network->horizon_ms;
     forecast_conclude(out);
 }
 
 void forecast_conclude(struct forecast *forecast)
 {
+    const float *p = forecast->probabilities;
     float none = 1;
     size_t most = 0;
+    forecast->above = false;
     for (size_t i = 0; i < NETWORK_CAUSES; i++) {
-        none *= 1 - forecast->probabilities[i];
-        if (forecast->probabilities[i] > forecast->probabilities[most])
+        bool above = p[i] >= forecast->thresholds[i];
+        none *= 1 - p[i];
+        if (above == forecast->above ? p[i] > p[most] : above)
             most = i;
+        forecast->above |= above;
     }
     forecast->probability = 1 - none;
     forecast->cause = (enum msg_cause)(MSG_CAUSE_MEMORY + most);
-    forecast->above = forecast->probability >= forecast->threshold;
 }
 
 static int32_t permille(double share)
@@ -82,7 +85,7 @@ void forecast_risk(const struct msg_tick *tick, const struct msg_sample *sample,
                    const struct forecast *forecast, const char *model_version, struct msg_risk *out)
 {
     const struct msg_counters *counters = &sample->counters;
-    const float *p = forecast->probabilities;
+    const float *p = forecast->probabilities, *least = forecast->thresholds;
     *out = (struct msg_risk){
         .attempt = sample->attempt,
         .code = sample->code,
@@ -95,7 +98,8 @@ void forecast_risk(const struct msg_tick *tick, const struct msg_sample *sample,
         .probability = forecast->probability,
         .probabilities = {p[0], p[1], p[2], p[3], p[4]},
         .cause = forecast->cause,
-        .threshold = forecast->threshold,
+        .threshold = least[forecast->cause - MSG_CAUSE_MEMORY],
+        .thresholds = {least[0], least[1], least[2], least[3], least[4]},
         .above = forecast->above,
         .memory = forecast->demand[0],
         .cpu = forecast->demand[1],

@@ -15,10 +15,10 @@ struct usage {
 
 struct forecast {
     float probabilities[NETWORK_CAUSES];
-    float probability; /* of any cause */
-    float threshold;
-    bool above;
-    enum msg_cause cause; /* the most probable */
+    float thresholds[NETWORK_CAUSES];
+    float probability;    /* of any cause */
+    bool above;           /* one of them reached its threshold */
+    enum msg_cause cause; /* the most probable, of those that did if there are any */
     int32_t horizon_ms;
     struct msg_demand_quantiles demand[NETWORK_RESOURCES];
 };
@@ -33,7 +33,7 @@ void forecast_calibrate(const struct network *network, const float logits[NETWOR
 void forecast_from(const struct network *network, const float logits[NETWORK_CAUSES],
                    const float ratios[NETWORK_RESOURCES][NETWORK_QUANTILES], const struct usage *usage,
                    struct forecast *out);
-/* Fills probability, cause and above from the probabilities and the threshold. */
+/* Fills probability, cause and above from the probabilities and the thresholds. */
 void forecast_conclude(struct forecast *forecast);
 float forecast_logistic(float logit);
 

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 
 #define THRESHOLDS 400
+#define DEADLINES_LEAST 20 /* missed ones, for a share of them to mean something */
 
 const char *alarms_rule_name(enum alarms_rule rule)
 {
@@ -78,14 +79,65 @@ float alarms_choose(const struct alarms *alarms, int32_t horizon_ms, double fals
                            false_alarms_per_hour);
 }
 
-int alarms_threshold(const struct dataset *dataset, const struct answers *answers,
-                     double false_alarms_per_hour, float *out)
+bool alarms_deadline(const struct example *example, size_t cause)
+{
+    const struct labels *labels = &example->labels;
+    return labels->features[FEATURE_HAS_TIMEOUT] > 0 && labels->mask[cause] > 0;
+}
+
+static int rising(const void *a, const void *b)
+{
+    float left = *(const float *)a, right = *(const float *)b;
+    return (left > right) - (left < right);
+}
+
+/* How probable a miss seemed at most within the first half of the time, of each deadline that was missed;
+ * returns how many there are. */
+static size_t highest_by_half(const struct dataset *dataset, const struct answers *answers, size_t cause,
+                              float *out)
+{
+    size_t missed = 0;
+    for (size_t e = 0; e < dataset->count; e++) {
+        const struct labels *labels = &dataset->items[e].labels;
+        if (!alarms_deadline(&dataset->items[e], cause) || labels->label[cause] < 0.5f)
+            continue;
+        out[missed] = 0;
+        for (size_t t = 0; t < labels->ticks; t++)
+            if (labels->features[t * FEATURE_COUNT + FEATURE_ELAPSED_TO_TIMEOUT] <= 0.5f)
+                out[missed] = fmaxf(out[missed], answers->items[e][t].probabilities[cause]);
+        missed++;
+    }
+    return missed;
+}
+
+/* The highest that so large a share of the missed ones reaches. */
+static float deadline_threshold(float *highest, size_t missed, double share)
+{
+    /* Below, a remote chance would be an alarm; above, what is likelier than not would be none. */
+    const float least = 0.25f, most = 0.5f;
+    size_t passed_over = (size_t)((1 - share) * (double)missed);
+    if (missed < DEADLINES_LEAST)
+        return most;
+    qsort(highest, missed, sizeof *highest, rising);
+    return passed_over < missed ? fminf(fmaxf(highest[passed_over], least), most) : most;
+}
+
+int alarms_thresholds(const struct dataset *dataset, const struct answers *answers,
+                      const struct alarms_goal *goal, float out[NETWORK_CAUSES])
 {
     struct alarms alarms;
-    int result = alarms_make(dataset, answers, ALARMS_MODEL, &alarms);
-    if (result < 0)
-        return result;
-    *out = alarms_choose(&alarms, ALARMS_HORIZON_MS, false_alarms_per_hour);
-    alarms_fini(&alarms);
-    return 0;
+    float *highest = calloc(dataset->count + 1, sizeof *highest);
+    int result = highest ? alarms_make(dataset, answers, ALARMS_MODEL, &alarms) : -ENOMEM;
+    if (result == 0) {
+        for (size_t cause = 0; cause < NETWORK_CAUSES; cause++)
+            out[cause] = 0.5f;
+        if (alarms.count > 0)
+            out[MSG_CAUSE_MEMORY - 1] = alarms_choose(&alarms, ALARMS_HORIZON_MS, goal->per_hour);
+        for (size_t cause = MSG_CAUSE_CPU - 1; cause < MSG_CAUSE_OTHER - 1; cause++)
+            out[cause] = deadline_threshold(highest, highest_by_half(dataset, answers, cause, highest),
+                                            goal->foreseen);
+        alarms_fini(&alarms);
+    }
+    free(highest);
+    return result;
 }

@@ -35,9 +35,25 @@ FS_MUST_CHECK int alarms_make(const struct dataset *dataset, const struct answer
 void alarms_fini(struct alarms *alarms);
 /* The lowest threshold with at most this rate of false alarms. */
 float alarms_choose(const struct alarms *alarms, int32_t horizon_ms, double false_alarms_per_hour);
-/* The same in one go for the network: 0, -ENOMEM. */
-FS_MUST_CHECK int alarms_threshold(const struct dataset *dataset, const struct answers *answers,
-                                   double false_alarms_per_hour, float *out);
+
+/* Whether a deadline is told to be missed for lack of cpu, io or net (cause as in network_output): one is an
+ * example with a deadline whose end is known. */
+bool alarms_deadline(const struct example *example, size_t cause);
+
+/* What thresholds are to reach. A false alarm about memory takes memory from others; one about a deadline
+ * takes little, because allocate raises only what a limit in force holds up: so there it is a share of what
+ * is missed. */
+struct alarms_goal {
+    double per_hour; /* memory: false alarms per hour of an execution's running time, at most */
+    double
+        foreseen; /* cpu, io, net: share of the deadlines missed that are to be told by half of their time */
+};
+
+/* Memory: the lowest threshold that keeps to the goal; cpu, io, net: the highest that reaches it, 0.25 to
+ * 0.5. Where the data set says nothing about a cause, and of `other`, which nobody acts on: one half. 0,
+ * -ENOMEM. */
+FS_MUST_CHECK int alarms_thresholds(const struct dataset *dataset, const struct answers *answers,
+                                    const struct alarms_goal *goal, float out[NETWORK_CAUSES]);
 
 #define ALARMS_HORIZON_MS 10000
 

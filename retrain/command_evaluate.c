@@ -14,7 +14,11 @@ static int print(const struct retrain_options *options, const struct network *ne
     if (!scores)
         return -ENOMEM;
     json_object_set_new(scores, "model", json_string(network->version));
-    json_object_set_new(scores, "threshold", json_real((double)network->threshold));
+    json_t *thresholds = json_object();
+    for (size_t cause = 0; cause < NETWORK_CAUSES; cause++)
+        json_object_set_new(thresholds, msg_cause_name((enum msg_cause)(MSG_CAUSE_MEMORY + cause)),
+                            json_real((double)network->thresholds[cause]));
+    json_object_set_new(scores, "thresholds", thresholds);
     json_object_set_new(scores, "parts", json_string(options->parts));
     json_object_set_new(scores, "profiles", json_string(options->profiles));
     json_object_set_new(scores, "records", json_integer((json_int_t)records));

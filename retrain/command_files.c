@@ -90,8 +90,10 @@ int command_save_network(const char *path, struct network *network)
     else
         result = command_write_file(path, buffer_str(&bytes));
     if (result == 0)
-        (void)fprintf(stderr, "wrote %s: %zu bytes, version %s, threshold %.4f\n", path, bytes.size,
-                      network->version, (double)network->threshold);
+        (void)fprintf(stderr, "wrote %s: %zu bytes, version %s, thresholds %.3f %.3f %.3f %.3f %.3f\n", path,
+                      bytes.size, network->version, (double)network->thresholds[0],
+                      (double)network->thresholds[1], (double)network->thresholds[2],
+                      (double)network->thresholds[3], (double)network->thresholds[4]);
     buffer_fini(&bytes);
     return result;
 }

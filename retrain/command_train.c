@@ -34,19 +34,19 @@ static int choose(const struct retrain_options *options, const struct split_tabl
     return 0;
 }
 
-/* Calibration and threshold on the validation part as it is met in use: codes not known, nothing raised on
+/* Calibration and thresholds on the validation part as it is met in use: codes not known, nothing raised on
  * the way. */
 static int calibrate(const struct retrain_options *options, const struct record_set *records,
                      const struct parts *parts, struct network *network)
 {
     struct dataset_options how = retrain_dataset_options(options, DATASET_PROFILES_NONE);
+    struct alarms_goal goal = retrain_fit_options(options).goal;
     struct dataset validation = {0};
     how.staircases = false;
     int result = dataset_add(&validation, records, parts->chosen[SPLIT_VALIDATION],
                              parts->count[SPLIT_VALIDATION], &how);
     if (result == 0)
-        result = validation.count ? fit_calibration(network, &validation, options->false_alarms_per_hour)
-                                  : -EINVAL;
+        result = validation.count ? fit_calibration(network, &validation, &goal) : -EINVAL;
     dataset_fini(&validation);
     return result;
 }

@@ -75,7 +75,8 @@ static json_t *rule_scores(struct evaluating *e, enum alarms_rule rule)
         return NULL;
     size_t count = gather(e, MSG_CAUSE_MEMORY - 1, rule);
     double precision = score_average_precision(e->scores, e->labels, e->weights, count);
-    float own = rule == ALARMS_MODEL ? e->network->threshold : 0.8f; /* headroom: "raise at 80 %" */
+    float own = rule == ALARMS_MODEL ? e->network->thresholds[MSG_CAUSE_MEMORY - 1]
+                                     : 0.8f; /* headroom: "raise at 80 %" */
     json_t *out = json_object();
     json_object_set_new(out, "average_precision", number(precision));
     if (rule ==
@@ -168,7 +169,7 @@ static double first_alarm(const struct evaluating *e, size_t example, size_t cau
 {
     const struct labels *labels = &e->dataset->items[example].labels;
     for (size_t t = 0; t < labels->ticks; t++)
-        if (e->answers.items[example][t].probabilities[cause] >= e->network->threshold)
+        if (e->answers.items[example][t].probabilities[cause] >= e->network->thresholds[cause])
             return (double)labels->features[t * FEATURE_COUNT + FEATURE_ELAPSED_TO_TIMEOUT];
     return INFINITY;
 }
@@ -180,7 +181,7 @@ static json_t *deadline_scores(struct evaluating *e, size_t cause)
     struct deadline_count n = {0};
     for (size_t i = 0; i < e->dataset->count; i++) {
         const struct labels *labels = &e->dataset->items[i].labels;
-        if (labels->features[FEATURE_HAS_TIMEOUT] <= 0 || labels->mask[cause] <= 0)
+        if (!alarms_deadline(&e->dataset->items[i], cause))
             continue;
         double share = first_alarm(e, i, cause);
         if (labels->label[cause] > 0.5f) {
@@ -209,7 +210,8 @@ static void count_example(const struct evaluating *e, size_t i, const struct ala
                           struct program_count *count)
 {
     struct score_alarms scores;
-    score_alarms(one->series + i, 1, e->network->threshold, ALARMS_HORIZON_MS, &scores);
+    score_alarms(one->series + i, 1, e->network->thresholds[MSG_CAUSE_MEMORY - 1], ALARMS_HORIZON_MS,
+                 &scores);
     count->examples++;
     count->failures += (json_int_t)scores.failures;
     count->caught_1s += scores.failures && scores.recall[0] > 0;
@@ -232,7 +234,7 @@ static void add_program(json_t *out, struct str program, const struct program_co
                                   "caught_1s", caught, "false_alarms", alarms, "hours", hours));
 }
 
-/* Memory alarms at the model's own threshold. */
+/* Memory alarms at the model's own threshold of it. */
 static json_t *program_scores(struct evaluating *e)
 {
     json_t *out = json_object();

@@ -13,7 +13,6 @@
 #include "model/network.h"
 #include "model/network_merge.h"
 #include "model/train_loop.h"
-#include "retrain/alarms.h"
 
 struct fitting {
     struct network *network;
@@ -210,7 +209,7 @@ int fit_network(const struct network *start, const struct dataset *train, const 
     for (size_t m = 0; m < members; m++)
         network_destroy(member[m]);
     if (result == 0)
-        result = fit_calibration(whole, validation, options->false_alarms_per_hour);
+        result = fit_calibration(whole, validation, &options->goal);
     if (result == 0) {
         remove_checkpoints(options, members);
         *out = whole;
@@ -220,7 +219,7 @@ int fit_network(const struct network *start, const struct dataset *train, const 
     return result;
 }
 
-/* --- calibration and threshold --- */
+/* --- calibration and thresholds --- */
 
 /* For memory only where there is a limit: elsewhere the answer is always no, and easy noes make the others
  * look rarer than they are. */
@@ -243,7 +242,7 @@ static size_t gather(const struct dataset *dataset, const struct answers *answer
     return count;
 }
 
-int fit_calibration(struct network *network, const struct dataset *validation, double false_alarms_per_hour)
+int fit_calibration(struct network *network, const struct dataset *validation, const struct alarms_goal *goal)
 {
     struct answers answers = {0};
     float *logits = calloc(validation->ticks + 1, sizeof *logits),
@@ -258,7 +257,7 @@ int fit_calibration(struct network *network, const struct dataset *validation, d
     if (result == 0)
         result = answers_make(network, validation, &answers); /* now calibrated */
     if (result == 0)
-        result = alarms_threshold(validation, &answers, false_alarms_per_hour, &network->threshold);
+        result = alarms_thresholds(validation, &answers, goal, network->thresholds);
     answers_fini(&answers);
     free(logits);
     free(labels);

@@ -1,10 +1,10 @@
-/* Trains a network on one data set and stops by another: early stopping, calibration and the alarm threshold
+/* Trains a network on one data set and stops by another: early stopping, calibration and the alarm thresholds
  * all come from the validation set, never from the test set. */
 #ifndef FORESTALL_RETRAIN_FIT_H
 #define FORESTALL_RETRAIN_FIT_H
 
 #include "model/train.h"
-#include "retrain/dataset.h"
+#include "retrain/alarms.h"
 
 #define FIT_MEMBERS_MAX 16
 
@@ -16,9 +16,9 @@ struct fit_options {
     double learning_rate; /* halved after two epochs without progress */
     double weight_decay, demand_weight, dropout;
     size_t lanes, window;
-    size_t members;               /* networks trained from seeds of their own and merged into one; 0 = 1 */
-    const char *checkpoint;       /* file, see train_loop.h; a member's number is added; NULL or "" = none */
-    double false_alarms_per_hour; /* the threshold's target, memory alarms on the validation set */
+    size_t members;          /* networks trained from seeds of their own and merged into one; 0 = 1 */
+    const char *checkpoint;  /* file, see train_loop.h; a member's number is added; NULL or "" = none */
+    struct alarms_goal goal; /* the thresholds', on the validation set */
 };
 
 struct fit_progress {
@@ -31,13 +31,13 @@ struct fit_progress {
 typedef void fit_report_fn(void *context, const struct fit_progress *progress);
 
 /* start: NULL = a new network; else its weights and scaling are the start (same inputs). The result is
- * calibrated and has a threshold. 0, -EINVAL (a set is empty, other inputs), -ENOMEM. report may be NULL. */
+ * calibrated and has thresholds. 0, -EINVAL (a set is empty, other inputs), -ENOMEM. report may be NULL. */
 FS_MUST_CHECK int fit_network(const struct network *start, const struct dataset *train,
                               const struct dataset *validation, const struct fit_options *options,
                               fit_report_fn *report, void *context, struct network **out);
-/* Calibrates every cause and chooses the threshold on this set. 0, -ENOMEM. */
+/* Calibrates every cause and chooses its threshold on this set. 0, -ENOMEM. */
 FS_MUST_CHECK int fit_calibration(struct network *network, const struct dataset *validation,
-                                  double false_alarms_per_hour);
+                                  const struct alarms_goal *goal);
 /* The names in the order of the features, for network_save. */
 const char *const *fit_feature_names(void);
 

@@ -70,6 +70,9 @@ const struct config_option retrain_options[] = {
      "weight of the demand's loss beside that of the probabilities"},
     {"retrain", "false_alarms", CONFIG_DOUBLE, FIELD(false_alarms_per_hour), "240", 0, 1e6,
      "false memory alarms per hour of one execution's running time, for the threshold and the comparison"},
+    {"retrain", "foreseen_deadlines", CONFIG_DOUBLE, FIELD(foreseen_deadlines), "0.9", 0, 1,
+     "share of the missed deadlines that the thresholds of cpu, io and net are to tell by half of their "
+     "time"},
     {"retrain", "member", CONFIG_STRING, FIELD(member), "1", 0, 0, "static member id of this instance"},
     {"retrain", "champion_file", CONFIG_STRING, FIELD(champion_file), "", 0, 0,
      "champion while the topic has none; default: ../share/forestall/champion.safetensors beside the "
@@ -110,7 +113,7 @@ struct fit_options retrain_fit_options(const struct retrain_options *options)
                                 .members = (size_t)options->members,
                                 .lanes = (size_t)options->lanes,
                                 .window = (size_t)options->window,
-                                .false_alarms_per_hour = options->false_alarms_per_hour};
+                                .goal = {options->false_alarms_per_hour, options->foreseen_deadlines}};
 }
 
 struct dataset_options retrain_dataset_options(const struct retrain_options *options,

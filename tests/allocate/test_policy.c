@@ -72,12 +72,18 @@ static void memory__alarm_of_another_cause__kept(void **state)
     assert_int_equal(stand_decide(stand), MSG_DIRECTION_KEEP);
 }
 
-static void memory__probable_cause_at_half_the_threshold__raised(void **state)
+static void memory__alarm__by_its_own_threshold(void **state)
 {
     struct stand *stand = stand_alarmed(state);
-    stand->risk.probability = 0.55f; /* several causes together */
-    stand->risk.probabilities.memory = 0.3f;
+    stand->risk.probabilities = (struct msg_cause_probabilities){.memory = 0.3f, .other = 0.6f};
+    stand->risk.cause = MSG_CAUSE_OTHER;
+    assert_int_equal(stand_decide(stand),
+                     MSG_DIRECTION_KEEP); /* one threshold for all: only other is above */
+    stand->risk.thresholds = (struct msg_cause_probabilities){0.25f, 0.5f, 0.5f, 0.5f, 0.5f};
     assert_int_equal(stand_decide(stand), MSG_DIRECTION_RAISE);
+    stand = stand_alarmed(state);
+    stand->risk.thresholds = (struct msg_cause_probabilities){0.95f, 0.5f, 0.5f, 0.5f, 0.5f};
+    assert_int_equal(stand_decide(stand), MSG_DIRECTION_KEEP);
 }
 
 static void memory__room_enough__kept(void **state)
@@ -299,7 +305,7 @@ int main(void)
         cmocka_unit_test(memory__alarm_far_below_the_limit__raised_only_without_a_brake),
         cmocka_unit_test(memory__demand_far_above_the_headroom__raised_by_all_of_it),
         cmocka_unit_test(memory__alarm_of_another_cause__kept),
-        cmocka_unit_test(memory__probable_cause_at_half_the_threshold__raised),
+        cmocka_unit_test(memory__alarm__by_its_own_threshold),
         cmocka_unit_test(memory__room_enough__kept),
         cmocka_unit_test(memory__no_limit__kept),
         cmocka_unit_test(memory__brake_and_silent_model__raised_out_of_it),

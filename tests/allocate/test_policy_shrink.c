@@ -60,10 +60,10 @@ static void shrink__braked_before_or_under_pressure__kept(void **state)
     assert_int_equal(stand_decide(stand), MSG_DIRECTION_KEEP);
     stand = idle(state);
     stand_pass(stand, 25 * SECOND);
-    stand->risk.probability = 0.4f; /* not an alarm, but no calm either */
+    stand->risk.probabilities.memory = 0.4f; /* not an alarm, but no calm either */
     (void)stand_decide(stand);
     stand_pass(stand, 25 * SECOND);
-    stand->risk.probability = 0.01f;
+    stand->risk.probabilities.memory = 0.01f;
     assert_int_equal(stand_decide(stand), MSG_DIRECTION_KEEP);
 }
 

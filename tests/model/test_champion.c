@@ -83,7 +83,7 @@ static double leak_lead_s(double rate, double *highest)
         step(&run, 20 + rate * t, 3, 1);
         double probability = (double)run.out.probabilities[MEMORY];
         *highest = fmax(*highest, probability);
-        if (lead_s == 0 && probability >= (double)network->threshold)
+        if (lead_s == 0 && probability >= (double)network->thresholds[MEMORY])
             lead_s = (180 - rate * t) / rate;
     }
     free(run.memory);
@@ -116,7 +116,7 @@ static void flat__far_or_near_the_limit__no_alarm(void **unused)
         }
         print_message("flat at %.0f %%: highest probability %.3f after 5 s, p99 %.0f MiB\n", 100 * shares[i],
                       highest, memory_quantile(&run, 2));
-        assert_true(highest < (double)network->threshold);
+        assert_true(highest < (double)network->thresholds[MEMORY]);
         assert_true(memory_quantile(&run, 2) < 200 * shares[i] * 2.5 + 20);
         free(run.memory);
     }
@@ -149,7 +149,7 @@ static void step_up__to_half_the_limit__calms_down(void **unused)
     }
     print_message("step to 50 %%: highest probability %.3f from 10 s after it\n", late);
     free(run.memory);
-    assert_true(late < (double)network->threshold);
+    assert_true(late < (double)network->thresholds[MEMORY]);
 }
 
 static void page_cache__at_the_limit__no_alarm(void **unused)
@@ -165,7 +165,7 @@ static void page_cache__at_the_limit__no_alarm(void **unused)
     }
     print_message("page cache fills the limit: highest probability %.3f\n", highest);
     free(run.memory);
-    assert_true(highest < (double)network->threshold);
+    assert_true(highest < (double)network->thresholds[MEMORY]);
 }
 
 static void demand__of_a_leak__p50_follows_the_extrapolation(void **unused)
@@ -230,6 +230,8 @@ static void deadline__throttled__rises_only_with_one(void **unused)
         without, unknown, misses, makes);
     assert_true(without < 0.1 && unknown > without && misses > makes);
     assert_true(misses > 0.3 && misses > 5 * makes);
+    assert_true(misses >= (double)network->thresholds[CPU]);
+    assert_true(makes < (double)network->thresholds[CPU]);
 }
 
 static int load(void **unused)
@@ -248,8 +250,9 @@ static int load(void **unused)
     if (network->features_version != FEATURES_VERSION || network->shape.inputs != FEATURE_COUNT)
         return -1;
     scratch = network_scratch_create(&network->shape);
-    print_message("version %s, hidden %zu, layers %zu, threshold %.3f\n", network->version,
-                  network->shape.hidden, network->shape.layers, (double)network->threshold);
+    print_message("version %s, hidden %zu, layers %zu, thresholds %.3f memory, %.3f cpu\n", network->version,
+                  network->shape.hidden, network->shape.layers, (double)network->thresholds[MEMORY],
+                  (double)network->thresholds[CPU]);
     return scratch ? 0 : -1;
 }
 

@@ -318,7 +318,8 @@ static void load__what_save_wrote__steps_the_same(void **state)
     struct network *loaded;
     char error[256];
     world_init(&world, 65, 32, 2, 10);
-    world.network->threshold = 0.123f;
+    for (size_t i = 0; i < NETWORK_CAUSES; i++)
+        world.network->thresholds[i] = 0.123f + 0.1f * (float)i;
     world.network->slope[3] = 1.7f;
     world.network->intercept[4] = -0.4f;
     world.network->features_version = 9;
@@ -332,7 +333,41 @@ static void load__what_save_wrote__steps_the_same(void **state)
     assert_memory_equal(loaded->mean, world.network->mean, sizeof loaded->mean);
     assert_memory_equal(loaded->slope, world.network->slope, sizeof loaded->slope);
     assert_memory_equal(loaded->intercept, world.network->intercept, sizeof loaded->intercept);
-    assert_true(loaded->threshold == 0.123f && loaded->features_version == 9 && loaded->horizon_ms == 10000);
+    assert_memory_equal(loaded->thresholds, world.network->thresholds, sizeof loaded->thresholds);
+    assert_true(loaded->features_version == 9 && loaded->horizon_ms == 10000);
+    network_destroy(loaded);
+    buffer_fini(&bytes);
+    world_fini(&world);
+}
+
+/* The bytes of a file with one word of its header changed, as long as before. */
+static void rename_in(struct buffer *bytes, const char *word, const char *other)
+{
+    size_t size = strlen(word), found = 0;
+    for (size_t at = 0; at + size <= bytes->size; at++)
+        if (memcmp(bytes->data + at, word, size) == 0) {
+            memcpy(bytes->data + at, other, size);
+            found++;
+        }
+    assert_int_equal(found, 1);
+}
+
+static void load__one_threshold__is_that_of_all(void **state)
+{
+    (void)state;
+    struct world world;
+    struct buffer bytes;
+    struct network *loaded;
+    char error[256];
+    world_init(&world, 7, 5, 1, 3);
+    for (size_t i = 0; i < NETWORK_CAUSES; i++)
+        world.network->thresholds[i] = 0.2f + 0.1f * (float)i;
+    buffer_init(&bytes, 0);
+    assert_int_equal(network_save(world.network, numbered_names(7), &bytes), 0);
+    rename_in(&bytes, "\"thresholds\"", "\"threshold_\"");
+    assert_int_equal(network_load(buffer_str(&bytes), &loaded, error, sizeof error), 0);
+    for (size_t i = 0; i < NETWORK_CAUSES; i++)
+        assert_true(loaded->thresholds[i] == 0.2f);
     network_destroy(loaded);
     buffer_fini(&bytes);
     world_fini(&world);
@@ -362,7 +397,7 @@ static void load__damaged_file__says_what_is_wrong(void **state)
     memset(bytes.data + whole - 4, 0xff, 4); /* a NaN */
     expect_refused(&bytes, "not finite");
     buffer_reset(&bytes);
-    network->threshold = 1.5f;
+    network->thresholds[3] = 1.5f;
     assert_int_equal(network_save(network, numbered_names(4), &bytes), 0);
     expect_refused(&bytes, "threshold out of range");
     network_destroy(network);
@@ -399,6 +434,7 @@ int main(void)
         cmocka_unit_test(step__steady_state__allocates_nothing),
         cmocka_unit_test(decode__any_head__quantiles_rise_and_probabilities_are_calibrated),
         cmocka_unit_test(load__what_save_wrote__steps_the_same),
+        cmocka_unit_test(load__one_threshold__is_that_of_all),
         cmocka_unit_test(load__damaged_file__says_what_is_wrong),
         cmocka_unit_test(create__each_allocation_failing__gives_null),
     };

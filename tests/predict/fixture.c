@@ -13,7 +13,6 @@ static struct network *make_network(uint64_t seed, size_t hidden, size_t layers)
     assert_non_null(network);
     network->features_version = FEATURES_VERSION;
     network->horizon_ms = 10000;
-    network->threshold = 0.5f;
     return network;
 }
 

@@ -32,6 +32,24 @@ static void forecast__ratios__rising_and_never_below_now(void **state)
     network_destroy(network);
 }
 
+static void forecast__thresholds__each_cause_by_its_own(void **state)
+{
+    (void)state;
+    struct forecast forecast = {.probabilities = {0.5f, 0.3f, 0.1f, 0, 0},
+                                .thresholds = {0.6f, 0.35f, 0.5f, 0.5f, 0.5f}};
+    forecast_conclude(&forecast);
+    assert_false(forecast.above); /* though any of them is more probable than each threshold */
+    assert_true(forecast.probability > 0.6f);
+    assert_int_equal(forecast.cause, MSG_CAUSE_MEMORY);
+    forecast.thresholds[1] = 0.25f;
+    forecast_conclude(&forecast);
+    assert_true(forecast.above);
+    assert_int_equal(forecast.cause, MSG_CAUSE_CPU); /* what is told is what alarms */
+    forecast.thresholds[0] = 0.5f;
+    forecast_conclude(&forecast);
+    assert_int_equal(forecast.cause, MSG_CAUSE_MEMORY);
+}
+
 static bool is_stalled(struct msg_limits limits, int64_t timeout_ms)
 {
     struct msg_risk risk = {.limits = limits,
@@ -176,6 +194,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(forecast__ratios__rising_and_never_below_now),
+        cmocka_unit_test(forecast__thresholds__each_cause_by_its_own),
         cmocka_unit_test(forecast__stalled__only_by_a_limit_and_with_a_deadline),
         cmocka_unit_test(forecast__absurd_samples__finite_and_bounded),
         cmocka_unit_test(fallback_exceeds__history__survival_between_its_quantiles),

@@ -318,6 +318,48 @@ static void dataset__dead_letters__weigh_more_where_asked(void **state)
     free(corpus);
 }
 
+/* Forty missed deadlines that seem missed by half of their time with 0.20, 0.21 ... 0.59 (cpu) and surely in
+ * the end; net has too few, io is never in doubt. */
+static void thresholds__deadlines__told_in_time(void **state)
+{
+    (void)state;
+    enum { MISSED = 40, TICKS = 2 };
+    static float features[TICKS * FEATURE_COUNT], labels[TICKS * NETWORK_CAUSES],
+        masks[MISSED][TICKS * NETWORK_CAUSES];
+    static struct network_output outputs[MISSED][TICKS];
+    struct network_output *items[MISSED];
+    struct example examples[MISSED] = {0};
+    struct msg_execution_record record = {0};
+    struct dataset dataset = {.items = examples, .count = MISSED, .ticks = (size_t)MISSED * TICKS};
+    struct answers answers = {.items = items, .count = MISSED};
+    struct alarms_goal goal = {240, 0.9};
+    float thresholds[NETWORK_CAUSES];
+    features[FEATURE_HAS_TIMEOUT] = features[FEATURE_COUNT + FEATURE_HAS_TIMEOUT] = 1;
+    features[FEATURE_ELAPSED_TO_TIMEOUT] = 0.4f;
+    features[FEATURE_COUNT + FEATURE_ELAPSED_TO_TIMEOUT] = 0.6f;
+    for (size_t i = 0; i < (size_t)TICKS * NETWORK_CAUSES; i++)
+        labels[i] = 1;
+    for (size_t e = 0; e < MISSED; e++) {
+        for (size_t i = 0; i < (size_t)TICKS * NETWORK_CAUSES; i++)
+            masks[e][i] = i % NETWORK_CAUSES != MSG_CAUSE_NET - 1 || e < 5;
+        outputs[e][0].probabilities[MSG_CAUSE_CPU - 1] = 0.2f + (float)((e * 7) % MISSED) / 100;
+        outputs[e][0].probabilities[MSG_CAUSE_IO - 1] = 0.95f;
+        outputs[e][1].probabilities[MSG_CAUSE_CPU - 1] = 1;
+        examples[e].record = &record;
+        examples[e].labels =
+            (struct labels){.ticks = TICKS, .features = features, .label = labels, .mask = masks[e]};
+        items[e] = outputs[e];
+    }
+    assert_int_equal(alarms_thresholds(&dataset, &answers, &goal, thresholds), 0);
+    assert_true(thresholds[MSG_CAUSE_CPU - 1] > 0.23f && thresholds[MSG_CAUSE_CPU - 1] <= 0.25f);
+    assert_true(thresholds[MSG_CAUSE_IO - 1] == 0.5f); /* likelier than not is an alarm in any case */
+    assert_true(thresholds[MSG_CAUSE_NET - 1] == 0.5f && thresholds[MSG_CAUSE_OTHER - 1] == 0.5f);
+    assert_true(thresholds[MSG_CAUSE_MEMORY - 1] == 0.5f); /* nothing has a limit */
+    goal.foreseen = 0.5;
+    assert_int_equal(alarms_thresholds(&dataset, &answers, &goal, thresholds), 0);
+    assert_true(thresholds[MSG_CAUSE_CPU - 1] > 0.395f && thresholds[MSG_CAUSE_CPU - 1] < 0.405f);
+}
+
 static void fit__growing_programs__learned_and_scored(void **state)
 {
     (void)state;
@@ -337,12 +379,13 @@ static void fit__growing_programs__learned_and_scored(void **state)
                               .demand_weight = 1,
                               .lanes = 16,
                               .window = 32,
-                              .false_alarms_per_hour = 500};
+                              .goal = {500, 0.9}};
     assert_int_equal(dataset_add(&train, &corpus->set, first, 18, &options), 0);
     options.augmented = options.stretched = false;
     assert_int_equal(dataset_add(&validation, &corpus->set, last, 6, &options), 0);
     assert_int_equal(fit_network(NULL, &train, &validation, &fit, NULL, NULL, &network), 0);
-    assert_true(network->threshold > 0 && network->threshold < 1);
+    for (size_t cause = 0; cause < NETWORK_CAUSES; cause++)
+        assert_true(network->thresholds[cause] > 0 && network->thresholds[cause] < 1);
     assert_int_equal(network->features_version, FEATURES_VERSION);
     json_t *scores = evaluate_network(network, &validation, 500);
     const json_t *model = json_object_get(json_object_get(scores, "memory"), "model");
@@ -371,6 +414,7 @@ int main(void)
         cmocka_unit_test(dataset__profiles__only_where_asked),
         cmocka_unit_test(dataset__too_many_ticks__counted_and_left_out),
         cmocka_unit_test(dataset__dead_letters__weigh_more_where_asked),
+        cmocka_unit_test(thresholds__deadlines__told_in_time),
         cmocka_unit_test(fit__growing_programs__learned_and_scored),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

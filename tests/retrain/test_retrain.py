@@ -85,7 +85,7 @@ def test_merge_and_calibrate__two_models__one_that_evaluates(tmp_path):
     run("merge", "--out", raw, tmp_path / "6.safetensors", tmp_path / "10.safetensors")
     run("calibrate", "--model", raw, "--out", whole, *options)
     scores = json.loads(run("evaluate", "--model", whole, *options).stdout)
-    assert scores["model"] == version_of(whole) and scores["threshold"] > 0
+    assert scores["model"] == version_of(whole) and all(0 < threshold < 1 for threshold in scores["thresholds"].values())
     run("train", "--out", tmp_path / "other.safetensors", "--seed", 2, "--hidden", 6, *options)
     refused = run("merge", "--out", raw, tmp_path / "6.safetensors", tmp_path / "other.safetensors", check=False)
     assert refused.returncode == 1 and "same records" in refused.stderr
