@@ -46,7 +46,8 @@ static bool all_probabilities(const struct msg_cause_probabilities *all)
 static bool are_probabilities(const struct msg_risk *risk)
 {
     return is_probability(risk->probability) && is_probability(risk->threshold) &&
-           all_probabilities(&risk->probabilities) && all_probabilities(&risk->thresholds);
+           all_probabilities(&risk->probabilities) && all_probabilities(&risk->thresholds) &&
+           all_probabilities(&risk->within_2s) && all_probabilities(&risk->within_30s);
 }
 
 const char *validate_risk(const struct msg_risk *risk, struct str key)

@@ -122,7 +122,13 @@ static struct train_sequence make_sequence(const struct variant *variant,
         demand[t * NETWORK_RESOURCES] = (float)(fmin((double)left, LIFE_MOST) / LIFE_MOST);
         demand_mask[t * NETWORK_RESOURCES] = 1; /* of the other resources nothing is known: calloc's 0 */
     }
-    return (struct train_sequence){n, inputs, labels, mask, demand, demand_mask, 1};
+    return (struct train_sequence){.steps = n,
+                                   .features = inputs,
+                                   .labels = labels,
+                                   .label_mask = mask,
+                                   .demand = demand,
+                                   .demand_mask = demand_mask,
+                                   .weight = 1};
 }
 
 static struct variant choose_variant(const struct cmapss_engine *engine, size_t copy,

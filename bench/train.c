@@ -27,6 +27,7 @@ struct work {
     float features[LANES][STEPS * FEATURE_COUNT];
     float labels[LANES][STEPS * NETWORK_CAUSES], demand[LANES][STEPS * NETWORK_RESOURCES];
     float label_mask[STEPS * NETWORK_CAUSES], demand_mask[STEPS * NETWORK_RESOURCES]; /* all ones */
+    int8_t horizons[LANES][STEPS * NETWORK_HORIZONS * NETWORK_CAUSES];
     struct train_sequence sequences[LANES];
 };
 
@@ -49,9 +50,16 @@ static void draw(struct work *work)
         fill(work->features[s], FS_COUNT(work->features[s]), false, &seed);
         fill(work->labels[s], FS_COUNT(work->labels[s]), true, &seed);
         fill(work->demand[s], FS_COUNT(work->demand[s]), false, &seed);
-        work->sequences[s] = (struct train_sequence){
-            STEPS, work->features[s], work->labels[s], work->label_mask, work->demand[s], work->demand_mask,
-            1};
+        for (size_t i = 0; i < FS_COUNT(work->horizons[s]); i++)
+            work->horizons[s][i] = random_between(&seed, -1, 1) > 0.8;
+        work->sequences[s] = (struct train_sequence){.steps = STEPS,
+                                                     .features = work->features[s],
+                                                     .labels = work->labels[s],
+                                                     .label_mask = work->label_mask,
+                                                     .demand = work->demand[s],
+                                                     .demand_mask = work->demand_mask,
+                                                     .weight = 1,
+                                                     .horizons = work->horizons[s]};
     }
 }
 
@@ -95,11 +103,11 @@ int main(void)
         draw(work);
         speed = measure(trainer, work);
     }
-    json_t *line =
-        json_pack("{s:s, s:s, s:i, s:i, s:i, s:i, s:i, s:i, s:i, s:f, s:f}", "bench", "train",
-                  "implementation", "forestall", "inputs", (int)FEATURE_COUNT, "causes", NETWORK_CAUSES,
-                  "hidden", HIDDEN, "layers", LAYERS, "window", (int)WINDOW, "batch", (int)LANES, "threads",
-                  1, "steps_per_s", round(speed.per_s), "steps_per_cpu_s", round(speed.per_cpu_s));
+    json_t *line = json_pack("{s:s, s:s, s:i, s:i, s:i, s:i, s:i, s:i, s:i, s:f, s:f}", "bench", "train",
+                             "implementation", "forestall", "inputs", (int)FEATURE_COUNT, "causes",
+                             NETWORK_CAUSES * (1 + NETWORK_HORIZONS), "hidden", HIDDEN, "layers", LAYERS,
+                             "window", (int)WINDOW, "batch", (int)LANES, "threads", 1, "steps_per_s",
+                             round(speed.per_s), "steps_per_cpu_s", round(speed.per_cpu_s));
     bool ok = line && json_dumpf(line, stdout, 0) == 0 && putchar('\n') != EOF && fflush(stdout) == 0;
     json_decref(line);
     trainer_destroy(trainer);

@@ -17,7 +17,7 @@ import sys
 import time
 
 INPUTS, HIDDEN, LAYERS, WINDOW, LANES, WINDOWS = 65, 64, 2, 64, 256, 4
-CAUSES, RESOURCES, LEVELS = 5, 4, (0.5, 0.9, 0.99)
+CAUSES, RESOURCES, LEVELS = 15, 4, (0.5, 0.9, 0.99) # five causes at three horizons
 SECONDS = 10.0
 
 

@@ -229,9 +229,9 @@ static void find_end(struct view *view)
 
 /* --- labels --- */
 
-static bool memory_ahead(const struct view *view, size_t at)
+static bool memory_ahead(const struct view *view, size_t at, int64_t horizon_us)
 {
-    int64_t until_us = view->time_us[at] + view->horizon_us;
+    int64_t until_us = view->time_us[at] + horizon_us;
     for (size_t i = at + 1; i < view->points && view->time_us[i] <= until_us; i++)
         if (crosses(view, i, view->limit[at]))
             return true;
@@ -296,18 +296,39 @@ static void label_deadline(struct view *view, enum msg_cause cause)
     }
 }
 
+/* Nobody knows what would have come after the end. */
+static bool is_open(const struct view *view)
+{
+    return view->outcome == MSG_OUTCOME_KILLED || view->outcome == MSG_OUTCOME_LOST ||
+           view->outcome == MSG_OUTCOME_NONE;
+}
+
 /* memory and other: within the horizon. */
 static void label_near(struct view *view, size_t t)
 {
     float *label = view->out->label + t * NETWORK_CAUSES, *mask = view->out->mask + t * NETWORK_CAUSES;
     bool end_near = view->end_us <= view->time_us[t] + view->horizon_us;
-    bool open_end = end_near && (view->outcome == MSG_OUTCOME_KILLED || view->outcome == MSG_OUTCOME_LOST ||
-                                 view->outcome == MSG_OUTCOME_NONE);
-    bool memory = memory_ahead(view, t), other = view->cause == MSG_CAUSE_OTHER && end_near && !open_end;
+    bool open_end = end_near && is_open(view);
+    bool memory = memory_ahead(view, t, view->horizon_us),
+         other = view->cause == MSG_CAUSE_OTHER && end_near && !open_end;
     label[MSG_CAUSE_MEMORY - 1] = memory;
     mask[MSG_CAUSE_MEMORY - 1] = memory || !open_end;
     label[MSG_CAUSE_OTHER - 1] = other;
     mask[MSG_CAUSE_OTHER - 1] = !open_end;
+}
+
+/* After the labels at the alarms' horizon: what is not known of a deadline there is not known here. */
+static void label_horizon(struct view *view, size_t t, size_t h)
+{
+    int64_t horizon_us = (int64_t)network_horizons_ms[h] * 1000;
+    const float *label = view->out->label + t * NETWORK_CAUSES, *mask = view->out->mask + t * NETWORK_CAUSES;
+    int8_t *out = view->out->horizons + (t * NETWORK_HORIZONS + h) * NETWORK_CAUSES;
+    bool end_near = view->end_us <= view->time_us[t] + horizon_us, open_end = end_near && is_open(view);
+    bool memory = memory_ahead(view, t, horizon_us);
+    for (enum msg_cause cause = MSG_CAUSE_CPU; cause < MSG_CAUSE_OTHER; cause++)
+        out[cause - 1] = mask[cause - 1] > 0 ? end_near && label[cause - 1] > 0 : -1;
+    out[MSG_CAUSE_MEMORY - 1] = memory || !open_end ? memory : -1;
+    out[MSG_CAUSE_OTHER - 1] = open_end ? -1 : view->cause == MSG_CAUSE_OTHER && end_near;
 }
 
 static void label_demand(struct view *view, size_t t)
@@ -335,9 +356,11 @@ static bool labels_alloc(struct labels *out, size_t ticks)
     out->features = calloc(ticks * FEATURE_COUNT, sizeof *out->features);
     out->label = calloc(ticks * NETWORK_CAUSES, sizeof *out->label);
     out->mask = calloc(ticks * NETWORK_CAUSES, sizeof *out->mask);
+    out->horizons = calloc(ticks * NETWORK_HORIZONS * NETWORK_CAUSES, sizeof *out->horizons);
     out->demand = calloc(ticks * NETWORK_RESOURCES, sizeof *out->demand);
     out->demand_mask = calloc(ticks * NETWORK_RESOURCES, sizeof *out->demand_mask);
-    return out->time_ms && out->features && out->label && out->mask && out->demand && out->demand_mask;
+    return out->time_ms && out->features && out->label && out->mask && out->horizons && out->demand &&
+           out->demand_mask;
 }
 
 static void write_labels(struct view *view)
@@ -356,6 +379,9 @@ static void write_labels(struct view *view)
     for (enum msg_cause cause = MSG_CAUSE_MEMORY; cause < MSG_CAUSE_OTHER; cause++)
         if (is_deadline_cause(cause))
             label_deadline(view, cause);
+    for (size_t t = 0; t < view->ticks; t++)
+        for (size_t h = 0; h < NETWORK_HORIZONS; h++)
+            label_horizon(view, t, h);
 }
 
 /* --- whole --- */
@@ -443,6 +469,7 @@ void labels_fini(struct labels *labels)
     free(labels->features);
     free(labels->label);
     free(labels->mask);
+    free(labels->horizons);
     free(labels->demand);
     free(labels->demand_mask);
     *labels = (struct labels){0};
@@ -456,5 +483,6 @@ struct train_sequence labels_sequence(const struct labels *labels, float weight)
                                    .label_mask = labels->mask,
                                    .demand = labels->demand,
                                    .demand_mask = labels->demand_mask,
-                                   .weight = weight};
+                                   .weight = weight,
+                                   .horizons = labels->horizons};
 }

@@ -15,6 +15,8 @@
  * - other: positive when, within H after t, the attempt fails from cause OTHER (exit status, signal, a
  * deadline without a scarce resource). What is not known is masked: what comes after the end of a killed or
  * lost attempt, a deadline that an OOM kill forestalled.
+ * - horizons: for every cause, whether the attempt fails from it within so long after t. Of cpu, io and net
+ * that is strictly within: a deadline further away than the horizon is not missed within it.
  * - demand: ln ratio (demand.h) of the highest demand from t to t + H, always of the recording itself, so
  * that beyond a hypothetical limit the true demand counts. It is a lower bound (mask -1) where the program
  * could not show more: up to an OOM kill, in the brake, throttled, at its I/O or egress limit, or cut off by
@@ -48,8 +50,10 @@ struct labels {
     float *features;             /* [ticks][FEATURE_COUNT] */
     float *label, *mask;         /* [ticks][NETWORK_CAUSES] */
     float *demand, *demand_mask; /* [ticks][NETWORK_RESOURCES] */
-    int64_t failure_ms;          /* since the start; INT64_MAX: it did not fail under the plan */
-    enum msg_cause cause;        /* of that failure */
+    int8_t
+        *horizons; /* [ticks][NETWORK_HORIZONS][NETWORK_CAUSES]: 1 = fails so, 0 = does not, -1 = not known */
+    int64_t failure_ms;   /* since the start; INT64_MAX: it did not fail under the plan */
+    enum msg_cause cause; /* of that failure */
 };
 
 /* True when the recording can tell what would have happened under this memory limit: its own limit was

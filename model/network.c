@@ -9,6 +9,7 @@
 
 #define CHUNK_ROWS ((size_t)128) /* gates of a chunk stay in L2: 128 * 4 * 64 * 4 B = 128 KiB */
 
+const int32_t network_horizons_ms[NETWORK_HORIZONS] = {2000, 30000};
 const real network_quantile_levels[NETWORK_QUANTILES] = {(real)0.5, (real)0.9, (real)0.99};
 
 static void fill_uniform(real *weights, size_t count, size_t fan_in, uint64_t *seed)
@@ -76,7 +77,10 @@ struct network *network_create(const struct network_shape *shape, uint64_t seed)
     for (size_t i = 0; i < NETWORK_CAUSES; i++) {
         network->slope[i] = 1;
         network->thresholds[i] = 0.5f;
+        for (size_t h = 0; h < NETWORK_HORIZONS; h++)
+            network->horizon_slope[h][i] = 1;
     }
+    network->has_horizons = true;
     network->horizon_ms = 10000;
     return network;
 }
@@ -215,6 +219,17 @@ static double softplus(double x)
     return x > 30 ? x : log1p(exp(x));
 }
 
+static void decode_horizons(const struct network *network, const real *raw, struct network_output *out)
+{
+    for (size_t h = 0; h < NETWORK_HORIZONS; h++)
+        for (size_t i = 0; i < NETWORK_CAUSES; i++) {
+            double logit = (double)raw[h * NETWORK_CAUSES + i];
+            out->horizon_logits[h][i] = (float)logit;
+            out->horizon_probabilities[h][i] = (float)logistic((double)network->horizon_slope[h][i] * logit +
+                                                               (double)network->horizon_intercept[h][i]);
+        }
+}
+
 void network_decode(const struct network *network, const real raw[NETWORK_OUTPUTS],
                     struct network_output *out)
 {
@@ -230,6 +245,7 @@ void network_decode(const struct network *network, const real raw[NETWORK_OUTPUT
         for (size_t q = 1; q < NETWORK_QUANTILES; q++)
             out->demand[r][q] = (float)(value += softplus((double)quantiles[q]));
     }
+    decode_horizons(network, raw + NETWORK_OUTPUTS_LEAST, out);
 }
 
 /* One layer by the book: i, f, o = sigmoid, g = tanh; c' = f c + i g; h' = o tanh c'. */

@@ -1,7 +1,8 @@
-/* The backbone: a stack of LSTM layers over features, with two heads on the top hidden state:
+/* The backbone: a stack of LSTM layers over features, with three heads on the top hidden state:
  *   causes     probability that the attempt fails from this cause within the horizon (logit, calibrated,
  * sigmoid); demand     quantiles p50, p90, p99 of ln(peak demand within the horizon / demand now) per
- * resource, made to rise: q50 = r0, q90 = q50 + softplus(r1), q99 = q90 + softplus(r2). Stateful: one step
+ * resource, made to rise: q50 = r0, q90 = q50 + softplus(r1), q99 = q90 + softplus(r2); horizons   causes
+ * again, within 2 and within 30 s. Stateful: one step
  * per new sample; the state of an execution is state_size numbers that the caller keeps, zero at its start.
  * One block holds all weights; weight matrices are [inputs + hidden][4 * hidden] over the concatenation of
  * input and old h. */
@@ -14,13 +15,18 @@
 #define NETWORK_CAUSES 5    /* memory, cpu, io, net, other */
 #define NETWORK_RESOURCES 4 /* memory, cpu, io, net */
 #define NETWORK_QUANTILES 3 /* 0.5, 0.9, 0.99 */
-#define NETWORK_OUTPUTS (NETWORK_CAUSES + NETWORK_RESOURCES * NETWORK_QUANTILES)
+#define NETWORK_HORIZONS 2  /* beside the one that alarms use */
+#define NETWORK_OUTPUTS_LEAST                                                                                \
+    (NETWORK_CAUSES + NETWORK_RESOURCES * NETWORK_QUANTILES) /* without horizons                             \
+                                                              */
+#define NETWORK_OUTPUTS (NETWORK_OUTPUTS_LEAST + NETWORK_HORIZONS * NETWORK_CAUSES)
 #define NETWORK_LAYERS_MAX 4
 #define NETWORK_INPUTS_MAX 512
 #define NETWORK_HIDDEN_MAX 1024
 #define NETWORK_VERSION_SIZE 65 /* SHA-256 in hex and the end */
 
 extern const real network_quantile_levels[NETWORK_QUANTILES];
+extern const int32_t network_horizons_ms[NETWORK_HORIZONS];
 
 struct network_shape {
     size_t inputs, hidden, layers;
@@ -44,15 +50,20 @@ struct network {
     /* Platt: calibrated logit = slope * logit + intercept. */
     float slope[NETWORK_CAUSES], intercept[NETWORK_CAUSES];
     float thresholds[NETWORK_CAUSES]; /* an alarm is a calibrated probability at or above its cause's */
+    float horizon_slope[NETWORK_HORIZONS][NETWORK_CAUSES],
+        horizon_intercept[NETWORK_HORIZONS][NETWORK_CAUSES];
+    bool has_horizons; /* false: of a file from before there were any; their outputs say nothing */
     int32_t horizon_ms;
     int32_t features_version;
     char version[NETWORK_VERSION_SIZE]; /* of the file it was loaded from or saved to; "" = never */
 };
 
 struct network_output {
-    float logits[NETWORK_CAUSES];                       /* of the backbone, before calibration */
-    float probabilities[NETWORK_CAUSES];                /* calibrated */
-    float demand[NETWORK_RESOURCES][NETWORK_QUANTILES]; /* ln ratios to the demand now */
+    float logits[NETWORK_CAUSES];                                  /* of the backbone, before calibration */
+    float probabilities[NETWORK_CAUSES];                           /* calibrated */
+    float demand[NETWORK_RESOURCES][NETWORK_QUANTILES];            /* ln ratios to the demand now */
+    float horizon_logits[NETWORK_HORIZONS][NETWORK_CAUSES];        /* before calibration */
+    float horizon_probabilities[NETWORK_HORIZONS][NETWORK_CAUSES]; /* calibrated */
 };
 
 /* Weights drawn from the seed (uniform +-1/sqrt(fan in), forget bias 1), identity scaling and calibration.

@@ -1,8 +1,9 @@
 /* A network as a safetensors file. Tensors: lstm.<l>.weight [inputs + hidden, 4 hidden], lstm.<l>.bias,
- * head.weight, head.bias, features.mean, features.scale, calibration.slope, calibration.intercept. Metadata:
- * format, features_version, feature_names, horizon_ms, thresholds (memory, cpu, io, net, other), threshold
- * (the one of memory; in files without thresholds that of all). The version of a model is the SHA-256 of its
- * bytes. */
+ * head.weight, head.bias, features.mean, features.scale, calibration.slope, calibration.intercept,
+ * calibration.horizon_slope, calibration.horizon_intercept (files of before there were horizons lack the last
+ * two, and their head is NETWORK_OUTPUTS_LEAST wide). Metadata: format, features_version, feature_names,
+ * horizon_ms, thresholds (memory, cpu, io, net, other), threshold (the one of memory; in files without
+ * thresholds that of all). The version of a model is the SHA-256 of its bytes. */
 #include <errno.h>
 #include <math.h>
 #include <openssl/evp.h>
@@ -27,9 +28,45 @@ static int set_version(struct network *network, struct str bytes)
     return 0;
 }
 
+/* The heads' matrix and bias as a file has them. */
+struct head {
+    size_t columns;
+    real *weight, *bias; /* [hidden][columns], [columns] */
+};
+
+static bool head_init(struct head *head, const struct network *network, size_t columns)
+{
+    *head = (struct head){.columns = columns};
+    head->weight = calloc(network->shape.hidden * columns, sizeof *head->weight);
+    head->bias = calloc(columns, sizeof *head->bias);
+    return head->weight && head->bias;
+}
+
+static void head_fini(struct head *head)
+{
+    free(head->weight);
+    free(head->bias);
+}
+
+/* Between the file's width and the network's; what the file lacks stays zero. */
+static void head_copy(struct head *head, struct network *network, bool into_network)
+{
+    for (size_t row = 0; row <= network->shape.hidden; row++) {
+        bool bias = row == network->shape.hidden;
+        real *file = bias ? head->bias : head->weight + row * head->columns;
+        real *ours = bias ? network->head_bias : network->head_weight + row * NETWORK_OUTPUTS;
+        if (into_network)
+            memset(ours, 0, NETWORK_OUTPUTS * sizeof *ours);
+        memcpy(into_network ? ours : file, into_network ? file : ours, head->columns * sizeof *ours);
+    }
+}
+
+#define TENSORS_MAX (2 * NETWORK_LAYERS_MAX + 8)
+
 /* The network's tensors in file order; names of layers live in `names`. Returns how many. */
-static size_t list_tensors(const struct network *network, char names[NETWORK_LAYERS_MAX][2][NAME_SIZE],
-                           struct safetensors_tensor *out)
+static size_t list_tensors(const struct network *network, const struct head *head,
+                           char names[NETWORK_LAYERS_MAX][2][NAME_SIZE],
+                           struct safetensors_tensor out[TENSORS_MAX])
 {
     size_t hidden = network->shape.hidden, count = 0;
     for (size_t l = 0; l < network->shape.layers; l++) {
@@ -40,14 +77,21 @@ static size_t list_tensors(const struct network *network, char names[NETWORK_LAY
             (struct safetensors_tensor){names[l][0], 2, {layer->inputs + hidden, 4 * hidden}, layer->weight};
         out[count++] = (struct safetensors_tensor){names[l][1], 1, {4 * hidden}, layer->bias};
     }
-    out[count++] =
-        (struct safetensors_tensor){"head.weight", 2, {hidden, NETWORK_OUTPUTS}, network->head_weight};
-    out[count++] = (struct safetensors_tensor){"head.bias", 1, {NETWORK_OUTPUTS}, network->head_bias};
+    out[count++] = (struct safetensors_tensor){"head.weight", 2, {hidden, head->columns}, head->weight};
+    out[count++] = (struct safetensors_tensor){"head.bias", 1, {head->columns}, head->bias};
     out[count++] = (struct safetensors_tensor){"features.mean", 1, {network->shape.inputs}, network->mean};
     out[count++] = (struct safetensors_tensor){"features.scale", 1, {network->shape.inputs}, network->scale};
     out[count++] = (struct safetensors_tensor){"calibration.slope", 1, {NETWORK_CAUSES}, network->slope};
     out[count++] =
         (struct safetensors_tensor){"calibration.intercept", 1, {NETWORK_CAUSES}, network->intercept};
+    if (head->columns < NETWORK_OUTPUTS)
+        return count;
+    out[count++] = (struct safetensors_tensor){
+        "calibration.horizon_slope", 2, {NETWORK_HORIZONS, NETWORK_CAUSES}, network->horizon_slope[0]};
+    out[count++] = (struct safetensors_tensor){"calibration.horizon_intercept",
+                                               2,
+                                               {NETWORK_HORIZONS, NETWORK_CAUSES},
+                                               network->horizon_intercept[0]};
     return count;
 }
 
@@ -63,9 +107,11 @@ int network_save(struct network *network, const char *const *feature_names, stru
 {
     char names[NETWORK_LAYERS_MAX][2][NAME_SIZE], features[16], horizon[16], threshold[32],
         thresholds[NETWORK_CAUSES * 32];
-    struct safetensors_tensor tensors[2 * NETWORK_LAYERS_MAX + 6];
+    struct safetensors_tensor tensors[TENSORS_MAX];
     struct buffer list;
-    size_t start = out->size, count = list_tensors(network, names, tensors);
+    struct head head;
+    size_t start = out->size, columns = network->has_horizons ? NETWORK_OUTPUTS : NETWORK_OUTPUTS_LEAST;
+    int error = head_init(&head, network, columns) ? 0 : -ENOMEM;
     buffer_init(&list, 0);
     for (size_t i = 0; i < network->shape.inputs; i++)
         buffer_printf(&list, "%s%s", i ? "," : "", feature_names[i]);
@@ -77,9 +123,14 @@ int network_save(struct network *network, const char *const *feature_names, stru
     const struct safetensors_metadata metadata[] = {
         {"format", FORMAT},      {"features_version", features}, {"feature_names", (const char *)list.data},
         {"horizon_ms", horizon}, {"threshold", threshold},       {"thresholds", thresholds}};
-    int error = buffer_error(&list);
     if (!error)
-        error = safetensors_encode(tensors, count, metadata, FS_COUNT(metadata), out);
+        error = buffer_error(&list);
+    if (!error) {
+        head_copy(&head, network, false);
+        error = safetensors_encode(tensors, list_tensors(network, &head, names, tensors), metadata,
+                                   FS_COUNT(metadata), out);
+    }
+    head_fini(&head);
     buffer_fini(&list);
     return error ? error
                  : set_version(network, (struct str){(const char *)out->data + start, out->size - start});
@@ -116,7 +167,7 @@ static int read_thresholds(const struct safetensors *file, float out[NETWORK_CAU
     return 0;
 }
 
-static int read_shape(const struct safetensors *file, struct network_shape *out)
+static int read_shape(const struct safetensors *file, struct network_shape *out, size_t *columns)
 {
     size_t dimensions, shape[SAFETENSORS_DIMENSIONS_MAX], layers = 0;
     char name[NAME_SIZE];
@@ -124,9 +175,10 @@ static int read_shape(const struct safetensors *file, struct network_shape *out)
         return -EBADMSG;
     out->inputs = shape[0];
     if (safetensors_shape(file, "head.weight", &dimensions, shape) || dimensions != 2 ||
-        shape[1] != NETWORK_OUTPUTS)
+        (shape[1] != NETWORK_OUTPUTS && shape[1] != NETWORK_OUTPUTS_LEAST))
         return -EBADMSG;
     out->hidden = shape[0];
+    *columns = shape[1];
     do
         (void)snprintf(name, sizeof name, "lstm.%zu.weight", layers);
     while (safetensors_shape(file, name, &dimensions, shape) == 0 && ++layers <= NETWORK_LAYERS_MAX);
@@ -145,12 +197,12 @@ static bool all_finite(const struct safetensors_tensor *tensor)
     return true;
 }
 
-static int read_tensors(const struct safetensors *file, struct network *network, char *error,
-                        size_t error_size)
+static int read_tensors(const struct safetensors *file, struct network *network, const struct head *head,
+                        char *error, size_t error_size)
 {
     char names[NETWORK_LAYERS_MAX][2][NAME_SIZE];
-    struct safetensors_tensor tensors[2 * NETWORK_LAYERS_MAX + 6];
-    size_t count = list_tensors(network, names, tensors);
+    struct safetensors_tensor tensors[TENSORS_MAX];
+    size_t count = list_tensors(network, head, names, tensors);
     for (size_t i = 0; i < count; i++) {
         float *into = (float *)(uintptr_t)tensors[i].data; /* the network is ours to fill */
         if (safetensors_read(file, tensors[i].name, tensors[i].shape, tensors[i].dimensions, into) ||
@@ -164,15 +216,31 @@ static int read_tensors(const struct safetensors *file, struct network *network,
     return 0;
 }
 
+/* Fills the network's tensors; 0, -EBADMSG with error, -ENOMEM. */
+static int read_weights(const struct safetensors *file, struct network *network, size_t columns, char *error,
+                        size_t error_size)
+{
+    struct head head;
+    int result = -ENOMEM;
+    if (head_init(&head, network, columns))
+        result = read_tensors(file, network, &head, error, error_size);
+    if (result == 0)
+        head_copy(&head, network, true);
+    head_fini(&head);
+    network->has_horizons = columns == NETWORK_OUTPUTS;
+    return result;
+}
+
 static int read_network(const struct safetensors *file, struct network **out, char *error, size_t error_size)
 {
     struct network_shape shape;
     double features, horizon;
+    size_t columns;
     float thresholds[NETWORK_CAUSES];
     const char *format = safetensors_metadata(file, "format");
     if (!format || strcmp(format, FORMAT) != 0 || number(file, "features_version", 0, 1e6, &features) ||
         number(file, "horizon_ms", 100, 3600000, &horizon) || read_thresholds(file, thresholds) ||
-        read_shape(file, &shape)) {
+        read_shape(file, &shape, &columns)) {
         (void)snprintf(error, error_size,
                        "model: not a %s file: metadata or shapes are missing or out of range", FORMAT);
         return -EBADMSG;
@@ -186,7 +254,7 @@ static int read_network(const struct safetensors *file, struct network **out, ch
     network->features_version = (int32_t)features;
     network->horizon_ms = (int32_t)horizon;
     memcpy(network->thresholds, thresholds, sizeof thresholds);
-    int result = read_tensors(file, network, error, error_size);
+    int result = read_weights(file, network, columns, error, error_size);
     if (result)
         network_destroy(network);
     else

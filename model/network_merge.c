@@ -61,6 +61,8 @@ int network_merge(struct network *const *members, size_t count, struct network *
     memcpy(whole->scale, members[0]->scale, sizeof whole->scale);
     whole->features_version = members[0]->features_version;
     whole->horizon_ms = members[0]->horizon_ms;
+    for (size_t m = 0; m < count; m++)
+        whole->has_horizons = whole->has_horizons && members[m]->has_horizons;
     for (size_t m = 0, at = 0; m < count; at += members[m++]->shape.hidden) {
         for (size_t l = 0; l < shape.layers; l++)
             place_layer(members[m], whole, l, at);

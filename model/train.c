@@ -15,6 +15,7 @@ const struct trainer_options trainer_defaults = {.lanes = 64,
                                                  .learning_rate = 2e-3,
                                                  .clip = 1.0,
                                                  .demand_weight = 0.3,
+                                                 .horizon_weight = 0.3,
                                                  .weight_decay = 1e-5,
                                                  .seed = 1};
 
@@ -201,13 +202,33 @@ static double softplus(double x)
     return x > 30 ? x : log1p(exp(x));
 }
 
+/* Cross entropy of one logit, which becomes its slope; one exponential serves both. */
+static double entropy(real *logit, double y, double weight)
+{
+    double x = (double)*logit;
+    if (weight == 0) {
+        *logit = 0;
+        return 0;
+    }
+    double small = exp(-fabs(x)), p = (x >= 0 ? 1 : small) / (1 + small);
+    *logit = (real)(weight * (p - y));
+    return weight * (fmax(x, 0) + log1p(small) - y * x);
+}
+
 static double cross_entropy(real *raw, const float *labels, const float *mask, double weight)
 {
     double loss = 0;
-    for (size_t i = 0; i < NETWORK_CAUSES; i++) {
-        double x = (double)raw[i], w = weight * (double)mask[i], y = (double)labels[i];
-        loss += w * (softplus(x) - y * x);
-        raw[i] = (real)(w * (logistic(x) - y));
+    for (size_t i = 0; i < NETWORK_CAUSES; i++)
+        loss += entropy(&raw[i], (double)labels[i], weight * (double)mask[i]);
+    return loss;
+}
+
+static double horizons_entropy(real *raw, const int8_t *labels, double weight)
+{
+    double loss = 0;
+    for (size_t i = 0; i < (size_t)NETWORK_HORIZONS * NETWORK_CAUSES; i++) {
+        bool known = labels && labels[i] >= 0;
+        loss += entropy(&raw[i], known ? labels[i] : 0, known ? weight : 0);
     }
     return loss;
 }
@@ -255,6 +276,10 @@ static double loss_and_slope(struct trainer *trainer)
             loss += pinball(raw + NETWORK_CAUSES, s->demand + at * NETWORK_RESOURCES,
                             s->demand_mask + at * NETWORK_RESOURCES,
                             (double)s->weight * trainer->options.demand_weight);
+            loss +=
+                horizons_entropy(raw + NETWORK_OUTPUTS_LEAST,
+                                 s->horizons ? s->horizons + at * NETWORK_HORIZONS * NETWORK_CAUSES : NULL,
+                                 (double)s->weight * trainer->options.horizon_weight);
             counted += 1;
         }
     real scale = counted > 0 ? (real)(1 / counted) : 0;

@@ -17,17 +17,20 @@ struct train_sequence {
     const float
         *demand_mask; /* [steps][NETWORK_RESOURCES], weight; < 0: demand is a lower bound, 0 = not counted */
     float weight;     /* of the whole sequence: inverse of its inclusion probability */
+    const int8_t
+        *horizons; /* [steps][NETWORK_HORIZONS][NETWORK_CAUSES], 0 or 1, -1 = not known; NULL = nothing is */
 };
 
 struct trainer_options {
     size_t lanes;  /* sequences side by side */
     size_t window; /* steps of one truncated window, T */
     double learning_rate;
-    double clip;          /* largest norm of the gradient; 0 = none */
-    double demand_weight; /* of the pinball loss beside the cross entropy */
-    double weight_decay;  /* decoupled (AdamW) */
-    double dropout;       /* share of the inputs that a sequence does not see while learning, 0..1 */
-    uint64_t seed;        /* of the order of sequences */
+    double clip;           /* largest norm of the gradient; 0 = none */
+    double demand_weight;  /* of the pinball loss beside the cross entropy */
+    double horizon_weight; /* of the cross entropy at the other horizons */
+    double weight_decay;   /* decoupled (AdamW) */
+    double dropout;        /* share of the inputs that a sequence does not see while learning, 0..1 */
+    uint64_t seed;         /* of the order of sequences */
 };
 
 extern const struct trainer_options trainer_defaults;

@@ -305,7 +305,7 @@ static void forecast_row(const struct engine *engine, size_t row, const struct o
     forecast_calibrate(network, output->logits, logits);
     if (head)
         online_apply(head, network->version, engine->features[row], logits, logits);
-    forecast_from(network, logits, output->demand, usage, out);
+    forecast_from(network, logits, output, usage, out);
 }
 
 static void count_shadow(struct engine *engine, struct attempt *attempt)

@@ -153,6 +153,7 @@ void fallback_forecast(const struct feature_state *state, const float *features,
     out->demand[3] = rate_demand(usage->now[3], known ? profile->net_peak_p95 : 0);
     for (size_t i = 0; i < NETWORK_CAUSES; i++)
         out->thresholds[i] = FALLBACK_THRESHOLD;
+    memset(out->horizons, 0, sizeof out->horizons);
     out->horizon_ms = FALLBACK_HORIZON_MS;
     forecast_conclude(out);
     explain(features, &memory, out, terms);

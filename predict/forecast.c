@@ -46,16 +46,31 @@ static struct msg_demand_quantiles quantiles(enum demand_resource resource, doub
     return out;
 }
 
+/* Of memory and other the alarm's horizon lies between the two; of the rest it is the deadline, which may be
+ * further away than both. */
+static void order_horizons(const struct network_output *answer, struct forecast *out)
+{
+    for (size_t i = 0; i < NETWORK_CAUSES; i++) {
+        float soon = answer->horizon_probabilities[0][i], later = answer->horizon_probabilities[1][i];
+        float alarm = out->probabilities[i];
+        bool between = i == MSG_CAUSE_MEMORY - 1 || i == MSG_CAUSE_OTHER - 1;
+        out->horizons[1][i] = between ? fmaxf(later, alarm) : fminf(later, alarm);
+        out->horizons[0][i] = fminf(soon, fminf(alarm, out->horizons[1][i]));
+    }
+}
+
 void forecast_from(const struct network *network, const float logits[NETWORK_CAUSES],
-                   const float ratios[NETWORK_RESOURCES][NETWORK_QUANTILES], const struct usage *usage,
-                   struct forecast *out)
+                   const struct network_output *answer, const struct usage *usage, struct forecast *out)
 {
     for (size_t i = 0; i < NETWORK_CAUSES; i++)
         out->probabilities[i] = forecast_logistic(logits[i]);
     for (size_t r = 0; r < DEMAND_RESOURCE_COUNT; r++)
-        out->demand[r] = quantiles((enum demand_resource)r, usage->now[r], ratios[r]);
+        out->demand[r] = quantiles((enum demand_resource)r, usage->now[r], answer->demand[r]);
     memcpy(out->thresholds, network->thresholds, sizeof out->thresholds);
     out->horizon_ms = network->horizon_ms;
+    memset(out->horizons, 0, sizeof out->horizons);
+    if (network->has_horizons)
+        order_horizons(answer, out);
     forecast_conclude(out);
 }
 
@@ -81,11 +96,16 @@ static int32_t permille(double share)
     return (int32_t)lround(share * 1000);
 }
 
+static struct msg_cause_probabilities causes(const float p[NETWORK_CAUSES])
+{
+    return (struct msg_cause_probabilities){p[0], p[1], p[2], p[3], p[4]};
+}
+
 void forecast_risk(const struct msg_tick *tick, const struct msg_sample *sample, const struct usage *usage,
                    const struct forecast *forecast, const char *model_version, struct msg_risk *out)
 {
     const struct msg_counters *counters = &sample->counters;
-    const float *p = forecast->probabilities, *least = forecast->thresholds;
+    const float *least = forecast->thresholds;
     *out = (struct msg_risk){
         .attempt = sample->attempt,
         .code = sample->code,
@@ -96,10 +116,12 @@ void forecast_risk(const struct msg_tick *tick, const struct msg_sample *sample,
         .sampled_us = tick->time_us,
         .horizon_ms = forecast->horizon_ms,
         .probability = forecast->probability,
-        .probabilities = {p[0], p[1], p[2], p[3], p[4]},
+        .probabilities = causes(forecast->probabilities),
         .cause = forecast->cause,
         .threshold = least[forecast->cause - MSG_CAUSE_MEMORY],
-        .thresholds = {least[0], least[1], least[2], least[3], least[4]},
+        .thresholds = causes(least),
+        .within_2s = causes(forecast->horizons[0]),
+        .within_30s = causes(forecast->horizons[1]),
         .above = forecast->above,
         .memory = forecast->demand[0],
         .cpu = forecast->demand[1],

@@ -16,9 +16,11 @@ struct usage {
 struct forecast {
     float probabilities[NETWORK_CAUSES];
     float thresholds[NETWORK_CAUSES];
-    float probability;    /* of any cause */
-    bool above;           /* one of them reached its threshold */
-    enum msg_cause cause; /* the most probable, of those that did if there are any */
+    float horizons[NETWORK_HORIZONS]
+                  [NETWORK_CAUSES]; /* of a failure within network_horizons_ms; 0 = not told */
+    float probability;              /* of any cause */
+    bool above;                     /* one of them reached its threshold */
+    enum msg_cause cause;           /* the most probable, of those that did if there are any */
     int32_t horizon_ms;
     struct msg_demand_quantiles demand[NETWORK_RESOURCES];
 };
@@ -29,10 +31,10 @@ void usage_read(const struct feature_state *state, const struct msg_counters *co
  * one. */
 void forecast_calibrate(const struct network *network, const float logits[NETWORK_CAUSES],
                         float out[NETWORK_CAUSES]);
-/* logits: calibrated and corrected; ratios: the demand heads' (model/demand.h). */
+/* logits: calibrated and corrected; answer: the network's for the rest. What is sooner is never more probable
+ * than what is later. */
 void forecast_from(const struct network *network, const float logits[NETWORK_CAUSES],
-                   const float ratios[NETWORK_RESOURCES][NETWORK_QUANTILES], const struct usage *usage,
-                   struct forecast *out);
+                   const struct network_output *answer, const struct usage *usage, struct forecast *out);
 /* Fills probability, cause and above from the probabilities and the thresholds. */
 void forecast_conclude(struct forecast *forecast);
 float forecast_logistic(float logit);

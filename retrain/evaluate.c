@@ -2,6 +2,7 @@
 #include "retrain/evaluate.h"
 
 #include <math.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 #include "model/score.h"
@@ -113,16 +114,55 @@ static double log_loss(const struct evaluating *e, size_t count)
     return count ? sum / (double)count : NAN;
 }
 
-static json_t *cause_scores(struct evaluating *e, size_t cause)
+static json_t *tick_scores(struct evaluating *e, size_t count, size_t positives)
 {
-    size_t count = gather(e, cause, ALARMS_MODEL), positives = 0;
-    for (size_t i = 0; i < count; i++)
-        positives += e->labels[i] > 0.5f;
     return json_pack("{s:I, s:I, s:o, s:o, s:o, s:o}", "ticks", (json_int_t)count, "positive",
                      (json_int_t)positives, "log_loss", number(log_loss(e, count)), "average_precision",
                      number(score_average_precision(e->scores, e->labels, e->weights, count)), "brier",
                      number(score_brier(e->scores, e->labels, e->weights, count)), "calibration_error",
                      number(score_calibration_error(e->scores, e->labels, e->weights, count)));
+}
+
+static json_t *cause_scores(struct evaluating *e, size_t cause)
+{
+    size_t count = gather(e, cause, ALARMS_MODEL), positives = 0;
+    for (size_t i = 0; i < count; i++)
+        positives += e->labels[i] > 0.5f;
+    return tick_scores(e, count, positives);
+}
+
+/* Within another horizon than that of alarms; ticks and causes as there. */
+static json_t *horizon_scores(struct evaluating *e, size_t horizon, size_t cause)
+{
+    size_t count = 0, positives = 0;
+    for (size_t i = 0; i < e->dataset->count; i++) {
+        const struct labels *labels = &e->dataset->items[i].labels;
+        for (size_t t = 0; t < labels->ticks; t++) {
+            int label = labels->horizons[(t * NETWORK_HORIZONS + horizon) * NETWORK_CAUSES + cause];
+            bool limited = labels->features[t * FEATURE_COUNT + FEATURE_MEMORY_LIMITED] > 0;
+            if (label < 0 || (cause == MSG_CAUSE_MEMORY - 1 && !limited))
+                continue;
+            e->scores[count] = e->answers.items[i][t].horizon_probabilities[horizon][cause];
+            e->labels[count] = (float)label;
+            positives += label > 0;
+            e->weights[count++] = 1;
+        }
+    }
+    return tick_scores(e, count, positives);
+}
+
+static json_t *horizons_scores(struct evaluating *e)
+{
+    json_t *out = json_object();
+    for (size_t h = 0; e->network->has_horizons && h < NETWORK_HORIZONS; h++) {
+        json_t *causes = json_object();
+        char name[16];
+        for (size_t cause = 0; cause < NETWORK_CAUSES; cause++)
+            json_object_set_new(causes, cause_name(cause), horizon_scores(e, h, cause));
+        (void)snprintf(name, sizeof name, "%ds", (int)(network_horizons_ms[h] / 1000));
+        json_object_set_new(out, name, causes);
+    }
+    return out;
 }
 
 /* After the first second: while a program is being loaded its memory is near nothing, and any peak is many
@@ -270,10 +310,11 @@ json_t *evaluate_network(const struct network *network, const struct dataset *da
             json_object_set_new(deadlines, cause_name(cause), deadline_scores(&e, cause));
         for (size_t r = 0; r < NETWORK_RESOURCES; r++)
             json_object_set_new(demand, resources[r], demand_scores(&e, r));
-        out = json_pack("{s:I, s:I, s:f, s:o, s:o, s:o, s:o, s:o}", "examples", (json_int_t)dataset->count,
-                        "ticks", (json_int_t)dataset->ticks, "false_alarms_per_hour", false_alarms_per_hour,
-                        "memory", memory_scores(&e), "causes", causes, "deadlines", deadlines, "demand",
-                        demand, "programs", program_scores(&e));
+        out =
+            json_pack("{s:I, s:I, s:f, s:o, s:o, s:o, s:o, s:o, s:o}", "examples", (json_int_t)dataset->count,
+                      "ticks", (json_int_t)dataset->ticks, "false_alarms_per_hour", false_alarms_per_hour,
+                      "memory", memory_scores(&e), "causes", causes, "horizons", horizons_scores(&e),
+                      "deadlines", deadlines, "demand", demand, "programs", program_scores(&e));
     }
     answers_fini(&e.answers);
     free(e.scores);

@@ -56,6 +56,7 @@ static bool prepare(struct fitting *fitting, const struct dataset *train, const 
     trainer.learning_rate = options->learning_rate;
     trainer.weight_decay = options->weight_decay;
     trainer.demand_weight = options->demand_weight;
+    trainer.horizon_weight = options->horizon_weight;
     trainer.dropout = options->dropout;
     trainer.seed = options->seed;
     fitting->train = dataset_sequences(train);
@@ -106,23 +107,15 @@ static uint64_t fingerprint(const struct fitting *fitting, const struct dataset 
 {
     const struct fit_options *o = fitting->options;
     const struct network *n = fitting->network;
-    const double numbers[] = {(double)n->shape.inputs,
-                              (double)n->shape.hidden,
-                              (double)n->shape.layers,
-                              (double)o->epochs,
-                              (double)o->patience,
-                              (double)o->lanes,
-                              (double)o->window,
-                              (double)o->seed,
-                              (double)fitting->member,
-                              o->learning_rate,
-                              o->weight_decay,
-                              o->demand_weight,
-                              o->dropout,
-                              (double)train->count,
-                              (double)train->ticks,
-                              (double)validation->count,
-                              (double)validation->ticks};
+    const double numbers[] = {(double)n->shape.inputs,   (double)n->shape.hidden,
+                              (double)n->shape.layers,   (double)o->epochs,
+                              (double)o->patience,       (double)o->lanes,
+                              (double)o->window,         (double)o->seed,
+                              (double)fitting->member,   o->learning_rate,
+                              o->weight_decay,           o->demand_weight,
+                              o->horizon_weight,         o->dropout,
+                              (double)train->count,      (double)train->ticks,
+                              (double)validation->count, (double)validation->ticks};
     uint64_t parts[4] = {hash_bytes(numbers, sizeof numbers),
                          hash_bytes(n->weights, n->weight_count * sizeof *n->weights),
                          hash_bytes(n->mean, sizeof n->mean), hash_bytes(n->scale, sizeof n->scale)};
@@ -221,21 +214,25 @@ int fit_network(const struct network *start, const struct dataset *train, const 
 
 /* --- calibration and thresholds --- */
 
-/* For memory only where there is a limit: elsewhere the answer is always no, and easy noes make the others
- * look rarer than they are. */
+/* What calibrates: horizon 0 is that of alarms, h the h-th of network_horizons_ms. For memory only where
+ * there is a limit: elsewhere the answer is always no, and easy noes make the others look rarer than they
+ * are. */
 static size_t gather(const struct dataset *dataset, const struct answers *answers, size_t cause,
-                     float *logits, float *labels, float *weights)
+                     size_t horizon, float *logits, float *labels, float *weights)
 {
     size_t count = 0;
     for (size_t e = 0; e < dataset->count; e++) {
         const struct labels *l = &dataset->items[e].labels;
         for (size_t t = 0; t < l->ticks; t++) {
+            const struct network_output *answer = &answers->items[e][t];
             size_t at = t * NETWORK_CAUSES + cause;
+            int known =
+                horizon ? l->horizons[(t * NETWORK_HORIZONS + horizon - 1) * NETWORK_CAUSES + cause] : 0;
             bool limited = l->features[t * FEATURE_COUNT + FEATURE_MEMORY_LIMITED] > 0;
-            if (l->mask[at] <= 0 || (cause == MSG_CAUSE_MEMORY - 1 && !limited))
+            if (l->mask[at] <= 0 || known < 0 || (cause == MSG_CAUSE_MEMORY - 1 && !limited))
                 continue;
-            logits[count] = answers->items[e][t].logits[cause];
-            labels[count] = l->label[at];
+            logits[count] = horizon ? answer->horizon_logits[horizon - 1][cause] : answer->logits[cause];
+            labels[count] = horizon ? (float)known : l->label[at];
             weights[count++] = l->mask[at] * dataset->items[e].weight;
         }
     }
@@ -249,9 +246,12 @@ int fit_calibration(struct network *network, const struct dataset *validation, c
           *labels = calloc(validation->ticks + 1, sizeof *labels);
     float *weights = calloc(validation->ticks + 1, sizeof *weights);
     int result = logits && labels && weights ? answers_make(network, validation, &answers) : -ENOMEM;
-    for (size_t cause = 0; result == 0 && cause < NETWORK_CAUSES; cause++) {
-        size_t count = gather(validation, &answers, cause, logits, labels, weights);
-        calibrate_platt(logits, labels, weights, count, &network->slope[cause], &network->intercept[cause]);
+    for (size_t i = 0; result == 0 && i < NETWORK_CAUSES * (1 + (size_t)NETWORK_HORIZONS); i++) {
+        size_t cause = i % NETWORK_CAUSES, h = i / NETWORK_CAUSES;
+        size_t count = gather(validation, &answers, cause, h, logits, labels, weights);
+        calibrate_platt(logits, labels, weights, count,
+                        h ? &network->horizon_slope[h - 1][cause] : &network->slope[cause],
+                        h ? &network->horizon_intercept[h - 1][cause] : &network->intercept[cause]);
     }
     answers_fini(&answers);
     if (result == 0)

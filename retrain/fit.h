@@ -14,7 +14,7 @@ struct fit_options {
     size_t epochs;        /* at most */
     size_t patience;      /* epochs without a better validation loss before it stops */
     double learning_rate; /* halved after two epochs without progress */
-    double weight_decay, demand_weight, dropout;
+    double weight_decay, demand_weight, horizon_weight, dropout;
     size_t lanes, window;
     size_t members;          /* networks trained from seeds of their own and merged into one; 0 = 1 */
     const char *checkpoint;  /* file, see train_loop.h; a member's number is added; NULL or "" = none */

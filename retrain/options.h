@@ -12,7 +12,8 @@ struct retrain_options {
     /* training */
     int64_t seed, members, hidden, layers, epochs, patience, plans, max_ticks, max_record_bytes, window,
         lanes, horizon_ms;
-    double learning_rate, weight_decay, demand_weight, dropout, false_alarms_per_hour, foreseen_deadlines;
+    double learning_rate, weight_decay, demand_weight, horizon_weight, dropout, false_alarms_per_hour,
+        foreseen_deadlines;
     bool by_execution, recorded_only, stretched;
     double held_out, dead_weight, code_share, tenant_share, reference_loss;
     /* service */

@@ -87,6 +87,7 @@ static void fill_arguments(const struct retrain *retrain, const char *champion, 
     add(a, "--retrain.learning_rate=%.9g", o->learning_rate);
     add(a, "--retrain.weight_decay=%.9g", o->weight_decay);
     add(a, "--retrain.demand_weight=%.9g", o->demand_weight);
+    add(a, "--retrain.horizon_weight=%.9g", o->horizon_weight);
     add(a, "--retrain.false_alarms=%.9g", o->false_alarms_per_hour);
     add(a, "--retrain.foreseen_deadlines=%.9g", o->foreseen_deadlines);
     add(a, "--retrain.held_out=%.9g", o->held_out);

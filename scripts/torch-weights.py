@@ -5,7 +5,7 @@
     scripts/torch-weights.py import MODEL.pt MODEL.safetensors
 
 Needs torch, numpy and safetensors. MODEL.pt is a dictionary: `weights` (the state of the module below), `shape` (inputs,
-hidden, layers) and `metadata` (of the file, kept as it was). Ours joins input and old hidden state in one matrix
+hidden, layers, outputs) and `metadata` (of the file, kept as it was). Ours joins input and old hidden state in one matrix
 [inputs + hidden][4 * hidden] with one bias; PyTorch has two matrices, transposed, and two biases, of which the second
 is zero after an export and added to the first by an import. Gates have the same order: input, forget, candidate, output.
 """
@@ -17,30 +17,41 @@ import torch
 from safetensors import safe_open
 from safetensors.numpy import save_file
 
-CAUSES, RESOURCES, QUANTILES = 5, 4, 3
+CAUSES, RESOURCES, QUANTILES, HORIZONS = 5, 4, 3, 2
+LEAST = CAUSES + RESOURCES * QUANTILES # of files without the probabilities within 2 and 30 s
 
 
 class Network(torch.nn.Module):
-    """forward(features [batch][time][inputs], state) -> logits, probabilities, demand quantiles, state."""
+    """forward(features [batch][time][inputs], state) -> logits, probabilities, demand quantiles, state.
+    horizons(features, state) -> probabilities [batch][time][horizon][cause] within 2 and 30 s."""
 
-    def __init__(self, inputs, hidden, layers):
+    def __init__(self, inputs, hidden, layers, outputs=LEAST + HORIZONS * CAUSES):
         super().__init__()
         self.lstm = torch.nn.LSTM(inputs, hidden, layers, batch_first=True)
-        self.head = torch.nn.Linear(hidden, CAUSES + RESOURCES * QUANTILES)
+        self.head = torch.nn.Linear(hidden, outputs)
         for name, count, value in (("mean", inputs, 0.0), ("scale", inputs, 1.0), ("slope", CAUSES, 1.0),
                                    ("intercept", CAUSES, 0.0)):
             self.register_buffer(name, torch.full((count,), value))
+        if outputs > LEAST:
+            self.register_buffer("horizon_slope", torch.ones(HORIZONS, CAUSES))
+            self.register_buffer("horizon_intercept", torch.zeros(HORIZONS, CAUSES))
 
     def forward(self, features, state=None):
         hidden, state = self.lstm((features - self.mean) * self.scale, state)
         raw = self.head(hidden)
-        logits, demand = raw[..., :CAUSES], raw[..., CAUSES:].unflatten(-1, (RESOURCES, QUANTILES))
+        logits, demand = raw[..., :CAUSES], raw[..., CAUSES:LEAST].unflatten(-1, (RESOURCES, QUANTILES))
         rising = torch.cat([demand[..., :1], torch.nn.functional.softplus(demand[..., 1:])], -1).cumsum(-1)
         return logits, torch.sigmoid(self.slope * logits + self.intercept), rising, state
 
+    def horizons(self, features, state=None):
+        hidden, _ = self.lstm((features - self.mean) * self.scale, state)
+        raw = self.head(hidden)[..., LEAST:].unflatten(-1, (HORIZONS, CAUSES))
+        return torch.sigmoid(self.horizon_slope * raw + self.horizon_intercept)
+
 
 NAMES = {"mean": "features.mean", "scale": "features.scale", "slope": "calibration.slope",
-         "intercept": "calibration.intercept", "head.bias": "head.bias"}
+         "intercept": "calibration.intercept", "head.bias": "head.bias", "horizon_slope": "calibration.horizon_slope",
+         "horizon_intercept": "calibration.horizon_intercept"}
 
 
 def from_file(path):
@@ -51,8 +62,8 @@ def from_file(path):
         sys.exit(f"{path}: not a forestall-network-1 file")
     inputs, hidden = len(tensors["features.mean"]), tensors["head.weight"].shape[0]
     layers = sum(name.startswith("lstm.") and name.endswith(".weight") for name in tensors)
-    network = Network(inputs, hidden, layers)
-    weights = {ours: tensors[theirs] for ours, theirs in NAMES.items()}
+    network = Network(inputs, hidden, layers, tensors["head.weight"].shape[1])
+    weights = {ours: tensors[theirs] for ours, theirs in NAMES.items() if theirs in tensors}
     weights["head.weight"] = tensors["head.weight"].T
     for layer in range(layers):
         joined = tensors[f"lstm.{layer}.weight"]
@@ -66,7 +77,7 @@ def from_file(path):
 
 def to_file(network, metadata, path):
     weights = {name: value.detach().cpu().float().numpy() for name, value in network.state_dict().items()}
-    tensors = {theirs: weights[ours] for ours, theirs in NAMES.items()}
+    tensors = {theirs: weights[ours] for ours, theirs in NAMES.items() if ours in weights}
     tensors["head.weight"] = weights["head.weight"].T
     for layer in range(network.lstm.num_layers):
         tensors[f"lstm.{layer}.weight"] = numpy.concatenate(
@@ -80,7 +91,7 @@ def main():
         sys.exit(__doc__)
     if sys.argv[1] == "export":
         network, metadata = from_file(sys.argv[2])
-        shape = [network.lstm.input_size, network.lstm.hidden_size, network.lstm.num_layers]
+        shape = [network.lstm.input_size, network.lstm.hidden_size, network.lstm.num_layers, network.head.out_features]
         torch.save({"weights": network.state_dict(), "shape": shape, "metadata": json.dumps(metadata)}, sys.argv[3])
     else:
         saved = torch.load(sys.argv[2], weights_only=True)

@@ -62,6 +62,9 @@ static int step_network(char **arguments)
     for (size_t i = 0; i < NETWORK_RESOURCES; i++)
         (void)printf("%.9g %.9g %.9g\n", (double)out.demand[i][0], (double)out.demand[i][1],
                      (double)out.demand[i][2]);
+    for (size_t h = 0; h < NETWORK_HORIZONS; h++)
+        for (size_t i = 0; i < NETWORK_CAUSES; i++)
+            (void)printf("%.9g\n", (double)out.horizon_probabilities[h][i]);
     free(state);
     network_scratch_destroy(scratch);
     network_destroy(network);

@@ -17,6 +17,7 @@
 struct sample {
     float features[WINDOW * 5], labels[WINDOW * NETWORK_CAUSES], label_mask[WINDOW * NETWORK_CAUSES];
     float demand[WINDOW * NETWORK_RESOURCES], demand_mask[WINDOW * NETWORK_RESOURCES];
+    int8_t horizons[WINDOW * NETWORK_HORIZONS * NETWORK_CAUSES];
 };
 
 static float drawn(unsigned *seed)
@@ -38,12 +39,15 @@ static void draw(struct sample *sample, struct train_sequence *sequence, size_t 
         sample->demand_mask[i] =
             drawn(seed) > -0.5f ? (drawn(seed) > 0 ? 1 : -0.5f) : 0; /* some are lower bounds */
     }
+    for (size_t i = 0; i < FS_COUNT(sample->horizons); i++)
+        sample->horizons[i] = (int8_t)lroundf(1.5f * drawn(seed)); /* some are not known */
     *sequence = (struct train_sequence){.steps = steps,
                                         .features = sample->features,
                                         .labels = sample->labels,
                                         .label_mask = sample->label_mask,
                                         .demand = sample->demand,
                                         .demand_mask = sample->demand_mask,
+                                        .horizons = sample->horizons,
                                         .weight = 1.5f + drawn(seed)};
 }
 

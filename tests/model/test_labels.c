@@ -67,6 +67,12 @@ static float mask(const struct world *world, size_t tick, enum msg_cause cause)
     return world->labels.mask[tick * NETWORK_CAUSES + cause - 1];
 }
 
+/* -1: not known. horizon: 0 = 2 s, 1 = 30 s. */
+static int within(const struct world *world, size_t tick, size_t horizon, enum msg_cause cause)
+{
+    return world->labels.horizons[(tick * NETWORK_HORIZONS + horizon) * NETWORK_CAUSES + cause - 1];
+}
+
 static float demand(const struct world *world, size_t tick, enum demand_resource resource)
 {
     return world->labels.demand[tick * NETWORK_RESOURCES + resource];
@@ -102,6 +108,35 @@ static void make__hypothetical_limit__cut_there_and_positive_one_horizon_before(
     /* the demand ahead is the recording's own, beyond the limit: 10 s ahead of tick 198 are 298 MiB */
     assert_true(fabs((double)demand(world, 198, DEMAND_MEMORY) - log(299.0 / 199.0)) < 1e-5);
     assert_true(demand_mask(world, 198, DEMAND_MEMORY) == 1);
+    free_world(world);
+}
+
+static void make__horizons__memory_within_2_and_30_s(void **state)
+{
+    (void)state;
+    struct world *world = world_of(600, leak, MSG_OUTCOME_FINISHED, MSG_CAUSE_NONE);
+    make(world, (struct label_plan){.memory_bytes = 400 * MIB}); /* crossed by sample 397 */
+    size_t last = world->labels.ticks - 1;
+    assert_true(within(world, last - 20, 0, MSG_CAUSE_MEMORY) == 0 &&
+                within(world, last - 19, 0, MSG_CAUSE_MEMORY) == 1);
+    assert_true(label(world, last - 100, MSG_CAUSE_MEMORY) == 0 &&
+                label(world, last - 99, MSG_CAUSE_MEMORY) == 1);
+    assert_true(within(world, last - 300, 1, MSG_CAUSE_MEMORY) == 0 &&
+                within(world, last - 299, 1, MSG_CAUSE_MEMORY) == 1);
+    assert_int_equal(within(world, last, 1, MSG_CAUSE_OTHER), 0);
+    free_world(world);
+}
+
+static void make__horizons__what_comes_after_a_kill_is_not_known(void **state)
+{
+    (void)state;
+    struct world *world = world_of(400, flat, MSG_OUTCOME_KILLED, MSG_CAUSE_NONE);
+    make(world, (struct label_plan){.memory_bytes = 100 * MIB});
+    size_t last = world->labels.ticks - 1;
+    assert_int_equal(within(world, last, 0, MSG_CAUSE_MEMORY), -1);
+    assert_int_equal(within(world, last - 50, 0, MSG_CAUSE_MEMORY), 0);
+    assert_int_equal(within(world, last - 50, 1, MSG_CAUSE_OTHER), -1);
+    assert_int_equal(within(world, last - 350, 1, MSG_CAUSE_OTHER), 0);
     free_world(world);
 }
 
@@ -339,6 +374,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(make__hypothetical_limit__cut_there_and_positive_one_horizon_before),
+        cmocka_unit_test(make__horizons__memory_within_2_and_30_s),
+        cmocka_unit_test(make__horizons__what_comes_after_a_kill_is_not_known),
         cmocka_unit_test(make__limit_above_the_peak__negative),
         cmocka_unit_test(make__raised_in_time__still_positive_for_the_limit_before),
         cmocka_unit_test(make__staircase__acts_and_never_dies),

@@ -352,7 +352,7 @@ static void rename_in(struct buffer *bytes, const char *word, const char *other)
     assert_int_equal(found, 1);
 }
 
-static void load__one_threshold__is_that_of_all(void **state)
+static void load__one_threshold_and_no_horizons__reads_as_it_was_meant(void **state)
 {
     (void)state;
     struct world world;
@@ -362,12 +362,19 @@ static void load__one_threshold__is_that_of_all(void **state)
     world_init(&world, 7, 5, 1, 3);
     for (size_t i = 0; i < NETWORK_CAUSES; i++)
         world.network->thresholds[i] = 0.2f + 0.1f * (float)i;
+    world.network->has_horizons = false;
     buffer_init(&bytes, 0);
     assert_int_equal(network_save(world.network, numbered_names(7), &bytes), 0);
     rename_in(&bytes, "\"thresholds\"", "\"threshold_\"");
     assert_int_equal(network_load(buffer_str(&bytes), &loaded, error, sizeof error), 0);
     for (size_t i = 0; i < NETWORK_CAUSES; i++)
         assert_true(loaded->thresholds[i] == 0.2f);
+    assert_false(loaded->has_horizons);
+    for (size_t row = 0; row < 5; row++)
+        for (size_t i = 0; i < NETWORK_OUTPUTS; i++)
+            assert_true(
+                loaded->head_weight[row * NETWORK_OUTPUTS + i] ==
+                (i < NETWORK_OUTPUTS_LEAST ? world.network->head_weight[row * NETWORK_OUTPUTS + i] : 0));
     network_destroy(loaded);
     buffer_fini(&bytes);
     world_fini(&world);
@@ -434,7 +441,7 @@ int main(void)
         cmocka_unit_test(step__steady_state__allocates_nothing),
         cmocka_unit_test(decode__any_head__quantiles_rise_and_probabilities_are_calibrated),
         cmocka_unit_test(load__what_save_wrote__steps_the_same),
-        cmocka_unit_test(load__one_threshold__is_that_of_all),
+        cmocka_unit_test(load__one_threshold_and_no_horizons__reads_as_it_was_meant),
         cmocka_unit_test(load__damaged_file__says_what_is_wrong),
         cmocka_unit_test(create__each_allocation_failing__gives_null),
     };

@@ -34,20 +34,22 @@ def step(tensors, steps):
             c[layer] = sigmoid(f) * c[layer] + sigmoid(i) * numpy.tanh(g)
             x = h[layer] = sigmoid(o) * numpy.tanh(c[layer])
     raw = x @ tensors["head.weight"].astype(float) + tensors["head.bias"]
-    logits, demand = raw[:5], raw[5:].reshape(4, 3)
+    logits, demand, horizons = raw[:5], raw[5:17].reshape(4, 3), raw[17:].reshape(2, 5)
     demand = numpy.cumsum(numpy.stack([demand[:, 0], numpy.logaddexp(0, demand[:, 1]), numpy.logaddexp(0, demand[:, 2])], 1), 1)
-    return logits, sigmoid(tensors["calibration.slope"] * logits + tensors["calibration.intercept"]), demand
+    return (logits, sigmoid(tensors["calibration.slope"] * logits + tensors["calibration.intercept"]), demand,
+            sigmoid(tensors["calibration.horizon_slope"] * horizons + tensors["calibration.horizon_intercept"]))
 
 
 def printed(text):
     rows = [[float(word) for word in line.split()] for line in text.splitlines()]
-    return numpy.array(rows[:5]), numpy.array(rows[5:])
+    return numpy.array(rows[:5]), numpy.array(rows[5:9]), numpy.array(rows[9:]).reshape(2, 5)
 
 
 def check_step(path, tensors):
-    heads, demand = printed(probe("step", path, 30).stdout)
-    logits, probabilities, quantiles = step(tensors, 30)
-    worst = max(abs(heads[:, 0] - logits).max(), abs(heads[:, 1] - probabilities).max(), abs(demand - quantiles).max())
+    heads, demand, within = printed(probe("step", path, 30).stdout)
+    logits, probabilities, quantiles, horizons = step(tensors, 30)
+    worst = max(abs(heads[:, 0] - logits).max(), abs(heads[:, 1] - probabilities).max(), abs(demand - quantiles).max(),
+                abs(within - horizons).max())
     print(f"largest difference to numpy {worst:.2e}")
     assert worst < 2e-5
 

@@ -32,9 +32,11 @@ def check(path, network):
     features = numpy.sin(numpy.arange(30)[:, None] + numpy.arange(inputs)[None, :]).astype(numpy.float32)
     with torch.no_grad():
         logits, probabilities, demand, _ = network(torch.from_numpy(features)[None])
+        horizons = network.horizons(torch.from_numpy(features)[None])
     worst = max(abs(logits[0, -1].numpy() - [row[0] for row in rows[:5]]).max(),
                 abs(probabilities[0, -1].numpy() - [row[1] for row in rows[:5]]).max(),
-                abs(demand[0, -1].numpy() - rows[5:]).max())
+                abs(demand[0, -1].numpy() - rows[5:9]).max(),
+                abs(horizons[0, -1].numpy().ravel() - [row[0] for row in rows[9:]]).max())
     print(f"largest difference {worst:.2e}")
     assert worst < 2e-5
 

@@ -43,13 +43,13 @@ static struct data *make(unsigned seed)
             data->demand[s][t * NETWORK_RESOURCES] = (float)-log(1 - uniform(&seed));
             data->demand_mask[s][t * NETWORK_RESOURCES] = 1;
         }
-        data->sequences[s] = (struct train_sequence){STEPS,
-                                                     data->features[s],
-                                                     data->labels[s],
-                                                     data->label_mask[s],
-                                                     data->demand[s],
-                                                     data->demand_mask[s],
-                                                     1};
+        data->sequences[s] = (struct train_sequence){.steps = STEPS,
+                                                     .features = data->features[s],
+                                                     .labels = data->labels[s],
+                                                     .label_mask = data->label_mask[s],
+                                                     .demand = data->demand[s],
+                                                     .demand_mask = data->demand_mask[s],
+                                                     .weight = 1};
     }
     return data;
 }

@@ -14,10 +14,10 @@ static void forecast__ratios__rising_and_never_below_now(void **state)
     struct network *network = make_ramp_network();
     struct usage usage = {.now = {100.0 * (double)MIB, 500, 0, 1e6}};
     const float logits[NETWORK_CAUSES] = {2, -9, -9, -9, -9};
-    const float ratios[NETWORK_RESOURCES][NETWORK_QUANTILES] = {
-        {-3, 0.6931472f, 1}, {0.1f, 0.2f, NAN}, {1, 2, 3}, {-1, -1, -1}};
+    const struct network_output answer = {
+        .demand = {{-3, 0.6931472f, 1}, {0.1f, 0.2f, NAN}, {1, 2, 3}, {-1, -1, -1}}};
     struct forecast forecast;
-    forecast_from(network, logits, ratios, &usage, &forecast);
+    forecast_from(network, logits, &answer, &usage, &forecast);
     assert_true(forecast.above);
     assert_int_equal(forecast.cause, MSG_CAUSE_MEMORY);
     assert_true(fabsf(forecast.probability - 0.881f) < 0.002f);
@@ -29,6 +29,26 @@ static void forecast__ratios__rising_and_never_below_now(void **state)
         assert_true(isfinite(demand->p99));
     }
     assert_true(forecast.demand[2].p50 > 0); /* a program at rest may begin */
+    network_destroy(network);
+}
+
+static void forecast__horizons__sooner_never_above_later(void **state)
+{
+    (void)state;
+    struct network *network = make_ramp_network();
+    struct usage usage = {.now = {100.0 * (double)MIB}};
+    const float logits[NETWORK_CAUSES] = {0, 0, 0, 0, 0}; /* 0.5 each */
+    const struct network_output answer = {
+        .horizon_probabilities = {{0.7f, 0.7f, 0.1f, 0.4f, 0.1f}, {0.3f, 0.6f, 0.2f, 0.3f, 0.9f}}};
+    const float soon[] = {0.5f, 0.5f, 0.1f, 0.3f, 0.1f}, later[] = {0.5f, 0.5f, 0.2f, 0.3f, 0.9f};
+    struct forecast forecast;
+    forecast_from(network, logits, &answer, &usage, &forecast);
+    assert_memory_equal(forecast.horizons[0], soon, sizeof soon);
+    assert_memory_equal(forecast.horizons[1], later, sizeof later);
+    network->has_horizons = false;
+    forecast_from(network, logits, &answer, &usage, &forecast);
+    for (size_t i = 0; i < NETWORK_CAUSES; i++)
+        assert_true(forecast.horizons[0][i] == 0 && forecast.horizons[1][i] == 0);
     network_destroy(network);
 }
 
@@ -194,6 +214,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(forecast__ratios__rising_and_never_below_now),
+        cmocka_unit_test(forecast__horizons__sooner_never_above_later),
         cmocka_unit_test(forecast__thresholds__each_cause_by_its_own),
         cmocka_unit_test(forecast__stalled__only_by_a_limit_and_with_a_deadline),
         cmocka_unit_test(forecast__absurd_samples__finite_and_bounded),

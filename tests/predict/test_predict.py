@@ -107,6 +107,7 @@ def test_ramp__towards_the_limit__told_before_it_is_reached(cluster, model, risk
     assert crossing["kind"] == "CROSSING" and crossing["cause"] == "MEMORY"
     assert crossing["memory_bytes"] < 0.8 * 300 * MIB
     assert crossing["probability"] >= crossing["threshold"] > 0 and crossing["horizon_ms"] == 10000
+    assert 0 < crossing["within_2s"]["memory"] <= crossing["probabilities"]["memory"] <= crossing["within_30s"]["memory"] < 1
     assert crossing["memory_bytes"] <= crossing["memory"]["p50"] <= crossing["memory"]["p90"] <= crossing["memory"]["p99"]
     assert crossing["model_version"] == model[1] and crossing["node"] == "ramp-node" and crossing["pool"] == "default"
     assert crossing["limits"] == ramp.limits and crossing["incarnation"] == node.incarnation

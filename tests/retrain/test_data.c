@@ -377,6 +377,7 @@ static void fit__growing_programs__learned_and_scored(void **state)
                               .patience = 6,
                               .learning_rate = 0.01,
                               .demand_weight = 1,
+                              .horizon_weight = 0.3,
                               .lanes = 16,
                               .window = 32,
                               .goal = {500, 0.9}};
@@ -392,6 +393,17 @@ static void fit__growing_programs__learned_and_scored(void **state)
     double precision = json_number_value(json_object_get(model, "average_precision"));
     print_message("average precision %.3f\n", precision);
     assert_true(precision > 0.5);
+    const json_t *horizons = json_object_get(scores, "horizons");
+    const char *const names[] = {"2s", "30s"};
+    for (size_t h = 0; h < NETWORK_HORIZONS; h++) {
+        const json_t *within = json_object_get(json_object_get(horizons, names[h]), "memory");
+        double rate = json_number_value(json_object_get(within, "positive")) /
+                      json_number_value(json_object_get(within, "ticks"));
+        print_message("within %s: average precision %.3f, base rate %.3f\n", names[h],
+                      json_number_value(json_object_get(within, "average_precision")), rate);
+        assert_true(json_number_value(json_object_get(within, "average_precision")) > rate + 0.2);
+        assert_true(network->horizon_slope[h][0] > 0);
+    }
     json_decref(scores);
     assert_int_equal(fit_network(NULL, &empty, &validation, &fit, NULL, NULL, &unused), -EINVAL);
     network_destroy(network);
