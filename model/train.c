@@ -339,9 +339,10 @@ static void backward(struct trainer *trainer)
     memset(grad_bias, 0, NETWORK_OUTPUTS * sizeof *grad_bias);
     for (size_t row = 0; row < window * lanes; row++)
         real_axpy(NETWORK_OUTPUTS, 1, trainer->raw + row * NETWORK_OUTPUTS, 1, grad_bias, 1);
-    real_gemm(CblasRowMajor, CblasNoTrans, CblasTrans, (int)(window * lanes), (int)hidden, NETWORK_OUTPUTS, 1,
-              trainer->raw, NETWORK_OUTPUTS, network->head_weight, NETWORK_OUTPUTS, 0, trainer->grad_below,
-              (int)hidden);
+    /* The other horizons' heads read the state and do not shape it. */
+    real_gemm(CblasRowMajor, CblasNoTrans, CblasTrans, (int)(window * lanes), (int)hidden,
+              NETWORK_OUTPUTS_LEAST, 1, trainer->raw, NETWORK_OUTPUTS, network->head_weight, NETWORK_OUTPUTS,
+              0, trainer->grad_below, (int)hidden);
     for (size_t l = network->shape.layers; l-- > 0;)
         backward_layer(trainer, l);
 }

@@ -27,7 +27,7 @@ struct trainer_options {
     double learning_rate;
     double clip;           /* largest norm of the gradient; 0 = none */
     double demand_weight;  /* of the pinball loss beside the cross entropy */
-    double horizon_weight; /* of the cross entropy at the other horizons */
+    double horizon_weight; /* of the cross entropy at the other horizons; it reaches their heads only */
     double weight_decay;   /* decoupled (AdamW) */
     double dropout;        /* share of the inputs that a sequence does not see while learning, 0..1 */
     uint64_t seed;         /* of the order of sequences */

@@ -51,35 +51,62 @@ static void draw(struct sample *sample, struct train_sequence *sequence, size_t 
                                         .weight = 1.5f + drawn(seed)};
 }
 
-static double worst_difference(const struct network_shape *shape, unsigned seed)
-{
+struct bench {
     struct sample samples[SEQUENCES];
     struct train_sequence sequences[SEQUENCES];
+    struct network *network;
+    struct trainer *trainer;
+};
+
+/* horizons: with labels of the other horizons. */
+static void bench_init(struct bench *bench, const struct network_shape *shape, unsigned seed, bool horizons)
+{
     struct trainer_options options = trainer_defaults;
-    struct network *network = network_create(shape, seed);
     options.lanes = SEQUENCES;
     options.window = WINDOW;
-    struct trainer *trainer = trainer_create(network, &options);
-    assert_true(network && trainer);
-    for (size_t i = 0; i < SEQUENCES; i++)
-        draw(&samples[i], &sequences[i], WINDOW - i, &seed); /* lanes end at different steps */
+    bench->network = network_create(shape, seed);
+    bench->trainer = trainer_create(bench->network, &options);
+    assert_true(bench->network && bench->trainer);
+    for (size_t i = 0; i < SEQUENCES; i++) {
+        draw(&bench->samples[i], &bench->sequences[i], WINDOW - i, &seed); /* lanes end at different steps */
+        if (!horizons)
+            bench->sequences[i].horizons = NULL;
+    }
+}
+
+static void bench_fini(struct bench *bench)
+{
+    trainer_destroy(bench->trainer);
+    network_destroy(bench->network);
+}
+
+static double *analytic_gradient(struct bench *bench)
+{
     const real *gradient;
-    double *analytic = calloc(network->weight_count, sizeof *analytic), worst = 0;
-    assert_true(isfinite(trainer_gradient(trainer, sequences, SEQUENCES, &gradient)));
-    memcpy(analytic, gradient, network->weight_count * sizeof *analytic);
-    for (size_t i = 0; i < network->weight_count; i++) {
+    double *copy = calloc(bench->network->weight_count, sizeof *copy);
+    assert_non_null(copy);
+    assert_true(isfinite(trainer_gradient(bench->trainer, bench->sequences, SEQUENCES, &gradient)));
+    memcpy(copy, gradient, bench->network->weight_count * sizeof *copy);
+    return copy;
+}
+
+/* Of the weights from `first` on. */
+static double worst_difference(struct bench *bench, size_t first)
+{
+    const real *gradient;
+    double *analytic = analytic_gradient(bench), worst = 0;
+    struct network *network = bench->network;
+    for (size_t i = first; i < network->weight_count; i++) {
         real kept = network->weights[i];
         network->weights[i] = kept + STEP;
-        double above = trainer_gradient(trainer, sequences, SEQUENCES, &gradient);
+        double above = trainer_gradient(bench->trainer, bench->sequences, SEQUENCES, &gradient);
         network->weights[i] = kept - STEP;
-        double below = trainer_gradient(trainer, sequences, SEQUENCES, &gradient);
+        double below = trainer_gradient(bench->trainer, bench->sequences, SEQUENCES, &gradient);
         network->weights[i] = kept;
         double numeric = (above - below) / (2 * STEP), scale = fmax(fabs(numeric) + fabs(analytic[i]), 1e-4);
         worst = fmax(worst, fabs(numeric - analytic[i]) / scale);
     }
     free(analytic);
-    trainer_destroy(trainer);
-    network_destroy(network);
     return worst;
 }
 
@@ -89,15 +116,43 @@ static void gradient__finite_differences__agree(void **state)
     static const struct network_shape shapes[] = {{5, 4, 1}, {5, 3, 2}, {5, 6, 3}};
     for (size_t i = 0; i < FS_COUNT(shapes); i++)
         for (unsigned seed = 1; seed <= 3; seed++) {
-            double worst = worst_difference(&shapes[i], seed);
+            struct bench bench;
+            bench_init(&bench, &shapes[i], seed, false);
+            double worst = worst_difference(&bench, 0);
+            bench_fini(&bench);
             print_message("inputs %zu hidden %zu layers %zu seed %u: largest relative difference %.2e\n",
                           shapes[i].inputs, shapes[i].hidden, shapes[i].layers, seed, worst);
             assert_true(worst < 1e-5);
         }
 }
 
+static void gradient__other_horizons__reach_their_heads_only(void **state)
+{
+    (void)state;
+    static const struct network_shape shape = {5, 4, 2};
+    struct bench with, without;
+    bench_init(&with, &shape, 1, true);
+    bench_init(&without, &shape, 1, false);
+    size_t heads = (size_t)(with.network->head_weight - with.network->weights);
+    double *all = analytic_gradient(&with), *alarms = analytic_gradient(&without), own = 0;
+    for (size_t i = 0; i < with.network->weight_count; i++)
+        if (i < heads || (i - heads) % NETWORK_OUTPUTS < NETWORK_OUTPUTS_LEAST)
+            assert_true(all[i] == alarms[i]);
+        else
+            own += fabs(all[i]);
+    assert_true(own > 0);
+    assert_true(worst_difference(&with, heads) < 1e-5);
+    free(all);
+    free(alarms);
+    bench_fini(&with);
+    bench_fini(&without);
+}
+
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(gradient__finite_differences__agree)};
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(gradient__finite_differences__agree),
+        cmocka_unit_test(gradient__other_horizons__reach_their_heads_only),
+    };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
