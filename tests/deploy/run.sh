@@ -6,9 +6,9 @@
 # Uses the machine's own engine when it answers and can have the public images; else, as root on Debian, an engine of its
 # own from Debian 13's packages, with stand-ins for the public images (standins/), all kept in
 # ${XDG_CACHE_HOME:-~/.cache}/forestall/compose. FORESTALL_COMPOSE_ENGINE=own|machine chooses. Where no engine can run it
-# says so, and why, and ends with 0 and the word SKIPPED. The last line is `N passed, N failed`. Whatever happens, kill -9 included, containers, networks, firewall
-# rules, mounts and cgroups are gone in the end; leftovers are a failure. Built images stay for the next time;
-# FORESTALL_COMPOSE_FRESH=1 builds everything anew.
+# says so, and why, and ends with 0 and the word SKIPPED. The last line is `N passed, N failed`. Whatever happens, kill -9
+# included, containers, networks, firewall rules, mounts and cgroups are gone in the end; leftovers are a failure. Built
+# images stay for the next time; FORESTALL_COMPOSE_FRESH=1 builds everything anew.
 set -uo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
 root=$(cd "$here/../.." && pwd)
@@ -70,7 +70,7 @@ machine_engine() {
     docker info >/dev/null 2>&1 && docker compose version >/dev/null 2>&1 || return 1
     local image
     for image in $(sed -n 's/^\(KAFKA\|REDIS\|REGISTRY\)_IMAGE=//p' "$root/deploy/.env") debian:trixie-slim; do
-        docker image inspect "$image" >/dev/null 2>&1 || timeout 600 docker pull -q "$image" >/dev/null || return 1
+        docker image inspect "$image" >/dev/null 2>&1 || timeout 300 docker pull -q "$image" >/dev/null || return 1
     done
 }
 
@@ -80,8 +80,9 @@ own_engine() {
     command -v apt-get >/dev/null || skip 'no engine answers here, and one of our own needs Debian'
     "$root/scripts/install-deps.sh" compose || skip 'packages for an engine of our own are missing, see above'
     mkdir -p "$box"
+    [ -d "$box/data" ] || [ "$(df --output=avail -k "$box" | tail -1)" -gt 6000000 ] || skip "less than 6 GB are free in $box"
     [ -z "${FORESTALL_COMPOSE_FRESH-}" ] || { "$here/engine/engine.sh" down "$box"; rm -rf "$box/data" "$box/engine"; }
-    [ -x "$box/engine/usr/sbin/dockerd" ] || timed 'engine: fetch' "$here/engine/fetch.sh" "$box/engine" ||
+    [ -x "$box/engine/usr/sbin/dockerd" ] || timed 'engine: fetch' timeout 600 "$here/engine/fetch.sh" "$box/engine" ||
         skip "the engine's packages cannot be fetched, see above"
     timed 'engine: up' "$here/engine/engine.sh" up "$box" || skip "dockerd does not run here, see $box/dockerd.log"
     eval "$("$here/engine/engine.sh" env "$box")"
@@ -96,14 +97,14 @@ missing() {
 kafka_standin() {
     local context=$box/standin-kafka
     rm -rf "$context" && cp -r "$here/standins/kafka" "$context" &&
-        mvn -q -B -f "$context/pom.xml" org.apache.maven.plugins:maven-dependency-plugin:3.8.1:copy-dependencies \
+        timeout 600 mvn -q -B -f "$context/pom.xml" org.apache.maven.plugins:maven-dependency-plugin:3.8.1:copy-dependencies \
             -DoutputDirectory="$context/libs" -DincludeScope=runtime && docker build -q -t "$1" "$context"
 }
 
 registry_standin() {
     local context=$box/standin-registry version=${1##*:}
     rm -rf "$context" && cp -r "$here/standins/registry" "$context" && mkdir "$context/app" &&
-        mvn -q -B org.apache.maven.plugins:maven-dependency-plugin:3.8.1:copy -DoutputDirectory="$context" \
+        timeout 600 mvn -q -B org.apache.maven.plugins:maven-dependency-plugin:3.8.1:copy -DoutputDirectory="$context" \
             -Dartifact="io.apicurio:apicurio-registry-app:$version:tar.gz:all" &&
         tar xzf "$context"/apicurio-registry-app-*.tar.gz -C "$context/app" && rm "$context"/*.tar.gz &&
         docker build -q -t "$1" "$context"
@@ -116,7 +117,7 @@ standins() {
     registry=$(sed -n 's/^REGISTRY_IMAGE=//p' "$root/deploy/.env")
     for suite in trixie bookworm; do
         ! missing "debian:$suite-slim" ||
-            timed "stand-in: debian:$suite-slim" "$here/engine/base_image.sh" "$suite" "debian:$suite-slim" || return 1
+            timed "stand-in: debian:$suite-slim" timeout 600 "$here/engine/base_image.sh" "$suite" "debian:$suite-slim" || return 1
     done
     ! missing "$kafka" || timed "stand-in: $kafka" kafka_standin "$kafka" || return 1
     ! missing "$redis" || timed "stand-in: $redis" docker build -q -t "$redis" "$here/standins/redis" || return 1
@@ -144,16 +145,17 @@ count_results() {
 
 # --- the end ------------------------------------------------------------------------------------------------------------
 
+# Bounded, because it cleans up: an engine that hangs is ended all the same.
 compose() {
-    docker compose --project-directory "$root/deploy" -f "$root/deploy/compose.yaml" --profile registry --profile cli "$@"
+    timeout 90 docker compose --project-directory "$root/deploy" -f "$root/deploy/compose.yaml" --profile registry --profile cli "$@"
 }
 
 # Also called by the guardian below, when this script was killed.
 clean_up() {
     compose down -v --remove-orphans -t 1 >/dev/null 2>&1
-    docker ps -aq --filter name=forestall-test | xargs -r docker rm -fv >/dev/null 2>&1
+    timeout 10 docker ps -aq --filter name=forestall-test | xargs -r timeout 30 docker rm -fv >/dev/null 2>&1
     for kind in network volume; do
-        docker "$kind" ls -q --filter name=forestall-test | xargs -r docker "$kind" rm >/dev/null 2>&1
+        timeout 10 docker "$kind" ls -q --filter name=forestall-test | xargs -r timeout 30 docker "$kind" rm >/dev/null 2>&1
     done
     [ "$engine" = machine ] || "$here/engine/engine.sh" down "$box"
     for group in $(find /sys/fs/cgroup -maxdepth 2 -type d -name "$FORESTALL_CGROUP*"); do

@@ -102,7 +102,7 @@ remove_rest() {
 down() {
     [ -e "$box/before" ] || return 0
     if answers; then
-        docker ps -aq | xargs -r docker rm -fv >/dev/null 2>&1 || true
+        timeout 10 docker ps -aq | xargs -r timeout 30 docker rm -fv >/dev/null 2>&1 || true
     fi
     stop_daemon
     restore_network
