@@ -98,6 +98,7 @@ compose runc                     containers, where the machine has no engine of 
 compose iptables                 their networks
 compose mmdebstrap               the slim image of Debian, where no hub can be reached
 compose redis-tools              redis-cli, as people look an allocation up
+compose openssl                  certificates of a Kafka with TLS
 compose iproute2                 removes what is left of networks
 compose default-jdk-headless|openjdk-17-jdk-headless|openjdk-21-jdk-headless   builds the example in Java
 compose maven                    libraries of that example and of the stand-ins

@@ -372,7 +372,7 @@ def test_wrong__agent_in_a_cgroup_namespace_of_its_own__said_and_not_misled(depl
 
 def publish_a_model(deployment, directory):
     """retrain trains on the committed corpus, from a model that has hardly learned anything: what it makes is better and
-    is published."""
+    is published as challenger."""
     corpus = SOURCE_DIRECTORY / "tests" / "model" / "corpus" / "small.records"
     weak = directory / "weak.safetensors"
     subprocess.run([BIN_DIRECTORY / "forestall-retrain", "train", "--out", weak, "--by_execution", "yes", "--epochs", "1",
@@ -384,8 +384,9 @@ def publish_a_model(deployment, directory):
         size = int.from_bytes(data[at:at + 4], "big")
         values.append(data[at + 4:at + 4 + size])
         at += 4 + size
+    # of a corpus so small, kept whole, half is held out: fewer executions decide nothing
     settings = {"CHAMPION_FILE": "/weak.safetensors", "MIN_RECORDS": len(values), "MIN_NEW": len(values), "INTERVAL": "10h",
-                "SAMPLE": 1, "HELD_OUT": 0.5, "SEED": 3, "PLANS": 6, "EPOCHS": 4, "LEARNING_RATE": 0.005}
+                "SAMPLE": 1, "CODE_SHARE": 1, "HELD_OUT": 0.5, "SEED": 3, "PLANS": 6, "EPOCHS": 4, "LEARNING_RATE": 0.005}
     words = [word for name, value in settings.items() for word in ("-e", f"FORESTALL_RETRAIN_{name}={value}")]
     name = "forestall-test-training"
     deployment.compose("stop", "retrain")
@@ -400,7 +401,7 @@ def publish_a_model(deployment, directory):
             producer.produce("executions.finished", value, schemas.decode(value)[1]["code"].encode())
         assert producer.flush(30) == 0
         wait_until(lambda: deployment.read_topic("models"), 180,
-                   lambda: "a model: " + deployment.docker("logs", "--tail", 20, name, check=False).stderr, 1)
+                   lambda: "a challenger: " + deployment.docker("logs", "--tail", 20, name, check=False).stderr, 1)
     finally:
         deployment.docker("rm", "-fv", name, check=False)
     deployment.up("retrain", "--no-recreate")
@@ -411,6 +412,7 @@ def test_registry__switched_on_in_place__values_in_confluents_framing(deployment
     deployment.environment.update(environment)
     before = {topic: len(deployment.read_topic(topic)) for topic in TOPIC_MESSAGES}
     report(f"{'up --wait: registry switched on':34} {deployment.up(profiles=('registry',)):7.1f} s")
+    report(f"{'memory idle: registry':34} {deployment.memory()['registry']:7.1f} MiB")
     with_registry = {"FORESTALL_SERVICE_SCHEMA_REGISTRY": deployment.registry}
     # what was written before is read: the allocation of `grow` came in the other framing
     status, out, told = deployment.run(tmp_path, GROW, code="grow", memory="48M")
@@ -493,9 +495,11 @@ def test_wrong__registry_that_is_not_there__says_so(deployment):
 OWN = "forestall-test-own"
 KAFKA = {"CLUSTER_ID": "Zm9yZXN0YWxsLW93bi1rYQ", "KAFKA_NODE_ID": 1, "KAFKA_PROCESS_ROLES": "broker,controller",
          "KAFKA_LISTENERS": "OWN://:9092,CONTROLLER://:9093", "KAFKA_ADVERTISED_LISTENERS": f"OWN://{OWN}-kafka:9092",
-         "KAFKA_LISTENER_SECURITY_PROTOCOL_MAP": "OWN:SASL_PLAINTEXT,CONTROLLER:PLAINTEXT",
+         "KAFKA_LISTENER_SECURITY_PROTOCOL_MAP": "OWN:SASL_SSL,CONTROLLER:PLAINTEXT",
          "KAFKA_INTER_BROKER_LISTENER_NAME": "OWN", "KAFKA_CONTROLLER_LISTENER_NAMES": "CONTROLLER",
          "KAFKA_CONTROLLER_QUORUM_VOTERS": "1@localhost:9093", "KAFKA_LOG_DIRS": "/var/lib/kafka/data", "KAFKA_AUTO_CREATE_TOPICS_ENABLE": "false",
+         "KAFKA_SSL_KEYSTORE_TYPE": "PEM", "KAFKA_SSL_KEYSTORE_LOCATION": "/etc/own/broker.pem",
+         "KAFKA_SSL_TRUSTSTORE_TYPE": "PEM", "KAFKA_SSL_TRUSTSTORE_LOCATION": "/etc/own/ca.pem",
          "KAFKA_SASL_ENABLED_MECHANISMS": "PLAIN", "KAFKA_SASL_MECHANISM_INTER_BROKER_PROTOCOL": "PLAIN",
          "KAFKA_LISTENER_NAME_OWN_PLAIN_SASL_JAAS_CONFIG":
              "org.apache.kafka.common.security.plain.PlainLoginModule required username=\"broker\" password=\"of-the-broker\" "
@@ -506,14 +510,29 @@ KAFKA = {"CLUSTER_ID": "Zm9yZXN0YWxsLW93bi1rYQ", "KAFKA_NODE_ID": 1, "KAFKA_PROC
          "KAFKA_HEAP_OPTS": "-Xms256m -Xmx512m"}
 
 
+def certificates(directory):
+    """An authority of one's own, ca.pem, and what the broker shows, signed by it: broker.pem, with its key."""
+    def make(name, *arguments):
+        subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes",
+                        "-days", "2", "-keyout", directory / f"{name}.key", "-out", directory / f"{name}.pem", *arguments],
+                       check=True, capture_output=True)
+    make("ca", "-subj", "/CN=ca.test")
+    make("broker", "-CA", directory / "ca.pem", "-CAkey", directory / "ca.key", "-subj", "/CN=broker.test",
+         "-addext", f"subjectAltName=DNS:{OWN}-kafka", "-addext", "basicConstraints=critical,CA:FALSE")
+    with open(directory / "broker.pem", "a") as file:
+        file.write((directory / "broker.key").read_text())
+
+
 @pytest.fixture
-def own_servers(deployment):
-    """A Kafka that asks for a name and a password, and a Redis, on a network of their own; nothing of ours runs."""
+def own_servers(deployment, tmp_path):
+    """A Kafka with TLS that asks for a name and a password, and a Redis, on a network of their own; nothing of ours runs."""
+    certificates(tmp_path)
     images = dict(line.split("=", 1) for line in (DEPLOY / ".env").read_text().splitlines() if "_IMAGE=" in line)
     deployment.compose("down", "-v", profiles=("registry", "cli"))
     deployment.docker("network", "create", OWN)
     try:
         words = [word for key, value in KAFKA.items() for word in ("-e", f"{key}={value}")]
+        words += [word for name in ("broker", "ca") for word in ("-v", f"{tmp_path}/{name}.pem:/etc/own/{name}.pem:ro")]
         deployment.docker("run", "-d", "--name", OWN + "-kafka", "--network", OWN, *words, images["KAFKA_IMAGE"])
         deployment.docker("run", "-d", "--name", OWN + "-redis", "--network", OWN, images["REDIS_IMAGE"])
         listens = ("exec", OWN + "-kafka", "bash", "-c", "exec 3<>/dev/tcp/localhost/9092")
@@ -525,13 +544,13 @@ def own_servers(deployment):
         deployment.docker("network", "rm", OWN, check=False)
 
 
-def own_files(directory, password):
+def own_files(directory, password, authority="ssl.ca.location = /etc/forestall/ca.pem"):
     """An override with forestall.ini as docs/deploy.md tells."""
     ini = directory / "forestall.ini"
-    ini.write_text((DEPLOY / "forestall.ini").read_text() + "\n[kafka]\nsecurity.protocol = SASL_PLAINTEXT\nsasl.mechanism = PLAIN\n"
-                   f"sasl.username = forestall\nsasl.password = {password}\n")
+    ini.write_text((DEPLOY / "forestall.ini").read_text() + f"\n[kafka]\nsecurity.protocol = SASL_SSL\n{authority}\n"
+                   f"sasl.mechanism = PLAIN\nsasl.username = forestall\nsasl.password = {password}\n")
     ini.chmod(0o644)
-    mount = {"volumes": [f"{ini}:/etc/forestall/forestall.ini:ro"]}
+    mount = {"volumes": [f"{ini}:/etc/forestall/forestall.ini:ro", f"{directory}/ca.pem:/etc/forestall/ca.pem:ro"]}
     network = {"networks": {"default": {"name": OWN, "external": True}}}
     all_of_it, node = directory / "override.yaml", directory / "node.yaml"
     all_of_it.write_text(json.dumps({"services": {name: mount for name in ("init", "cli", *SERVICES)}, **network}))
@@ -539,7 +558,7 @@ def own_files(directory, password):
     return [DEPLOY / "compose.yaml", DEPLOY / "external.compose.yaml", all_of_it], [DEPLOY / "agent.compose.yaml", node]
 
 
-def test_own_servers__sasl_by_the_ini__run_and_a_second_node_joins(deployment, own_servers, tmp_path):
+def test_own_servers__sasl_and_tls_by_the_ini__run_and_a_second_node_joins(deployment, own_servers, tmp_path):
     settings = {"FORESTALL_BROKERS": OWN + "-kafka:9092", "FORESTALL_REDIS": OWN + "-redis:6379",
                 "FORESTALL_SCHEMA_REGISTRY": ""}
     node = {"COMPOSE_PROJECT_NAME": "forestall-test-node", "FORESTALL_NODE": "second", "FORESTALL_POOL": "elsewhere",
@@ -548,7 +567,7 @@ def test_own_servers__sasl_by_the_ini__run_and_a_second_node_joins(deployment, o
     try:
         started = time.monotonic()
         deployment.compose("up", "-d", "--wait", "--wait-timeout", "180", files=files, **settings)
-        report(f"{'up --wait: own Kafka with SASL':34} {time.monotonic() - started:7.1f} s")
+        report(f"{'up --wait: own Kafka, SASL_SSL':34} {time.monotonic() - started:7.1f} s")
         running = deployment.compose("ps", "--services", files=files, **settings).stdout.split()
         assert sorted(running) == sorted(SERVICES), running
         deployment.compose("up", "-d", "--wait", "--wait-timeout", "90", files=node_files, **node)
@@ -559,11 +578,14 @@ def test_own_servers__sasl_by_the_ini__run_and_a_second_node_joins(deployment, o
         nodes = json.loads(deployment.compose("run", "--rm", "-T", "cli", "status", "--json", files=files, profiles=("cli",),
                                               **settings).stdout)["nodes"]
         assert {one["pool"] for one in nodes} == {"default", "elsewhere"} and "second" in {one["node"] for one in nodes}
-        wrong, _ = own_files(tmp_path, "not-the-password")
-        done = deployment.compose("run", "--rm", "-T", "cli", "topics", "check", check=False, files=wrong, profiles=("cli",), **settings)
-        said = [line for line in (done.stdout + done.stderr).splitlines() if "uthentication" in line]
-        assert done.returncode != 0 and len(said) == 1, done.stdout + done.stderr
-        report(f"  wrong password: {said[0][:260]}")
+        for trouble, word, ini in (("wrong password", "uthentication", {"password": "not-the-password"}),
+                                   ("without the authority", "ssl.ca.location", {"password": "of-forestall", "authority": ""})):
+            wrong, _ = own_files(tmp_path, **ini)
+            done = deployment.compose("run", "--rm", "-T", "cli", "topics", "check", check=False, files=wrong, profiles=("cli",),
+                                      **settings)
+            said = [line for line in (done.stdout + done.stderr).splitlines() if word in line]
+            assert done.returncode != 0 and len(said) == 1, done.stdout + done.stderr
+            report(f"  {trouble}: {said[0][:320]}")
     finally:
         deployment.compose("down", "-v", files=node_files, check=False, **node)
         deployment.compose("down", "-v", files=files, profiles=("cli",), check=False, **settings)
