@@ -346,7 +346,7 @@ int submit_publish(struct stream *stream, const char *topic, struct str key, con
             (void)fprintf(
                 stderr,
                 "forestall: a request of %zu bytes (environment or arguments?): forestall-queue ends it "
-                "without running it unless its queue.max_request, 256K by default, allows it\\n",
+                "without running it unless its queue.max_request, 256K by default, allows it\n",
                 framed.size);
         result = publish_framed(stream, topic, key, type, &framed, error, error_size);
     }

@@ -175,6 +175,47 @@ static void publish__large__as_much_as_its_kind_may_have(void **state)
     free(text);
 }
 
+/* What is written to standard error while a request of this size is sent. */
+static void send_and_hear(struct stream *stream, size_t size, char *heard, size_t heard_size)
+{
+    char *text = calloc(1, size + 1);
+    FILE *file = tmpfile();
+    int kept = dup(STDERR_FILENO);
+    assert_true(text && file && kept >= 0);
+    memset(text, 'x', size);
+    struct msg_execution_request request = {.cwd = {text, size}, .pool = str_of("default")};
+    assert_true(dup2(fileno(file), STDERR_FILENO) == STDERR_FILENO);
+    int result = submit_send(stream, &request, error, sizeof error);
+    assert_true(dup2(kept, STDERR_FILENO) == STDERR_FILENO);
+    assert_int_equal(close(kept), 0);
+    assert_int_equal(result, 0);
+    rewind(file);
+    heard[fread(heard, 1, heard_size - 1, file)] = '\0';
+    (void)fclose(file);
+    free(text);
+}
+
+/* Larger than queue takes by default: sent, and said in one whole line. */
+static void send__more_than_usual__told_in_a_line(void **state)
+{
+    (void)state;
+    char heard[1024];
+    struct embedded_broker_options broker_options = {.partitions = 1};
+    struct embedded_broker *broker = embedded_broker_open(&broker_options, error, sizeof error);
+    assert_non_null(broker);
+    struct stream_options options = {.brokers = embedded_broker_bootstrap(broker), .client_id = "test"};
+    struct stream *stream = stream_open(&options, error, sizeof error);
+    assert_non_null(stream);
+    send_and_hear(stream, 300u << 10, heard, sizeof heard);
+    assert_non_null(strstr(heard, "queue.max_request"));
+    assert_null(strchr(heard, '\\'));
+    assert_ptr_equal(strchr(heard, '\n'), heard + strlen(heard) - 1);
+    send_and_hear(stream, 100u << 10, heard, sizeof heard);
+    assert_string_equal(heard, "");
+    stream_close(stream);
+    embedded_broker_close(broker);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -185,6 +226,7 @@ int main(void)
                                         tear_down),
         cmocka_unit_test_setup_teardown(build__wrong__refused_with_a_sentence, set_up, tear_down),
         cmocka_unit_test_setup_teardown(publish__large__as_much_as_its_kind_may_have, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(send__more_than_usual__told_in_a_line, set_up, tear_down),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
