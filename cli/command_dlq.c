@@ -60,6 +60,17 @@ struct letters {
 
 /* --- ls --- */
 
+/* The oldest of all gives way to a newer one: partitions come one after the other. NULL: none is older. */
+static struct letter *oldest_before(const struct letters *letters, int64_t dead_us)
+{
+    struct letter *oldest = &letters->items[0];
+    for (size_t i = 1; i < letters->count; i++)
+        if (letters->items[i].dead_us < oldest->dead_us)
+            oldest = &letters->items[i];
+    return oldest->dead_us < dead_us ? oldest : NULL;
+}
+
+/* NULL: it is counted as not shown, or memory is out. */
 static struct letter *place_for(struct letters *letters, const struct msg_dead_execution *dead)
 {
     for (size_t i = letters->count; i > 0; i--) /* a replayed one comes again */
@@ -68,13 +79,15 @@ static struct letter *place_for(struct letters *letters, const struct msg_dead_e
             return &letters->items[i - 1];
     if (letters->count == LETTERS_MAX) {
         letters->dropped++;
-        return NULL;
+        return oldest_before(letters, dead->dead_us);
     }
     if (letters->count == letters->capacity) {
         size_t capacity = FS_MIN(FS_MAX(letters->capacity * 2, (size_t)64), (size_t)LETTERS_MAX);
         struct letter *items = realloc(letters->items, capacity * sizeof *items);
-        if (!items)
+        if (!items) {
+            letters->dropped++;
             return NULL;
+        }
         letters->items = items;
         letters->capacity = capacity;
     }
@@ -167,7 +180,8 @@ static int list(const struct command_options *options, const struct target *targ
             qsort(letters.items, letters.count, sizeof *letters.items, compare_letters);
         status = print_letters(&letters, FS_MIN(letters.count, (size_t)options->limit), options->target.json);
         if (letters.dropped > 0)
-            status = command_fail(NAME, EXIT_FAILED, "%" PRIu64 " more did not fit", letters.dropped);
+            (void)fprintf(stderr, "forestall dlq: %" PRIu64 " more, older ones, are not shown\n",
+                          letters.dropped);
     }
     reader_close(reader);
     free(letters.items);
