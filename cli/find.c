@@ -26,6 +26,7 @@ int find_execution(const struct target *target, const struct target_options *opt
 {
     static const char *const topics[] = {TOPIC_EXECUTIONS_STATE};
     struct execution *execution = execution_create(id, true);
+    (void)snprintf(error, error_size, "out of memory");
     struct reader *reader = execution ? reader_open(target, error, error_size) : NULL;
     int result =
         reader ? reader_add_topics(reader, topics, 1, STREAM_FROM_BEGINNING, error, error_size) : -EHOSTDOWN;

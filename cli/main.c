@@ -14,7 +14,7 @@ static const struct command commands[] = {
     {"explain", "what happened to an execution, and why", command_explain},
     {"allocation", "what codes start with: get, set, pin, unpin", command_allocation},
     {"dlq", "failures in spite of a raise: ls, show, replay", command_dlq},
-    {"model", "the models in use: ls, show", command_model},
+    {"model", "the models in use: ls, show, diff, promote, rollback", command_model},
     {"topics", "Kafka's topics: create, check", command_topics},
     {"report", "what acting on alarms averted, and what it cost", command_report},
     {"replay", "other policies on executions that happened", command_replay},

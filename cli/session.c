@@ -81,6 +81,7 @@ int session_open(const struct session_options *options, struct msg_execution_req
         (void)snprintf(error, error_size, "out of memory");
         return -ENOMEM;
     }
+    (void)snprintf(error, error_size, "out of memory");
     session->options = *options;
     session->output.in_fd = session->errors.in_fd = -1;
     session->learned = (struct learned){-1, -1};
