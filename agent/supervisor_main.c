@@ -466,10 +466,12 @@ int main(int argc, char **argv)
     supervisor.signal_fd = take_signalfd();
     supervisor.notice_fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
     (void)setsid(); /* -EPERM: it leads a session already */
-    if (supervisor.signal_fd < 0 || prctl(PR_SET_CHILD_SUBREAPER, 1) < 0 || chdir(options.directory) < 0)
-        log_error("not_started", "directory=%s error=\"%s\"", options.directory, strerror(errno));
-    else
+    if (supervisor.signal_fd < 0 || prctl(PR_SET_CHILD_SUBREAPER, 1) < 0 || chdir(options.directory) < 0) {
+        result = supervisor.signal_fd < 0 ? supervisor.signal_fd : -errno;
+        log_error("not_started", "directory=%s error=\"%s\"", options.directory, strerror(-result));
+    } else {
         result = supervise(&supervisor);
+    }
     config_destroy(config);
     return result < 0;
 }
