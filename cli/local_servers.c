@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <inttypes.h>
 #include <poll.h>
 #include <spawn.h>
 #include <stdio.h>
@@ -228,11 +229,25 @@ int local_servers_broker_fd(const struct local_broker *broker)
     return broker->embedded ? embedded_broker_fd(broker->embedded) : -1;
 }
 
+static void tell_overflow(struct local_broker *broker)
+{
+    uint64_t overflows = embedded_broker_overflow_count(broker->embedded);
+    if (overflows == broker->overflows || log_limited(&broker->limiter, clock_monotonic_ms()))
+        return;
+    broker->overflows = overflows;
+    log_warn("broker_state_full",
+             "values=%" PRIu64 " effect=\"they are gone at the next start\" do=\"use a Kafka: --kafka\"",
+             overflows);
+}
+
 void local_servers_step_broker(struct local_broker *broker)
 {
-    int result = broker->embedded ? embedded_broker_poll(broker->embedded, 0) : 0;
+    if (!broker->embedded)
+        return;
+    int result = embedded_broker_poll(broker->embedded, 0);
     if (result < 0 && !log_limited(&broker->limiter, clock_monotonic_ms()))
         log_error("broker_state_not_saved", "error=\"%s\"", strerror(-result)); /* tried again in a second */
+    tell_overflow(broker);
 }
 
 void local_servers_close_broker(struct local_broker *broker)

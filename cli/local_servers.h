@@ -12,6 +12,7 @@ struct embedded_broker;
 struct local_broker {
     struct embedded_broker *embedded; /* NULL: a given Kafka */
     struct log_limiter limiter;
+    uint64_t overflows; /* values not kept, as far as they were told */
 };
 
 /* Asks forestall-agent --check. 0, or -EPERM with its table of what is missing. */
