@@ -215,11 +215,6 @@ int cgroup_destroy(struct cgroup *cgroup, int timeout_ms)
     return 0;
 }
 
-const char *cgroup_name(const struct cgroup *cgroup)
-{
-    return cgroup->name;
-}
-
 const struct cgroup_limits *cgroup_limits(const struct cgroup *cgroup)
 {
     return &cgroup->limits;

@@ -114,7 +114,6 @@ void cgroup_close(struct cgroup *cgroup);
 /* Removes it and frees it. Waits for the last process to go until timeout_ms (0 = one try); children the
  * program made are removed too. -EBUSY: processes are left, cgroup is still valid. Kill first. */
 FS_MUST_CHECK int cgroup_destroy(struct cgroup *cgroup, int timeout_ms);
-const char *cgroup_name(const struct cgroup *cgroup);
 const struct cgroup_limits *cgroup_limits(const struct cgroup *cgroup); /* in force */
 
 /* Calls visit for every attempt's cgroup in the subtree, also half-made ones, each once; stops at a non-zero

@@ -237,8 +237,3 @@ int placements_answer(struct placements *placements, const struct placement *pla
     placements->entries++;
     return remember(placements, placement);
 }
-
-size_t placements_count(const struct placements *placements)
-{
-    return map_count(placements->by_attempt);
-}

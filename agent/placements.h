@@ -44,6 +44,5 @@ const struct placement *placements_find(const struct placements *placements, con
                                         int32_t attempt);
 /* Writes an answer; durable before it returns 0. -ENOSPC and others: it does not count. */
 FS_MUST_CHECK int placements_answer(struct placements *placements, const struct placement *placement);
-size_t placements_count(const struct placements *placements);
 
 #endif

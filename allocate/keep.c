@@ -8,11 +8,6 @@ void keep_init(struct keep *keep, uint8_t *bytes, uint32_t capacity)
     *keep = (struct keep){.bytes = bytes, .capacity = capacity};
 }
 
-void keep_reset(struct keep *keep)
-{
-    keep_init(keep, keep->bytes, keep->capacity);
-}
-
 static uint32_t size_at(const struct keep *keep, uint32_t at)
 {
     uint32_t size;

@@ -12,7 +12,6 @@ struct keep {
 };
 
 void keep_init(struct keep *keep, uint8_t *bytes, uint32_t capacity);
-void keep_reset(struct keep *keep);
 /* O(bytes kept) when something has to go. */
 void keep_push(struct keep *keep, struct str message);
 /* Walks from *cursor = 0, oldest first; false at the end. */

@@ -359,11 +359,6 @@ int execution_take(struct execution *execution, const struct msg_type *type, con
 
 /* --- what is known --- */
 
-const uint8_t *execution_id(const struct execution *execution)
-{
-    return execution->id;
-}
-
 const struct msg_execution_state *execution_state(const struct execution *execution)
 {
     return execution->has_state ? &execution->state : NULL;

@@ -70,7 +70,6 @@ FS_MUST_CHECK int execution_take_record(struct execution *execution,
                                         const struct msg_execution_record *record, int32_t partition,
                                         int64_t offset);
 
-const uint8_t *execution_id(const struct execution *execution);
 /* NULL: none seen yet. Of states that come out of order the one with the last change counts. */
 const struct msg_execution_state *execution_state(const struct execution *execution);
 bool execution_done(const struct execution *execution);

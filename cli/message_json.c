@@ -146,15 +146,6 @@ json_t *message_json(const struct msg_type *type, const void *message)
     return record_json(type->fields, type->field_count, message);
 }
 
-json_t *message_json_limits(const struct msg_limits *limits)
-{
-    return json_pack("{s:I,s:i,s:i,s:I,s:I,s:i,s:I,s:i}", "memory_bytes", (json_int_t)limits->memory_bytes,
-                     "cpu_millicores", (int)limits->cpu_millicores, "cpu_weight", (int)limits->cpu_weight,
-                     "io_read_bps", (json_int_t)limits->io_read_bps, "io_write_bps",
-                     (json_int_t)limits->io_write_bps, "io_weight", (int)limits->io_weight, "net_egress_bps",
-                     (json_int_t)limits->net_egress_bps, "net_priority", (int)limits->net_priority);
-}
-
 int message_json_print(json_t *value)
 {
     size_t flags = isatty(STDOUT_FILENO) ? JSON_INDENT(2) : 0;

@@ -12,7 +12,6 @@
 json_t *message_json(const struct msg_type *type, const void *message);
 /* A text that need not be UTF-8. */
 json_t *message_json_text(struct str text);
-json_t *message_json_limits(const struct msg_limits *limits);
 json_t *message_json_uuid(const uint8_t id[16]);
 /* Null when it is not finite: JSON has no such numbers. */
 json_t *message_json_number(double value);

@@ -7,8 +7,7 @@
  * second, and at close; atomically, with fsync) and is fed back at open. What it does not do: keep anything
  * of the other topics or of committed offsets over a restart; keep more than 5 MiB per partition (oldest
  * dropped, no compaction); isolate or fence transactions (they succeed). Nothing that promises something may
- * rest on it. A group's first join takes 3 s (librdkafka before 2.8). Difference from the first sketch:
- * options instead of (state_dir, port, partitions); no choice of port. */
+ * rest on it. A group's first join takes 3 s (librdkafka before 2.8). */
 #ifndef FORESTALL_COMMON_EMBEDDED_BROKER_H
 #define FORESTALL_COMMON_EMBEDDED_BROKER_H
 

@@ -9,9 +9,8 @@
  * reordering writes is harmless. It gives no durability of its own: the `allocations` topic is the truth,
  * Redis is rebuilt from it. store_generation() changes with each new connection: a change means that Redis
  * may have lost its content. Keys are built by the callers ("forestall:allocation:{code}"); the braces are
- * the hash tag of Redis Cluster. Differences from the first sketch: store_open takes options and also
- * succeeds while Redis is away (the service decides; store_ping() tells why), replies of pipelined commands
- * go to one callback. */
+ * the hash tag of Redis Cluster. store_open() also succeeds while Redis is away: the service decides,
+ * store_ping() tells why. */
 #ifndef FORESTALL_COMMON_STORE_H
 #define FORESTALL_COMMON_STORE_H
 

@@ -39,15 +39,6 @@ void topics_fill(struct stream_topic out[TOPIC_COUNT], int32_t partitions)
     }
 }
 
-const struct topic_definition *topic_find(struct str name)
-{
-    for (size_t i = 0; i < TOPIC_COUNT; i++) {
-        if (str_equal(name, str_of(topic_definitions[i].topic.name)))
-            return &topic_definitions[i];
-    }
-    return NULL;
-}
-
 /* The partition count of a family as it is: the largest of its joined topics, because partitions can be added
  * and not taken away; 0 when none is there. first: the topic that has it. */
 static int32_t family_partitions(enum topic_family family,

@@ -62,8 +62,6 @@ struct topic_fault {
  * retention than the services rely on; at most one fault per topic. prefix: of the topics' names. */
 size_t topics_judge(const struct stream_topic_state states[TOPIC_COUNT], const char *prefix,
                     struct topic_fault out[TOPIC_COUNT]);
-/* NULL when the name is not ours. */
-const struct topic_definition *topic_find(struct str name);
 
 /* What every service does first (topics_prepare.c): creates what is missing and judges what is there. 0, or
  * negative with a sentence: -EINVAL wrong settings, else as stream_topics_ensure(). partitions as in
