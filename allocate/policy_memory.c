@@ -103,10 +103,10 @@ static double headroom(const struct policy_case *now)
     return has_brake(now) ? now->config->memory_headroom_braked : now->config->memory_headroom;
 }
 
+/* Its growth does not count: the first samples of any program look like a steep ramp. */
 static bool is_calm(const struct policy_case *now, double used)
 {
-    double ahead = used + now->attempt->growth_bps * now->config->cover_ms / 1000;
-    return has_brake(now) && ahead < CALM_SHARE * (double)now->risk->limits.memory_bytes;
+    return has_brake(now) && used < CALM_SHARE * (double)now->risk->limits.memory_bytes;
 }
 
 /* The cheapest limit between the least that helps and the headroom. */

@@ -47,7 +47,8 @@ static void memory__alarm_far_below_the_limit__raised_only_without_a_brake(void 
     stand->risk.memory_bytes = stand->risk.memory_peak_bytes = 2 * MIB;
     stand->node = (struct policy_node){.known = true, .brake = true};
     stand->input.node = &stand->node;
-    assert_int_equal(stand_decide(stand), MSG_DIRECTION_KEEP);
+    stand->attempt = (struct policy_attempt){.growth_bps = 8e6, .seen_us = stand->risk.sampled_us};
+    assert_int_equal(stand_decide(stand), MSG_DIRECTION_KEEP); /* as of any program that just began */
     stand->risk.brake_engaged = true; /* then it has met the limit, whatever the sample says */
     assert_int_equal(stand_decide(stand), MSG_DIRECTION_RAISE);
     stand = stand_alarmed(state);
