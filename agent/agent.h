@@ -136,6 +136,8 @@ void agent_want_sample(struct agent *agent, struct attempt *attempt);
 /* Sends the samples asked for. Milliseconds until it must be called again, INT64_MAX when none waits. */
 int64_t agent_extra_tick(struct agent *agent);
 void agent_take_notices(struct agent *agent);
+/* patience.c: extends the stay in the brake of those for whose raise there is no room; with each tick */
+void agent_be_patient(const struct agent *agent);
 /* report.c */
 struct msg_execution_event agent_event(const struct agent *agent, const struct attempt *attempt,
                                        enum msg_event_kind kind);

@@ -24,6 +24,8 @@ const struct config_option agent_option_table[] = {
      "let programs wait at their memory limit instead of dying"},
     {KEY(brake_deadline), CONFIG_DURATION_MS, FIELD(brake_deadline_ms), "5s", 10, 600000,
      "longest stay in the brake"},
+    {KEY(brake_patience), CONFIG_DURATION_MS, FIELD(brake_patience_ms), "30s", 0, 600000,
+     "the same while the node has no room for its raise and a neighbour goes on, which may give it"},
     {KEY(stop_timeout), CONFIG_DURATION_MS, FIELD(stop_timeout_ms), "5s", 0, 600000,
      "on SIGTERM: longest wait for ingest's acknowledgements"},
     {KEY(draining), CONFIG_BOOL, FIELD(draining), "no", 0, 0, "accept nothing new"},

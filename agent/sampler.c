@@ -120,6 +120,7 @@ void agent_tick(struct agent *agent)
 {
     int64_t begun_us = clock_monotonic_us();
     tick_all(agent, false);
+    agent_be_patient(agent);
     if (agent->attempt_count > 0)
         metric_observe(agent->metrics.tick_seconds, (double)(clock_monotonic_us() - begun_us) / 1e6);
 }

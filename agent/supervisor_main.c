@@ -134,7 +134,8 @@ static void brake_look(struct supervisor *supervisor)
         fs_drop(cgroup_reload(supervisor->cgroup)); /* as above */
         int64_t limit = cgroup_limits(supervisor->cgroup)->memory_bytes;
         brake_ended(supervisor, limit == 0 || limit > supervisor->brake_limit);
-    } else if (was && boottime_us() >= supervisor->brake_until_us) {
+    } else if (was &&
+               boottime_us() >= FS_MAX(supervisor->brake_until_us, track_brake_wait(supervisor->track))) {
         int result = cgroup_brake_release_to_kernel(supervisor->cgroup);
         log_info("brake_deadline", "result=%d", result);
         supervisor->brake_armed = false; /* until limits change: it would only hold the program again */

@@ -213,6 +213,16 @@ struct msg_counters track_counters(const struct track *track, const struct serie
     return counters;
 }
 
+void track_extend_brake(struct track *track, int64_t until_us)
+{
+    __atomic_store_n(&track->brake_wait_s, (uint32_t)(until_us / 1000000), __ATOMIC_RELAXED);
+}
+
+int64_t track_brake_wait(const struct track *track)
+{
+    return (int64_t)__atomic_load_n(&track->brake_wait_s, __ATOMIC_RELAXED) * 1000000;
+}
+
 void track_extend_lease(struct track *track, int64_t until_us)
 {
     __atomic_store_n(&track->lease_until_us, until_us, __ATOMIC_RELAXED);

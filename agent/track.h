@@ -30,7 +30,8 @@ struct track {
     int64_t last_decision, last_epoch, last_sequence; /* of the last adjustment applied */
     uint32_t adjustments, adjustments_dropped;        /* kept in the attempt's file; past its bound */
     bool reported_started;                            /* the STARTED event is spooled */
-    struct series_point last;                         /* the newest sample, all zero before the first */
+    uint32_t brake_wait_s; /* CLOCK_BOOTTIME in seconds: the brake lets nobody go before; 0 = its deadline */
+    struct series_point last; /* the newest sample, all zero before the first */
     struct series series;
 };
 
@@ -54,6 +55,9 @@ void track_limits(struct track *track, const struct msg_limits *before, const st
 FS_MUST_CHECK int track_gauge(struct track *track, struct str name, double value, bool relative);
 /* The brake began or ended to hold the program; repeats are fine. */
 void track_brake(struct track *track, bool engaged, bool by_raise, int64_t time_us, int64_t monotonic_us);
+/* The brake's deadline does not end a stay before until_us, CLOCK_BOOTTIME. Read by the supervisor. */
+void track_extend_brake(struct track *track, int64_t until_us);
+int64_t track_brake_wait(const struct track *track);
 /* The agent had contact: the attempt may go on until then. Read by the supervisor. */
 void track_extend_lease(struct track *track, int64_t until_us);
 int64_t track_lease(const struct track *track);

@@ -72,6 +72,64 @@ static void agent__brake_deadline__leaves_the_truth_to_the_kernel(void **state)
     assert_true(record->brakes.items[0].end_us - record->brakes.items[0].start_us >= 250000);
 }
 
+/* A raise that the node has no room for, sent while the program is held. */
+static struct msg_admission held_without_room(struct peer *peer)
+{
+    struct msg_admission admission = python(peer, GROW, 40 * MIB);
+    peer_send_admission(peer, &admission);
+    assert_true(peer_wait(peer, in_brake, admission.request.execution, WAIT_MS));
+    struct msg_adjustment adjustment = peer_adjustment(peer, &admission, 140 * MIB);
+    peer_send_adjustment(peer, &adjustment);
+    struct msg_execution_event *adjusted = wait_event(peer, &admission, MSG_EVENT_KIND_ADJUSTED);
+    assert_int_equal(adjusted->adjusted.result, MSG_ADJUSTMENT_RESULT_REFUSED_CAPACITY);
+    return admission;
+}
+
+static void agent__no_room_while_a_neighbour_goes_on__waits_past_its_deadline(void **state)
+{
+    static const char *const arguments[] = {"--brake_deadline=1s", "--capacity_memory=150M", NULL};
+    struct peer *peer = started(state, arguments);
+    struct msg_admission other = shell(peer, "sleep 7", 70 * MIB);
+    peer_send_admission(peer, &other);
+    wait_running(peer, &other);
+    struct msg_admission admission = held_without_room(peer);
+    (void)wait_record(peer, &other);
+    for (int i = 0; i < 20; i++) { /* what it had is given back with or just after its record */
+        struct msg_adjustment adjustment = peer_adjustment(peer, &admission, 140 * MIB);
+        peer_send_adjustment(peer, &adjustment);
+        if (peer_wait(peer, has_record, admission.request.execution, 500))
+            break;
+    }
+    struct msg_execution_record *record = wait_record(peer, &admission);
+    assert_int_equal(record->outcome, MSG_OUTCOME_FINISHED);
+    assert_true(record->brakes.items[0].by_raise);
+    assert_true(record->totals.brake_us > 1500000);
+}
+
+static void agent__no_room_and_nobody_goes_on__deadline_stands(void **state)
+{
+    static const char *const arguments[] = {"--brake_deadline=1s", "--capacity_memory=100M", NULL};
+    struct peer *peer = started(state, arguments);
+    struct msg_admission admission = held_without_room(peer);
+    struct msg_execution_record *record = wait_record(peer, &admission);
+    assert_int_equal(record->outcome, MSG_OUTCOME_OOM_KILLED);
+    assert_true(record->totals.brake_us < 5000000);
+}
+
+static void agent__neighbour_that_stays__patience_ends(void **state)
+{
+    static const char *const arguments[] = {"--brake_deadline=500ms", "--brake_patience=4s",
+                                            "--capacity_memory=150M", NULL};
+    struct peer *peer = started(state, arguments);
+    struct msg_admission other = shell(peer, "sleep 300", 70 * MIB);
+    peer_send_admission(peer, &other);
+    wait_running(peer, &other);
+    struct msg_admission admission = held_without_room(peer);
+    struct msg_execution_record *record = wait_record(peer, &admission);
+    assert_int_equal(record->outcome, MSG_OUTCOME_OOM_KILLED);
+    assert_true(record->totals.brake_us > 1500000 && record->totals.brake_us < 10000000);
+}
+
 struct brake_watch {
     const uint8_t *execution;
     int64_t last_sequence;
@@ -133,6 +191,9 @@ int main(void)
         SCENARIO(agent__raise_in_the_brake__saves_the_program),
         SCENARIO(agent__brake_and_raise__samples_out_of_the_cycle),
         SCENARIO(agent__brake_deadline__leaves_the_truth_to_the_kernel),
+        SCENARIO(agent__no_room_while_a_neighbour_goes_on__waits_past_its_deadline),
+        SCENARIO(agent__no_room_and_nobody_goes_on__deadline_stands),
+        SCENARIO(agent__neighbour_that_stays__patience_ends),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
