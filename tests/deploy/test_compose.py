@@ -384,9 +384,10 @@ def publish_a_model(deployment, directory):
         size = int.from_bytes(data[at:at + 4], "big")
         values.append(data[at + 4:at + 4 + size])
         at += 4 + size
-    # of a corpus so small, kept whole, half is held out: fewer executions decide nothing
+    # of a corpus so small, kept whole beside what ran here, half is held out: fewer executions decide nothing
     settings = {"CHAMPION_FILE": "/weak.safetensors", "MIN_RECORDS": len(values), "MIN_NEW": len(values), "INTERVAL": "10h",
-                "SAMPLE": 1, "CODE_SHARE": 1, "HELD_OUT": 0.5, "SEED": 3, "PLANS": 6, "EPOCHS": 4, "LEARNING_RATE": 0.005}
+                "SAMPLE": 1, "CODE_SHARE": 1, "TENANT_SHARE": 1, "HELD_OUT": 0.5, "SEED": 3, "PLANS": 6, "EPOCHS": 4,
+                "LEARNING_RATE": 0.005}
     words = [word for name, value in settings.items() for word in ("-e", f"FORESTALL_RETRAIN_{name}={value}")]
     name = "forestall-test-training"
     deployment.compose("stop", "retrain")
