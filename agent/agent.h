@@ -78,12 +78,14 @@ struct agent {
     struct msg_limits committed;
     struct attempt **attempts;
     size_t attempt_count, attempt_max;
+    size_t finish_next;     /* the pass over what has ended goes on below this index */
     struct map *codes_seen; /* code -> count of executions finished here, as a pointer's value */
     int64_t sequence;
     int64_t lease_contact_ms, status_ms;
     uint64_t finished;
     bool tick_now;        /* an attempt has sample_now */
     bool limits_file_due; /* an attempt has limits_file_due */
+    bool finish_due;      /* the last pass over what has ended left some of it */
     bool draining;
     struct log_limiter limiter;
     struct agent_metrics metrics;
@@ -117,7 +119,8 @@ void agent_take_adjustment(void *context, struct str framed);
 void agent_want_limits_file(struct agent *agent, struct attempt *attempt);
 /* Writes one limits file that is due; the loop calls again without waiting while agent->limits_file_due. */
 void agent_write_limits_file(struct agent *agent);
-/* finish.c: reports and removes what has ended; cheap when nothing has */
+/* finish.c: reports and removes what has ended; cheap when nothing has. Stops after a few milliseconds with
+ * agent->finish_due set: the loop calls again without waiting. */
 void agent_finish(struct agent *agent, int64_t now_ms);
 /* What of its ending an earlier agent spooled; last: the spool's last number before this agent appended
  * anything. */

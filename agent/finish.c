@@ -24,6 +24,7 @@
 #define CLAIM "reporting"      /* the next number of the spool when it was written, in decimal */
 #define RECORD_DONE "recorded" /* the record is spooled, or can never be: the claim is the event's */
 #define RETRY_MS 1000          /* full disk, or processes that are slow to go */
+#define PASS_US 3000 /* an ending costs three syncs of the disk: others' limits do not wait for many */
 #define OUTPUT_PRUNE_EVERY 64
 #define ADJUSTMENTS_FILE_MAX (4u << 20)
 
@@ -422,19 +423,32 @@ static bool supervisor_gone(struct attempt *attempt)
     return false;
 }
 
+/* One attempt: as far as it gets now. */
+static void finish_one(struct agent *agent, size_t index, int64_t now_ms)
+{
+    struct attempt *attempt = agent->attempts[index];
+    if (attempt->state == ATTEMPT_RUNNING && supervisor_gone(attempt)) {
+        reap(attempt);
+        attempt->state = ATTEMPT_ENDED;
+    }
+    if (attempt->state == ATTEMPT_ENDED && now_ms >= attempt->retry_ms)
+        report(agent, attempt, now_ms);
+    if (attempt->state == ATTEMPT_REPORTED && now_ms >= attempt->retry_ms && removed(agent, attempt, now_ms))
+        agent_remove(agent, index);
+}
+
 void agent_finish(struct agent *agent, int64_t now_ms)
 {
-    for (size_t i = agent->attempt_count; i-- > 0;) {
-        struct attempt *attempt = agent->attempts[i];
-        if (attempt->state == ATTEMPT_RUNNING && supervisor_gone(attempt)) {
-            reap(attempt);
-            attempt->state = ATTEMPT_ENDED;
+    int64_t until_us = clock_monotonic_us() + PASS_US;
+    agent->finish_due = false;
+    for (size_t left = agent->attempt_count; left > 0 && agent->attempt_count > 0; left--) {
+        if (clock_monotonic_us() >= until_us) {
+            agent->finish_due = true;
+            return;
         }
-        if (attempt->state == ATTEMPT_ENDED && now_ms >= attempt->retry_ms)
-            report(agent, attempt, now_ms);
-        if (attempt->state == ATTEMPT_REPORTED && now_ms >= attempt->retry_ms &&
-            removed(agent, attempt, now_ms))
-            agent_remove(agent, i);
+        if (agent->finish_next == 0 || agent->finish_next > agent->attempt_count)
+            agent->finish_next = agent->attempt_count;
+        finish_one(agent, --agent->finish_next, now_ms);
     }
 }
 

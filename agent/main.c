@@ -70,7 +70,7 @@ static void wait_for_something(struct loop *loop, int64_t now_ms, int64_t extra_
     int64_t wait = FS_MIN(FS_MIN(link_wait_ms(agent->link, now_ms), STATUS_MS), extra_wait_ms);
     if (agent_finishing(agent))
         wait = FS_MIN(wait, 10);
-    if (agent->limits_file_due)
+    if (agent->limits_file_due || agent->finish_due)
         wait = 0;
     if (poll(loop->polled, POLL_FIXED + agent->attempt_count, (int)wait) > 0)
         note_ended(loop, agent->attempt_count);
