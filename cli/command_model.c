@@ -169,7 +169,7 @@ static void print_header(const char *name, const struct model_file *model)
 static int show(const struct target_options *options, const char *name)
 {
     char error[4500];
-    struct model_file model;
+    struct model_file model = {0};
     if (load(options, name, &model, error, sizeof error) < 0)
         return command_fail(NAME, EXIT_FAILED, "%s", error);
     int status = 0;

@@ -4,9 +4,10 @@
 
 #include "common/base.h"
 
-#define INSTALLED_MODEL "../share/forestall/champion.safetensors"  /* the model that is shipped */
-#define INSTALLED_REFERENCE "../share/forestall/reference.records" /* records no new model may be worse on   \
-                                                                    */
+#define INSTALLED_MODEL "../share/forestall/champion.safetensors" /* the model that is shipped */
+#define INSTALLED_REFERENCE                                                                                  \
+    "../share/forestall/reference.records" /* records no new model may be worse on                           \
+                                            */
 
 /* The path of what lies at `relative` from the program's own directory ("" = the directory itself, without a
  * slash at its end); nothing is looked for there. 0; negative errno of reading /proc/self/exe; -ENAMETOOLONG.

@@ -4,11 +4,19 @@
 
 #include <errno.h>
 
+static bool same(const float *a, const float *b, size_t count)
+{
+    size_t i = 0;
+    while (i < count && a[i] == b[i])
+        i++;
+    return i == count;
+}
+
 static bool alike(const struct network *a, const struct network *b)
 {
     return a->shape.inputs == b->shape.inputs && a->shape.layers == b->shape.layers &&
            a->features_version == b->features_version && a->horizon_ms == b->horizon_ms &&
-           memcmp(a->mean, b->mean, sizeof a->mean) == 0 && memcmp(a->scale, b->scale, sizeof a->scale) == 0;
+           same(a->mean, b->mean, FS_COUNT(a->mean)) && same(a->scale, b->scale, FS_COUNT(a->scale));
 }
 
 /* Row `from` of a member's matrix to row `to` of the whole's, each gate's columns to its own place. */

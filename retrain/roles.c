@@ -288,7 +288,7 @@ int roles_step(struct retrain *retrain)
     retrain->begun = true; /* later a promotion's own writes come back one by one */
     if (result == 0)
         result = judge_decide(retrain->judge, &decision, &why);
-    if (result < 0)
+    if (result != 0)
         return result;
     tell(retrain);
     if (decision == JUDGE_PROMOTE)

@@ -100,7 +100,7 @@ static void averted__other_propensities__weighed(void **state)
         take(effect, &record);
     }
     assert_true(effect_averted(effect_all(effect), &averted));
-    assert_near(averted.share, 0.5, 1e-6); /* all the hard half */
+    assert_near(averted.share, 0.5, 1e-6);                  /* all the hard half */
     assert_true(averted.low < 0.25 && averted.high > 0.75); /* two of them tell half of it */
     effect_destroy(effect);
 }

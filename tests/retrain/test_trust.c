@@ -175,7 +175,7 @@ static void check__absurd__refused(void **state)
     made.points[6].time_us = made.points[5].time_us - 1;
     assert_int_equal(check_record(&made.record, NOW), CHECK_TIMES);
     make(&made, 1, "from tomorrow", 100);
-    assert_int_equal(check_record(&made.record, T0 - 2 * 86400 * (int64_t)1000000), CHECK_TIMES);
+    assert_int_equal(check_record(&made.record, T0 - (int64_t)2 * 86400 * 1000000), CHECK_TIMES);
 }
 
 static void check__mislabelled__refused(void **state)
