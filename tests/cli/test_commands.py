@@ -424,8 +424,9 @@ def retrained(path, **metadata):
     size = int.from_bytes(data[:8], "little")
     header = json.loads(data[8:8 + size])
     header["__metadata__"].update(metadata)
-    text = json.dumps(header).encode()
-    path.write_bytes(len(text).to_bytes(8, "little") + text + data[8 + size:-4] + struct.pack("<f", 7.0))
+    text, tensors = json.dumps(header).encode(), bytearray(data[8 + size:])
+    struct.pack_into("<f", tensors, header["calibration.intercept"]["data_offsets"][0], 7.0)
+    path.write_bytes(len(text).to_bytes(8, "little") + text + tensors)
     return path, hashlib.sha256(path.read_bytes()).hexdigest()
 
 
