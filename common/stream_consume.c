@@ -245,6 +245,23 @@ static int assign_slots(struct stream *stream)
     return stream_errno(code);
 }
 
+/* One more partition beside the others. Giving librdkafka the whole list again stops and starts them all; a
+ * third list before the first stop is answered stops a partition twice, which ends the process (an assertion
+ * in 2.0.2). */
+static int assign_slot(struct stream *stream, const char *topic, int32_t partition)
+{
+    const struct stream_slot *slot = stream_slot_find(stream, topic, partition);
+    rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new(1);
+    rd_kafka_topic_partition_list_add(list, stream_topic_find(stream, topic)->full_name, partition)->offset =
+        slot->position;
+    rd_kafka_error_t *failure = rd_kafka_incremental_assign(stream->consumer, list);
+    int result = failure ? stream_errno(rd_kafka_error_code(failure)) : 0;
+    if (failure)
+        rd_kafka_error_destroy(failure);
+    rd_kafka_topic_partition_list_destroy(list);
+    return result;
+}
+
 static int add_free_slot(struct stream *stream, const char *topic, int32_t partition, int64_t start)
 {
     struct stream_slot *slot = stream_slot_add(stream, topic, partition);
@@ -320,8 +337,12 @@ int stream_assign_at(struct stream *stream, const char *topic, int32_t partition
         }
         stream->mode = STREAM_MODE_FREE;
     }
+    const struct stream_slot *known = stream_slot_find(stream, topic, partition);
+    bool again = known && known->assigned;
     int result = add_free_slot(stream, topic, partition, offset);
-    return result < 0 ? result : assign_slots(stream);
+    if (result < 0)
+        return result;
+    return again ? assign_slots(stream) : assign_slot(stream, topic, partition);
 }
 
 int stream_store_offset(struct stream *stream, const struct stream_message *message)

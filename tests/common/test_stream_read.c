@@ -64,6 +64,34 @@ static void assign_at__middle__reads_from_there(void **state)
     stream_close(stream);
 }
 
+/* Each new partition leaves those alone that are being started: stopping one twice ends the process in
+ * librdkafka. */
+static void assign_at__many_in_turn__all_read(void **state)
+{
+    (void)state;
+    enum { PARTITIONS = 16, ROUNDS = 10 };
+    struct stream *stream = open_stream(NULL);
+    const char *topic = make_topic(PARTITIONS);
+    for (int32_t p = 0; p < PARTITIONS; p++)
+        produce_numbers(stream, topic, p, 0, 1);
+    stream_close(stream);
+    for (int round = 0; round < ROUNDS; round++) {
+        struct stream_batch batch;
+        int read = 0;
+        stream = open_stream(NULL);
+        for (int32_t p = 0; p < PARTITIONS; p++)
+            assert_int_equal(stream_assign_at(stream, topic, p, STREAM_OFFSET_BEGINNING), 0);
+        int64_t deadline_ms = clock_monotonic_ms() + 30000;
+        while (read < PARTITIONS && clock_monotonic_ms() < deadline_ms) {
+            assert_true(stream_poll(stream, &batch, 100) >= 0);
+            read += (int)batch.count;
+            stream_batch_release(&batch);
+        }
+        assert_int_equal(read, PARTITIONS);
+        stream_close(stream);
+    }
+}
+
 static void pause__resume_at_random__nothing_skipped_nothing_twice(void **state)
 {
     (void)state;
@@ -311,6 +339,7 @@ int main(void)
         MOCK_TEST(assign_all__from_end__all_produced_after_it),
         MOCK_TEST(assign_all__missing_topic__error_names_it),
         MOCK_TEST(assign_at__middle__reads_from_there),
+        MOCK_TEST(assign_at__many_in_turn__all_read),
         MOCK_TEST(pause__resume_at_random__nothing_skipped_nothing_twice),
         MOCK_TEST(dispatch__each_outcome__as_promised),
         MOCK_TEST(dispatch__fatal__ends),
