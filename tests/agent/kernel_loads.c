@@ -102,7 +102,8 @@ int load_read_in(int mib)
             if (read(fd, piece + k, 65536) != 65536)
                 return 4;
         }
-        load_pause_us(10000);
+        load_pause_us(
+            30000); /* a step of the brake, 4 MiB, takes longer than a busy machine lets its poller wait */
     }
     return 0;
 }
