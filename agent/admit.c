@@ -140,6 +140,7 @@ static void launch(struct agent *agent, struct attempt *attempt, int lock_fd)
     }
     metric_add(agent->metrics.accepted, 1);
     log_attempt("accepted", &attempt->admission, "");
+    agent_watch_near(agent, attempt);
     agent_want_sample(agent, attempt);
 }
 

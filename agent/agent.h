@@ -53,13 +53,14 @@ struct attempt {
     bool sample_now;                    /* out of the cycle */
     bool limits_file_due;               /* the limits in force are not in it yet */
     int64_t extra_us;                   /* last sample out of the cycle, monotonic */
+    int64_t near_us;                    /* its mark near the limit is not looked at before, monotonic */
     int64_t retry_ms;                   /* ATTEMPT_ENDED, ATTEMPT_REPORTED: not before */
 };
 
 struct agent_metrics {
     struct metric *accepted, *refused, *repeated, *finished, *failed, *oom_kills, *adjusted, *ignored, *ticks,
         *ticks_dropped, *late_ticks, *running, *spool_waiting, *spool_bytes, *spool_damaged, *link_up,
-        *statsd, *statsd_malformed, *undecodable, *brakes, *codes_unseen, *tick_seconds;
+        *statsd, *statsd_malformed, *undecodable, *brakes, *near_limit, *codes_unseen, *tick_seconds;
 };
 
 struct agent {
@@ -139,6 +140,13 @@ void agent_want_sample(struct agent *agent, struct attempt *attempt);
 /* Sends the samples asked for. Milliseconds until it must be called again, INT64_MAX when none waits. */
 int64_t agent_extra_tick(struct agent *agent);
 void agent_take_notices(struct agent *agent);
+/* Where no brake holds it, has the kernel tell when its memory passes a mark near the limit in force; again
+ * after each change of the limit. */
+void agent_watch_near(struct agent *agent, struct attempt *attempt);
+/* What to poll for that: -1 = nothing now. */
+int agent_near_fd(const struct attempt *attempt, int64_t monotonic_us);
+/* That descriptor is readable: a sample out of the cycle, unless it was only page cache. */
+void agent_take_near(struct agent *agent, struct attempt *attempt);
 /* patience.c: extends the stay in the brake of those for whose raise there is no room; with each tick */
 void agent_be_patient(const struct agent *agent);
 /* report.c */

@@ -168,6 +168,7 @@ static void take(struct agent *agent, const struct msg_adjustment *adjustment)
     if (running && verdict.apply) {
         put_in_force(agent, attempt, &applied, detail);
         applied.detail = str_of(detail);
+        agent_watch_near(agent, attempt);
         agent_want_sample(agent, attempt); /* the sample that shows the new limits closes the risk */
     } else if (running && verdict.short_of != MSG_CAUSE_NONE) {
         note_short(attempt, verdict.short_of, &adjustment->limits);

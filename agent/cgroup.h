@@ -157,4 +157,15 @@ FS_MUST_CHECK int cgroup_brake_engaged(struct cgroup *cgroup);
  * the kernel. */
 FS_MUST_CHECK int cgroup_brake_release_to_kernel(struct cgroup *cgroup);
 
+/* --- Near the limit, for what no brake holds: the kernel tells when memory use passes half of the limit and
+ * each tenth above it. v1 only; v2 has no such notification without a brake.
+ *
+ * Watches the limit in force; to be called again after it changed. 0; -EOPNOTSUPP on v2. */
+FS_MUST_CHECK int cgroup_near_watch(struct cgroup *cgroup);
+/* Readable when a mark was passed, in either direction; -1 = not watched. It stays the cgroup's. */
+int cgroup_near_fd(const struct cgroup *cgroup);
+/* Takes the notification. False: what cannot be reclaimed is below the lowest mark, so it was page cache or a
+ * fall. */
+bool cgroup_near_take(struct cgroup *cgroup);
+
 #endif

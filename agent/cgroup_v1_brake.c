@@ -18,6 +18,7 @@
 
 #define UNLIMITED_FROM (INT64_MAX / 2)
 #define USAGE_LAG (512LL << 10) /* 64 pages on two CPUs are charged ahead */
+#define NEAR_LEAST_PERCENT 50   /* below it the next sample of the cycle is early enough */
 
 static int freeze(const struct cgroup *cgroup, bool frozen)
 {
@@ -52,8 +53,22 @@ static int watch(const struct cgroup *cgroup, int event, const char *file, int64
     return result;
 }
 
-/* A new eventfd for both stages under the old one's number, so that who polls it need not know. Closing the
- * old one takes its registrations back. */
+/* Puts a new eventfd under the old one's number, so that who polls it need not know. Closing the old one
+ * takes its registrations back. */
+static int put_in_place(int event, int *place)
+{
+    int result = 0;
+    if (*place < 0) {
+        *place = event;
+        return 0;
+    }
+    if (dup3(event, *place, O_CLOEXEC) < 0)
+        result = -errno;
+    (void)close(event); /* the old number holds it */
+    return result;
+}
+
+/* A new eventfd for both stages. */
 static int watch_limit(struct cgroup *cgroup, int64_t limit)
 {
     int64_t level = cgroup_brake_level(cgroup->host, limit);
@@ -67,13 +82,7 @@ static int watch_limit(struct cgroup *cgroup, int64_t limit)
         (void)close(event); /* takes back what was registered */
         return result;
     }
-    if (cgroup->brake_fd < 0) {
-        cgroup->brake_fd = event;
-    } else {
-        if (dup3(event, cgroup->brake_fd, O_CLOEXEC) < 0)
-            result = -errno;
-        (void)close(event); /* the old number holds it */
-    }
+    result = put_in_place(event, &cgroup->brake_fd);
     cgroup->brake_events = POLLIN;
     cgroup->brake_limit = limit;
     return result;
@@ -172,4 +181,34 @@ int cgroup_v1_brake_release(struct cgroup *cgroup)
     int result = cgroup_put(cgroup, CGROUP_MEMORY, "memory.oom_control", "0");
     int thawed = freeze(cgroup, false);
     return result < 0 ? result : thawed;
+}
+
+/* --- near the limit, without a brake --- */
+
+int cgroup_v1_near_watch(struct cgroup *cgroup)
+{
+    static const int percents[] = {NEAR_LEAST_PERCENT, 60, 70, 80, 90};
+    int64_t limit = 0;
+    int event = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
+    if (event < 0)
+        return -errno;
+    int result = read_limit(cgroup, &limit);
+    for (size_t i = 0; result == 0 && limit != CGROUP_UNLIMITED && i < FS_COUNT(percents); i++)
+        result = watch(cgroup, event, "memory.usage_in_bytes", limit / 100 * percents[i]);
+    if (result < 0) {
+        (void)close(event); /* takes back what was registered */
+        return result;
+    }
+    return put_in_place(event, &cgroup->near_fd);
+}
+
+int cgroup_v1_near_take(struct cgroup *cgroup)
+{
+    uint64_t events;
+    int64_t limit = CGROUP_UNLIMITED;
+    fs_drop(read(cgroup->near_fd, &events, sizeof events)); /* nothing there: still worth the answer */
+    int result = read_limit(cgroup, &limit);
+    if (result < 0 || limit == CGROUP_UNLIMITED)
+        return result;
+    return is_near(cgroup, limit / 100 * NEAR_LEAST_PERCENT);
 }

@@ -24,10 +24,11 @@ struct loop {
     struct agent *agent;
     struct service *service;
     int timer_fd;
-    struct pollfd *polled; /* POLL_FIXED and one per attempt */
-    int64_t lease_ms;      /* contact the leases were last extended for */
-    int64_t stop_ms;       /* when SIGTERM came; 0 = not yet */
-    int64_t quiet_ms;      /* when the last attempt was gone after that */
+    struct pollfd
+        *polled;      /* POLL_FIXED and two per attempt: has its supervisor ended, is it near its limit */
+    int64_t lease_ms; /* contact the leases were last extended for */
+    int64_t stop_ms;  /* when SIGTERM came; 0 = not yet */
+    int64_t quiet_ms; /* when the last attempt was gone after that */
 };
 
 static int open_timer(int64_t period_ms)
@@ -45,12 +46,17 @@ static int open_timer(int64_t period_ms)
     return error;
 }
 
-/* What each attempt's descriptor said; their order is still that of the poll. */
-static void note_ended(struct loop *loop, size_t count)
+/* What each attempt's descriptors said; their order is still that of the poll. */
+static void note_attempts(struct loop *loop, size_t count)
 {
-    for (size_t i = 0; i < count; i++)
-        if (loop->polled[POLL_FIXED + i].revents)
-            loop->agent->attempts[i]->supervisor_ended = true;
+    for (size_t i = 0; i < count; i++) {
+        struct attempt *attempt = loop->agent->attempts[i];
+        const struct pollfd *polled = &loop->polled[POLL_FIXED + 2 * i];
+        if (polled[0].revents)
+            attempt->supervisor_ended = true;
+        if (polled[1].revents)
+            agent_take_near(loop->agent, attempt);
+    }
 }
 
 static void wait_for_something(struct loop *loop, int64_t now_ms, int64_t extra_wait_ms)
@@ -62,18 +68,23 @@ static void wait_for_something(struct loop *loop, int64_t now_ms, int64_t extra_
     loop->polled[POLL_TIMER] = (struct pollfd){.fd = loop->timer_fd, .events = POLLIN};
     loop->polled[POLL_NOTICE] = (struct pollfd){.fd = agent->notice_fd, .events = POLLIN};
     loop->polled[POLL_LINK] = (struct pollfd){.fd = link, .events = link_events};
+    int64_t wait = FS_MIN(FS_MIN(link_wait_ms(agent->link, now_ms), STATUS_MS), extra_wait_ms);
+    int64_t now_us = clock_monotonic_us();
     for (size_t i = 0; i < agent->attempt_count; i++) {
         const struct attempt *attempt = agent->attempts[i];
-        loop->polled[POLL_FIXED + i] =
-            (struct pollfd){.fd = attempt->state == ATTEMPT_RUNNING ? attempt->pid_fd : -1, .events = POLLIN};
+        struct pollfd *polled = &loop->polled[POLL_FIXED + 2 * i];
+        int running_fd = attempt->state == ATTEMPT_RUNNING ? attempt->pid_fd : -1;
+        polled[0] = (struct pollfd){.fd = running_fd, .events = POLLIN};
+        polled[1] = (struct pollfd){.fd = agent_near_fd(attempt, now_us), .events = POLLIN};
+        if (attempt->near_us > now_us)
+            wait = FS_MIN(wait, (attempt->near_us - now_us + 999) / 1000);
     }
-    int64_t wait = FS_MIN(FS_MIN(link_wait_ms(agent->link, now_ms), STATUS_MS), extra_wait_ms);
     if (agent_finishing(agent))
         wait = FS_MIN(wait, 10);
     if (agent->limits_file_due || agent->finish_due)
         wait = 0;
-    if (poll(loop->polled, POLL_FIXED + agent->attempt_count, (int)wait) > 0)
-        note_ended(loop, agent->attempt_count);
+    if (poll(loop->polled, POLL_FIXED + 2 * agent->attempt_count, (int)wait) > 0)
+        note_attempts(loop, agent->attempt_count);
 }
 
 static void sample(struct loop *loop)
@@ -185,7 +196,7 @@ static int serve(struct service *service, struct agent_options *options)
     if (result < 0) {
         (void)fprintf(stderr, "forestall-agent: %s\n", error);
     } else {
-        loop.polled = calloc(POLL_FIXED + agent.attempt_max, sizeof *loop.polled);
+        loop.polled = calloc(POLL_FIXED + 2 * agent.attempt_max, sizeof *loop.polled);
         result = loop.timer_fd = loop.polled ? open_timer(options->tick_ms) : -ENOMEM;
         if (result < 0)
             log_error("not_started", "error=\"%s\"", strerror(-result));

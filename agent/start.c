@@ -167,6 +167,9 @@ static void add_metrics(struct agent *agent, struct metrics *metrics)
     m->adjusted = metrics_counter(metrics, "adjustments_total", "Adjustments met", "result", "applied");
     m->ignored = metrics_counter(metrics, "adjustments_total", "Adjustments met", "result", "ignored");
     m->brakes = metrics_counter(metrics, "brakes_total", "Stays in the brake", NULL, NULL);
+    m->near_limit =
+        metrics_counter(metrics, "near_limit_total",
+                        "Samples out of the cycle because memory passed a mark near its limit", NULL, NULL);
     m->ticks = metrics_counter(metrics, "ticks_total", "Ticks made", NULL, NULL);
     m->late_ticks =
         metrics_counter(metrics, "ticks_missed_total",
