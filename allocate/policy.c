@@ -8,13 +8,15 @@
 #include "allocate/amounts.h"
 #include "allocate/policy_internal.h"
 
-#define UNANSWERED_MOST 6 /* then only a new risk asks again */
-#define LEAST_ASKED 1.25  /* what is asked for of a rate the node has none of, so that neighbours give */
+#define MEMORY_STALL_QUIET_PERMILLE 50 /* who waits for memory gives none back */
+#define UNANSWERED_MOST 6              /* then only a new risk asks again */
+#define LEAST_ASKED 1.25 /* what is asked for of a rate the node has none of, so that neighbours give */
 
 const struct policy_config policy_defaults = {
     .memory_headroom = 1.4,         /* keeps highest limit / peak below 1.5 whatever the model says */
     .memory_headroom_braked = 1.12, /* docs/design/closed-loop.md: 0.1 s in the brake per execution */
     .memory_step = 1.05,            /* below it the write costs more attention than it helps */
+    .memory_stalled = 0.2, /* docs/design/closed-loop.md: crawling 0.25 and more, healthy below 0.1 */
     .memory_overhead_bytes = INT64_C(6)
                              << 20, /* measured on xz, gcc, python3: 1..5 MiB beside anonymous memory */
     .brake_share = 1.0 / 16,        /* both as agent/cgroup.h has it */
@@ -93,13 +95,18 @@ bool policy_alarmed(const struct msg_risk *risk, enum msg_cause cause)
     return risk->above && policy_cause_probability(risk, cause) >= threshold_of(risk, cause);
 }
 
+bool policy_just_raised(const struct policy_case *now, int64_t raised_us)
+{
+    return raised_us != 0 && now->input->now_us - raised_us < now->config->rate_settle_us;
+}
+
 /* No cause is half as probable as an alarm. */
 static bool is_quiet(const struct msg_risk *risk)
 {
     for (enum msg_cause cause = MSG_CAUSE_MEMORY; cause < MSG_CAUSE_COUNT; cause++)
         if (policy_cause_probability(risk, cause) >= threshold_of(risk, cause) / 2)
             return false;
-    return !risk->above && !risk->brake_engaged;
+    return !risk->above && !risk->brake_engaged && risk->memory_stall_permille < MEMORY_STALL_QUIET_PERMILLE;
 }
 
 bool policy_limits_equal(const struct msg_limits *a, const struct msg_limits *b)

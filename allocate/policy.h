@@ -21,6 +21,8 @@ struct policy_config {
     double memory_headroom_braked; /* the same on a node with a brake: what outgrows it waits some
                                       milliseconds */
     double memory_step;            /* smallest raise worth a decision, as a ratio */
+    double memory_stalled; /* share of the last second that all tasks wait for memory, from which page cache
+                              needs room */
     int64_t memory_overhead_bytes; /* kernel memory charged beside memory_bytes: stacks, page tables, slab */
     double brake_share;            /* the brake takes hold so far below the limit, */
     int64_t brake_least_bytes;     /* at least so far: agent/cgroup.h; both 0: no brake */

@@ -24,6 +24,9 @@ void policy_explain(struct policy_decision *decision, const char *format, ...) F
 float policy_cause_probability(const struct msg_risk *risk, enum msg_cause cause);
 /* The model's alarm for this cause: at or above its own threshold. */
 bool policy_alarmed(const struct msg_risk *risk, enum msg_cause cause);
+/* Shares are of the last second: just after a raise they still tell of the time before. raised_us: when a
+ * sample showed it, 0 = never. */
+bool policy_just_raised(const struct policy_case *now, int64_t raised_us);
 /* bytes rounded up to whole MiB: limits that people can read, and fewer of them. */
 int64_t policy_whole_mib(double bytes);
 

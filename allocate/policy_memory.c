@@ -10,6 +10,7 @@
     1.06 /* peaks of the same command: a few percent apart; beyond it this execution is another case */
 #define SAMPLE_SPREAD 1.02    /* what a program may have grown since its sample */
 #define SAMPLE_LEAST_US 20000 /* nearer samples are noise as a rate */
+#define STALL_STEP 1.2        /* of the limit: room for page cache */
 #define CALM_SHARE                                                                                           \
     0.5 /* of the limit: far from it an alarm raises nothing where the brake holds what jumps; programs of a \
            few MiB under 10 MiB were raised for the kernel's part that they never had */
@@ -158,6 +159,31 @@ static double below_refused(const struct policy_case *now, double best)
                                                                         : best;
 }
 
+/* The limit lies so close above what the program holds that its own files are read again and again. */
+static bool is_stalled(const struct policy_case *now, double used)
+{
+    const struct msg_risk *risk = now->risk;
+    return !policy_just_raised(now, now->attempt->memory_raised_us) &&
+           risk->memory_stall_permille >= now->config->memory_stalled * 1000 &&
+           used >= CALM_SHARE * (double)risk->limits.memory_bytes;
+}
+
+/* Room for page cache, within the headroom of a node without a brake: no brake helps against that. False:
+ * that is used up. */
+static bool decide_stalled(struct policy_case *now, double used)
+{
+    double limit = (double)now->risk->limits.memory_bytes;
+    double most = used * now->config->memory_headroom + (double)now->config->memory_overhead_bytes;
+    double best = below_refused(now, fmin(limit * STALL_STEP, most));
+    if (best < limit * now->config->memory_step)
+        return false;
+    now->wanted.memory_bytes = now->least_memory = policy_whole_mib(best);
+    policy_explain(now->decision,
+                   "memory %.0f of %.0f MiB used, and all of it waited %.0f %% of the last second for memory",
+                   used / POLICY_MIB, limit / POLICY_MIB, now->risk->memory_stall_permille / 10.0);
+    return true;
+}
+
 void policy_memory_decide(struct policy_case *now)
 {
     const struct msg_risk *risk = now->risk;
@@ -165,6 +191,8 @@ void policy_memory_decide(struct policy_case *now)
     if (limit <= 0)
         return;
     bool killed = risk->oom_kills > now->attempt->oom_kills, forced = risk->brake_engaged || killed;
+    if (!forced && is_stalled(now, used) && decide_stalled(now, used))
+        return;
     if (!forced && (!policy_alarmed(risk, MSG_CAUSE_MEMORY) || is_calm(now, used)))
         return;
     /* In the brake the program has met its limit, whatever the last sample of its usage says. */

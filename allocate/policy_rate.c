@@ -68,12 +68,6 @@ static int64_t stepped(int64_t limit, double step, double demand)
                      : 0;
 }
 
-/* Shares are of the last second: just after a raise they still tell of the time before. */
-static bool just_raised(const struct policy_case *now, int64_t raised_us)
-{
-    return raised_us != 0 && now->input->now_us - raised_us < now->config->rate_settle_us;
-}
-
 static const char *deadline_text(const struct policy_case *now, bool alarmed, char *out, size_t size)
 {
     const struct msg_risk *risk = now->risk;
@@ -104,7 +98,7 @@ void policy_cpu_decide(struct policy_case *now)
     double stalled = risk->throttled_permille / 1000.0;
     bool alarmed = policy_alarmed(risk, MSG_CAUSE_CPU);
     char deadline[64];
-    if (just_raised(now, now->attempt->cpu_raised_us))
+    if (policy_just_raised(now, now->attempt->cpu_raised_us))
         return;
     if (risk->limits.cpu_millicores == 0) {
         if (alarmed)
@@ -142,7 +136,8 @@ void policy_io_decide(struct policy_case *now)
     bool alarmed = policy_alarmed(risk, MSG_CAUSE_IO);
     char deadline[64];
     if ((limits->io_read_bps == 0 && limits->io_write_bps == 0) ||
-        just_raised(now, now->attempt->io_raised_us) || (!alarmed && !deadline_threatens(now, stalled)))
+        policy_just_raised(now, now->attempt->io_raised_us) ||
+        (!alarmed && !deadline_threatens(now, stalled)))
         return;
     const struct msg_limits before = now->wanted;
     double step = step_of(now, stalled, true);
@@ -164,7 +159,7 @@ void policy_net_decide(struct policy_case *now)
     int64_t limit = risk->limits.net_egress_bps;
     bool alarmed = policy_alarmed(risk, MSG_CAUSE_NET);
     char deadline[64];
-    if (limit == 0 || just_raised(now, now->attempt->net_raised_us))
+    if (limit == 0 || policy_just_raised(now, now->attempt->net_raised_us))
         return;
     double used = (double)risk->net_bps / (double)limit;
     double stalled = used >= NET_FULL ? 0.75 : 0; /* a full class does not say how much waits behind it */

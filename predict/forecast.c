@@ -5,8 +5,9 @@
 
 #define USAGE_MAX 1e15 /* 1 PB, 1 PB/s: nothing real is above (as in model/features.c) */
 #define MILLICORES_MAX 1e9
-#define STALLED_PERMILLE 300 /* share of the last second */
-#define NET_FULL_PERCENT 85  /* of an egress limit: senders wait only once the class is full */
+#define STALLED_PERMILLE 300        /* share of the last second */
+#define MEMORY_STALLED_PERMILLE 200 /* allocate.memory_stalled: what a limit just above the use costs */
+#define NET_FULL_PERCENT 85         /* of an egress limit: senders wait only once the class is full */
 
 static double bounded(double value, double most)
 {
@@ -21,6 +22,7 @@ void usage_read(const struct feature_state *state, const struct msg_counters *co
         out->now[r] = bounded(out->now[r], r == DEMAND_CPU ? MILLICORES_MAX : USAGE_MAX);
     out->throttled = periods > 0 ? bounded(features_rate(state, FEATURE_RATE_THROTTLED) / periods, 1) : 0;
     out->io_stall = bounded(features_rate(state, FEATURE_RATE_IO_STALL) * 1e-6, 1);
+    out->memory_stall = bounded(features_rate(state, FEATURE_RATE_MEMORY_FULL) * 1e-6, 1);
 }
 
 float forecast_logistic(float logit)
@@ -134,6 +136,7 @@ void forecast_risk(const struct msg_tick *tick, const struct msg_sample *sample,
         .throttled_permille = permille(usage->throttled),
         .io_bps = llround(usage->now[2]),
         .io_stall_permille = permille(usage->io_stall),
+        .memory_stall_permille = permille(usage->memory_stall),
         .net_bps = llround(usage->now[3]),
         .tasks = counters->tasks,
         .started_us = sample->started_us,
@@ -147,11 +150,13 @@ void forecast_risk(const struct msg_tick *tick, const struct msg_sample *sample,
     memcpy(out->incarnation, tick->incarnation, sizeof out->incarnation);
 }
 
-/* Held up by a limit in force while a deadline comes nearer: whoever decides must hear of it, whatever the
- * model says. */
+/* Held up by a limit in force, of memory at any time, of others while a deadline comes nearer: whoever
+ * decides must hear of it, whatever the model says. */
 static bool is_stalled(const struct msg_risk *risk)
 {
     const struct msg_limits *limits = &risk->limits;
+    if (limits->memory_bytes > 0 && risk->memory_stall_permille >= MEMORY_STALLED_PERMILLE)
+        return true;
     if (risk->timeout_ms <= 0)
         return false;
     return (limits->cpu_millicores > 0 && risk->throttled_permille >= STALLED_PERMILLE) ||

@@ -9,8 +9,8 @@
 
 /* What is used now; never negative, never absurd. */
 struct usage {
-    double now[DEMAND_RESOURCE_COUNT]; /* as model/demand.h measures them */
-    double throttled, io_stall;        /* shares of the last second */
+    double now[DEMAND_RESOURCE_COUNT];        /* as model/demand.h measures them */
+    double throttled, io_stall, memory_stall; /* shares of the last second */
 };
 
 struct forecast {

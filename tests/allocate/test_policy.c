@@ -282,6 +282,33 @@ static void cpu__history_meets_the_deadline__kept(void **state)
     assert_int_equal(stand_decide(stand), MSG_DIRECTION_KEEP);
 }
 
+/* A limit just above what it holds: its files are read again and again, whatever the model says. */
+static void memory__stalled__room_for_page_cache_within_the_headroom(void **state)
+{
+    struct stand *stand = stand_quiet(state);
+    stand->risk.memory_stall_permille = 400;
+    assert_int_equal(stand_decide(stand), MSG_DIRECTION_RAISE);
+    assert_int_equal(stand->decision.cause, MSG_CAUSE_MEMORY);
+    assert_in_range(stand->decision.limits.memory_bytes, 76 * MIB, 77 * MIB);
+    stand->risk.limits.memory_bytes = stand->decision.limits.memory_bytes;
+    stand_pass(stand, SECOND / 2);
+    assert_int_equal(stand_decide(stand), MSG_DIRECTION_KEEP); /* the last second was mostly before it */
+    stand_pass(stand, SECOND);
+    assert_int_equal(stand_decide(stand), MSG_DIRECTION_RAISE);
+    stand->risk.limits.memory_bytes = stand->decision.limits.memory_bytes;
+    assert_in_range(stand->risk.limits.memory_bytes, 80 * MIB, (58 * 14 / 10 + 7) * MIB);
+    stand_pass(stand, 2 * SECOND);
+    assert_int_equal(stand_decide(stand), MSG_DIRECTION_KEEP); /* the headroom is used up */
+}
+
+static void memory__stalled_far_below_the_limit__its_own_affair(void **state)
+{
+    struct stand *stand = stand_quiet(state);
+    stand->risk.memory_stall_permille = 400;
+    stand->risk.memory_bytes = 20 * MIB;
+    assert_int_equal(stand_decide(stand), MSG_DIRECTION_KEEP);
+}
+
 static void io__slow_device__left_alone(void **state)
 {
     struct stand *stand = stand_quiet(state);
@@ -308,6 +335,8 @@ int main(void)
         cmocka_unit_test(memory__alarm_of_another_cause__kept),
         cmocka_unit_test(memory__alarm__by_its_own_threshold),
         cmocka_unit_test(memory__room_enough__kept),
+        cmocka_unit_test(memory__stalled__room_for_page_cache_within_the_headroom),
+        cmocka_unit_test(memory__stalled_far_below_the_limit__its_own_affair),
         cmocka_unit_test(memory__no_limit__kept),
         cmocka_unit_test(memory__brake_and_silent_model__raised_out_of_it),
         cmocka_unit_test(memory__child_killed__raised_once),

@@ -93,6 +93,21 @@ static void forecast__stalled__only_by_a_limit_and_with_a_deadline(void **state)
     assert_false(is_stalled((struct msg_limits){0}, 1000));
 }
 
+static void forecast__stalled_for_memory__told_without_a_deadline(void **state)
+{
+    (void)state;
+    struct msg_risk risk = {.limits = {.memory_bytes = 100}, .memory_stall_permille = 200};
+    struct publish_view view;
+    forecast_view(&risk, &view);
+    assert_true(view.stalled);
+    risk.memory_stall_permille = 199;
+    forecast_view(&risk, &view);
+    assert_false(view.stalled);
+    risk = (struct msg_risk){.memory_stall_permille = 900};
+    forecast_view(&risk, &view);
+    assert_false(view.stalled); /* no limit of ours */
+}
+
 static void forecast__absurd_samples__finite_and_bounded(void **state)
 {
     (void)state;
@@ -217,6 +232,7 @@ int main(void)
         cmocka_unit_test(forecast__horizons__sooner_never_above_later),
         cmocka_unit_test(forecast__thresholds__each_cause_by_its_own),
         cmocka_unit_test(forecast__stalled__only_by_a_limit_and_with_a_deadline),
+        cmocka_unit_test(forecast__stalled_for_memory__told_without_a_deadline),
         cmocka_unit_test(forecast__absurd_samples__finite_and_bounded),
         cmocka_unit_test(fallback_exceeds__history__survival_between_its_quantiles),
         cmocka_unit_test(fallback__memory__alarms_when_the_limit_is_a_horizon_away),
