@@ -195,7 +195,9 @@ FS_MUST_CHECK int stream_subscribe(struct stream *stream, const char *group, con
 FS_MUST_CHECK int stream_assign_all(struct stream *stream, const char *const *topics, size_t count,
                                     enum stream_start start, bool read_committed, char *error,
                                     size_t error_size);
-/* Adds one partition to what is read without a group (read_committed); offset may be STREAM_OFFSET_*. */
+/* Adds one partition to what is read without a group (read_committed); offset may be STREAM_OFFSET_*. 0,
+ * -ENOENT, -EALREADY (it is read already: stream_seek moves it), -EBUSY (a group is read), -EHOSTDOWN,
+ * -ENOMEM. */
 FS_MUST_CHECK int stream_assign_at(struct stream *stream, const char *topic, int32_t partition,
                                    int64_t offset);
 

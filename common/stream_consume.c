@@ -338,11 +338,10 @@ int stream_assign_at(struct stream *stream, const char *topic, int32_t partition
         stream->mode = STREAM_MODE_FREE;
     }
     const struct stream_slot *known = stream_slot_find(stream, topic, partition);
-    bool again = known && known->assigned;
+    if (known && known->assigned)
+        return -EALREADY;
     int result = add_free_slot(stream, topic, partition, offset);
-    if (result < 0)
-        return result;
-    return again ? assign_slots(stream) : assign_slot(stream, topic, partition);
+    return result < 0 ? result : assign_slot(stream, topic, partition);
 }
 
 int stream_store_offset(struct stream *stream, const struct stream_message *message)

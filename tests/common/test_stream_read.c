@@ -57,6 +57,7 @@ static void assign_at__middle__reads_from_there(void **state)
     produce_numbers(stream, topic, 1, 0, 100);
     assert_int_equal(stream_assign_at(stream, topic, 1, 40), 0);
     assert_int_equal(stream_assign_at(stream, topic, 2, 0), -ENOENT);
+    assert_int_equal(stream_assign_at(stream, topic, 1, 40), -EALREADY);
     expect_numbers(stream, 40, 60);
     assert_int_equal(stream_seek(stream, topic, 1, 90), 0);
     expect_numbers(stream, 90, 10);
