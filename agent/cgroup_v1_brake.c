@@ -57,13 +57,11 @@ static int watch(const struct cgroup *cgroup, int event, const char *file, int64
  * takes its registrations back. */
 static int put_in_place(int event, int *place)
 {
-    int result = 0;
     if (*place < 0) {
         *place = event;
         return 0;
     }
-    if (dup3(event, *place, O_CLOEXEC) < 0)
-        result = -errno;
+    int result = dup3(event, *place, O_CLOEXEC) < 0 ? -errno : 0;
     (void)close(event); /* the old number holds it */
     return result;
 }

@@ -72,7 +72,7 @@ def test_stopped_past_its_transaction__aborted_work_is_done_again(cluster):
         if number == 20:
             queue.program.signal(signal.SIGSTOP)
             stopped = time.monotonic()
-    time.sleep(max(0, stopped + 12 - time.monotonic()))
+    time.sleep(max(0, stopped + 12 - time.monotonic()))  # how long it is stopped: past transaction.timeout.ms
     queue.program.signal(signal.SIGCONT)
     check_all(crew, states, [one["execution"] for one in several], queue)
     crew.stop()
