@@ -26,6 +26,16 @@ static void shrink__quiet_for_long__one_step_and_then_waits(void **state)
     assert_int_equal(stand_decide(stand), MSG_DIRECTION_SHRINK);
 }
 
+static void shrink__waits_for_memory__kept(void **state)
+{
+    struct stand *stand = idle(state);
+    for (int i = 0; i < 40; i++) {
+        stand->risk.memory_stall_permille = 60;
+        stand_pass(stand, SECOND);
+        assert_int_equal(stand_decide(stand), MSG_DIRECTION_KEEP);
+    }
+}
+
 static void shrink__in_the_end__keeps_what_peak_and_history_ask_for(void **state)
 {
     struct stand *stand = idle(state);
@@ -82,6 +92,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(shrink__quiet_for_long__one_step_and_then_waits),
+        cmocka_unit_test(shrink__waits_for_memory__kept),
         cmocka_unit_test(shrink__in_the_end__keeps_what_peak_and_history_ask_for),
         cmocka_unit_test(shrink__neighbour_short__at_once_after_one_horizon),
         cmocka_unit_test(shrink__braked_before_or_under_pressure__kept),
