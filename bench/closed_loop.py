@@ -204,7 +204,11 @@ class Bench:
         return counted
 
     def _run(self, common, mode, instance, directory, command, code, limit):
-        report = self.forestall(instance, directory, command, code, limit)
+        try:
+            report = self.forestall(instance, directory, command, code, limit)
+        except subprocess.TimeoutExpired:
+            say(f"{code}: {mode}: not ended within {10 * LONGEST_S} s: counted as not finished")
+            report = {"adjustments": [], "outcome": "too slow", "attempts": 1, "peak_bytes": None, "final_limit_bytes": None, "duration_ms": None}
         raises = [one for one in report["adjustments"] if one["direction"] == "raise" and one["result"] in ("applied", "partly")]
         self.keep({**common, "mode": mode, "code": code, "limit_bytes": limit, "outcome": report["outcome"], "attempts": report["attempts"],
                    "peak_seen_bytes": report["peak_bytes"], "final_limit_bytes": report["final_limit_bytes"], "raises": len(raises),
