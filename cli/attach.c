@@ -23,16 +23,25 @@ struct spawned {
     off_t log_start;
 };
 
-_Noreturn static void run_local(const char *state_dir, const struct spawned *spawned)
+_Noreturn static void run_local(const char *state_dir, int log)
 {
     char *argv[] = {(char *)"forestall", (char *)"local",   (char *)"--while-used",
                     (char *)"--state",   (char *)state_dir, NULL};
-    int input = open("/dev/null", O_RDONLY), log = open(spawned->log, O_WRONLY | O_CREAT | O_APPEND, 0644);
+    int input = open("/dev/null", O_RDONLY);
     (void)setsid(); /* Ctrl-C here is not meant for it */
-    if (input >= 0 && log >= 0 && dup2(input, STDIN_FILENO) >= 0 && dup2(log, STDOUT_FILENO) >= 0 &&
+    if (input >= 0 && dup2(input, STDIN_FILENO) >= 0 && dup2(log, STDOUT_FILENO) >= 0 &&
         dup2(log, STDERR_FILENO) >= 0)
         (void)execv("/proc/self/exe", argv);
     _exit(127);
+}
+
+static int cannot_write(const char *path, int number, char *error, size_t error_size)
+{
+    (void)snprintf(error, error_size,
+                   "no instance runs and one cannot be started: %s: %s: run it as root, which programs in "
+                   "cgroups need, or name another directory with --state",
+                   path, strerror(number));
+    return -number;
 }
 
 static int spawn(const char *state_dir, struct spawned *out, char *error, size_t error_size)
@@ -41,19 +50,20 @@ static int spawn(const char *state_dir, struct spawned *out, char *error, size_t
     struct stat file;
     (void)snprintf(directory, sizeof directory, "%s/log", state_dir);
     (void)snprintf(out->log, sizeof out->log, "%s/log/local.log", state_dir);
-    if (mkdir(directory, 0755) < 0 && errno != EEXIST) {
-        (void)snprintf(error, error_size, "%s: %s", directory, strerror(errno));
-        return -errno;
-    }
-    out->log_start = stat(out->log, &file) == 0 ? file.st_size : 0;
+    if (mkdir(directory, 0755) < 0 && errno != EEXIST)
+        return cannot_write(directory, errno, error, error_size);
+    int log = open(out->log, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0644);
+    if (log < 0)
+        return cannot_write(out->log, errno, error, error_size);
+    out->log_start = fstat(log, &file) == 0 ? file.st_size : 0;
     out->pid = fork();
     if (out->pid == 0)
-        run_local(state_dir, out);
-    if (out->pid < 0) {
-        (void)snprintf(error, error_size, "cannot start an instance: %s", strerror(errno));
-        return -errno;
-    }
-    return 0;
+        run_local(state_dir, log);
+    int result = out->pid < 0 ? -errno : 0;
+    (void)close(log);
+    if (result < 0)
+        (void)snprintf(error, error_size, "cannot start an instance: %s", strerror(-result));
+    return result;
 }
 
 /* What it said on its way down. */

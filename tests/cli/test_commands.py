@@ -103,6 +103,14 @@ def test_run__own_failure_on_an_instance_of_its_own__nothing_more_awaited(tmp_pa
     assert (result.returncode, result.stderr) == (3, "")
 
 
+def test_run__log_of_its_instance_cannot_be_written__says_which_and_what_to_do(tmp_path):
+    (tmp_path / "log" / "local.log").mkdir(parents=True)
+    done = subprocess.run([FORESTALL, "run", "--state", tmp_path, "--", "true"], capture_output=True, text=True, timeout=30,
+                          env=ENVIRONMENT, stdin=subprocess.DEVNULL)
+    assert done.returncode != 0
+    assert f"{tmp_path}/log/local.log: Is a directory" in done.stderr and "--state" in done.stderr
+
+
 def test_run__raised_execution__report_as_documented(cluster, tmp_path):
     def play(queue, request, attempt):
         started = now_us() - 3_000_000
