@@ -79,6 +79,7 @@ static int make_cgroup(struct agent *agent, struct attempt *attempt, char *reaso
         return result;
     }
     attempt->limits = limits_from_kernel(cgroup_limits(attempt->cgroup));
+    attempt->decided_bytes = attempt->limits.memory_bytes;
     if (applied.memory < 0) { /* running it without the limit that was counted would endanger the others */
         (void)snprintf(reason, reason_size, "cannot limit its memory: %s", strerror(-applied.memory));
         return applied.memory;
@@ -140,7 +141,6 @@ static void launch(struct agent *agent, struct attempt *attempt, int lock_fd)
     }
     metric_add(agent->metrics.accepted, 1);
     log_attempt("accepted", &attempt->admission, "");
-    agent_watch_near(agent, attempt);
     agent_want_sample(agent, attempt);
 }
 

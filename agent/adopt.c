@@ -93,10 +93,9 @@ static void adopt(struct agent *agent, struct attempt *attempt, uint64_t spooled
     attempt->limits = attempt->cgroup  ? limits_from_kernel(cgroup_limits(attempt->cgroup))
                       : attempt->track ? attempt->track->last.limits
                                        : attempt->admission.limits;
+    attempt->decided_bytes = attempt->limits.memory_bytes;
     agent_add(agent, attempt);
     find_supervisor(agent, attempt);
-    if (attempt->state == ATTEMPT_RUNNING)
-        agent_watch_near(agent, attempt);
     agent_want_limits_file(agent, attempt); /* the last agent may have ended before it wrote the newest */
     log_info("adopted", "attempt=%s state=%s", attempt->name,
              attempt->state == ATTEMPT_RUNNING ? "running" : "ended");

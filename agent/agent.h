@@ -16,6 +16,7 @@
 #include "agent/placements.h"
 #include "agent/spool.h"
 #include "agent/statsd.h"
+#include "agent/syncer.h"
 #include "agent/track.h"
 #include "common/log.h"
 #include "common/map.h"
@@ -31,6 +32,13 @@ enum attempt_state {
 /* A raise the node had no room for. */
 struct short_of {
     int64_t wanted, until_ms; /* wanted 0 = nothing */
+};
+
+/* How an attempt that no brake holds comes near its memory limit; all zero = look now. */
+struct near {
+    int64_t next_us, usage_bytes; /* the next look, monotonic; what it had when it last grew or fell */
+    int32_t calm;                 /* looks in a row that saw no growth, bounded */
+    int32_t tenths;               /* of the limit, the highest seen since it changed */
 };
 
 struct attempt {
@@ -53,14 +61,16 @@ struct attempt {
     bool sample_now;                    /* out of the cycle */
     bool limits_file_due;               /* the limits in force are not in it yet */
     int64_t extra_us;                   /* last sample out of the cycle, monotonic */
-    int64_t near_us;                    /* its mark near the limit is not looked at before, monotonic */
+    struct near near;
+    int64_t decided_bytes;              /* memory limit that somebody else decided last */
     int64_t retry_ms;                   /* ATTEMPT_ENDED, ATTEMPT_REPORTED: not before */
 };
 
 struct agent_metrics {
     struct metric *accepted, *refused, *repeated, *finished, *failed, *oom_kills, *adjusted, *ignored, *ticks,
         *ticks_dropped, *late_ticks, *running, *spool_waiting, *spool_bytes, *spool_damaged, *link_up,
-        *statsd, *statsd_malformed, *undecodable, *brakes, *near_limit, *codes_unseen, *tick_seconds;
+        *statsd, *statsd_malformed, *undecodable, *brakes, *near_limit, *advances, *advances_refused,
+        *codes_unseen, *tick_seconds;
 };
 
 struct agent {
@@ -72,6 +82,8 @@ struct agent {
     struct arena *arena; /* of one message or one tick */
     struct buffer scratch, body;
     struct spool *spool;
+    struct syncer *syncer;
+    uint64_t syncing; /* the spool's number that it is at */
     struct placements *placements;
     struct link *link;
     struct cgroup_host *host;
@@ -116,6 +128,12 @@ void attempt_set_lease(const struct agent *agent, struct attempt *attempt);
 void agent_take_admission(void *context, struct str framed);
 /* apply.c */
 void agent_take_adjustment(void *context, struct str framed);
+/* Puts applied->adjustment.limits in force and tells the result: kernel, committed sums, event, record,
+ * sample. */
+void agent_put_in_force(struct agent *agent, struct attempt *attempt, struct msg_applied_adjustment *applied);
+/* advance.c: no brake holds it and it comes near its limit with `held` bytes of its own: more memory at once,
+ * before anybody is asked. False: it may not have more. */
+bool agent_advance(struct agent *agent, struct attempt *attempt, int64_t held);
 /* The attempt's limits file is to be written when there is nothing more urgent. */
 void agent_want_limits_file(struct agent *agent, struct attempt *attempt);
 /* Writes one limits file that is due; the loop calls again without waiting while agent->limits_file_due. */
@@ -140,13 +158,9 @@ void agent_want_sample(struct agent *agent, struct attempt *attempt);
 /* Sends the samples asked for. Milliseconds until it must be called again, INT64_MAX when none waits. */
 int64_t agent_extra_tick(struct agent *agent);
 void agent_take_notices(struct agent *agent);
-/* Where no brake holds it, has the kernel tell when its memory passes a mark near the limit in force; again
- * after each change of the limit. */
-void agent_watch_near(struct agent *agent, struct attempt *attempt);
-/* What to poll for that: -1 = nothing now. */
-int agent_near_fd(const struct attempt *attempt, int64_t monotonic_us);
-/* That descriptor is readable: a sample out of the cycle, unless it was only page cache. */
-void agent_take_near(struct agent *agent, struct attempt *attempt);
+/* near.c: looks at the attempts that no brake holds, those whose time has come; samples and advances. Milliseconds
+ * until the next look, INT64_MAX when nothing is looked at. */
+int64_t agent_look_near(struct agent *agent);
 /* patience.c: extends the stay in the brake of those for whose raise there is no room; with each tick */
 void agent_be_patient(const struct agent *agent);
 /* report.c */

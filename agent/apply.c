@@ -88,7 +88,7 @@ static void clear_short(struct attempt *attempt)
 }
 
 /* Into the kernel first: that is what the program waits for. */
-static void put_in_force(struct agent *agent, struct attempt *attempt, struct msg_applied_adjustment *applied,
+static void write_limits(struct agent *agent, struct attempt *attempt, struct msg_applied_adjustment *applied,
                          char detail[ADJUST_DETAIL_MAX])
 {
     struct cgroup_limits limits = limits_to_kernel(&applied->adjustment.limits);
@@ -106,6 +106,18 @@ static void put_in_force(struct agent *agent, struct attempt *attempt, struct ms
     attempt->track->last_sequence = applied->adjustment.sequence;
     clear_short(attempt);
     agent_want_limits_file(agent, attempt);
+}
+
+void agent_put_in_force(struct agent *agent, struct attempt *attempt, struct msg_applied_adjustment *applied)
+{
+    char detail[ADJUST_DETAIL_MAX] = "";
+    write_limits(agent, attempt, applied, detail);
+    applied->detail = str_of(detail);
+    attempt->near.next_us = attempt->near.tenths = 0;
+    agent_want_sample(agent, attempt); /* the sample that shows the new limits closes the risk */
+    report(agent, attempt, applied);
+    log_adjustment(agent, applied);
+    applied->detail = str_of("");
 }
 
 /* --- the limits file --- */
@@ -143,7 +155,6 @@ void agent_write_limits_file(struct agent *agent)
 static void take(struct agent *agent, const struct msg_adjustment *adjustment)
 {
     struct attempt *attempt = agent_find(agent, adjustment->execution, adjustment->attempt);
-    char detail[ADJUST_DETAIL_MAX] = "";
     bool running = attempt && attempt->state == ATTEMPT_RUNNING && attempt->cgroup && attempt->track;
     struct adjust_view view = {
         .running = running,
@@ -163,18 +174,18 @@ static void take(struct agent *agent, const struct msg_adjustment *adjustment)
         applied.memory_bytes = attempt->track->last.counters.memory_bytes;
     }
     struct adjust_verdict verdict = adjust_judge(adjustment, &view, applied.applied_us);
-    applied.result = verdict.result;
-    applied.detail = str_of(verdict.detail);
+    metric_add(verdict.apply ? agent->metrics.adjusted : agent->metrics.ignored, 1);
     if (running && verdict.apply) {
-        put_in_force(agent, attempt, &applied, detail);
-        applied.detail = str_of(detail);
-        agent_watch_near(agent, attempt);
-        agent_want_sample(agent, attempt); /* the sample that shows the new limits closes the risk */
-    } else if (running && verdict.short_of != MSG_CAUSE_NONE) {
+        agent_put_in_force(agent, attempt, &applied);
+        attempt->decided_bytes = attempt->limits.memory_bytes;
+        return;
+    }
+    if (running && verdict.short_of != MSG_CAUSE_NONE) {
         note_short(attempt, verdict.short_of, &adjustment->limits);
         agent->status_ms = 0; /* tell at once: every allocate with executions here may offer slack */
     }
-    metric_add(verdict.apply ? agent->metrics.adjusted : agent->metrics.ignored, 1);
+    applied.result = verdict.result;
+    applied.detail = str_of(verdict.detail);
     report(agent, running ? attempt : NULL, &applied);
     log_adjustment(agent, &applied);
 }

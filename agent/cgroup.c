@@ -38,7 +38,6 @@ static struct cgroup *allocate(struct cgroup_host *host, const char *name)
     for (size_t i = 0; i < CGROUP_SLOT_COUNT; i++)
         cgroup->slots[i] = -1;
     cgroup->brake_fd = -1;
-    cgroup->near_fd = -1;
     return cgroup;
 }
 
@@ -186,8 +185,6 @@ void cgroup_close(struct cgroup *cgroup)
     cgroup->host->kept_left += cgroup->kept;
     if (cgroup->brake_fd >= 0)
         (void)close(cgroup->brake_fd); /* an eventfd or a file only read from */
-    if (cgroup->near_fd >= 0)
-        (void)close(cgroup->near_fd); /* an eventfd */
     netcount_close(&cgroup->net);
     free(cgroup);
 }
@@ -323,21 +320,4 @@ int cgroup_brake_release_to_kernel(struct cgroup *cgroup)
 {
     return cgroup->host->features & CGROUP_HAS_BRAKE ? cgroup->host->layout->brake_release(cgroup)
                                                      : -EOPNOTSUPP;
-}
-
-int cgroup_near_watch(struct cgroup *cgroup)
-{
-    const struct cgroup_layout *layout = cgroup->host->layout;
-    return layout->near_watch ? layout->near_watch(cgroup) : -EOPNOTSUPP;
-}
-
-int cgroup_near_fd(const struct cgroup *cgroup)
-{
-    return cgroup->near_fd;
-}
-
-bool cgroup_near_take(struct cgroup *cgroup)
-{
-    return cgroup->near_fd >= 0 &&
-           cgroup->host->layout->near_take(cgroup) != 0; /* cannot tell: a sample will */
 }

@@ -126,6 +126,10 @@ FS_MUST_CHECK int cgroup_list(struct cgroup_host *host, cgroup_visit_fn *visit, 
 FS_MUST_CHECK int cgroup_attach_pid(const struct cgroup *cgroup, pid_t pid);
 /* All counters at this instant, 15..25 us with kept files; no malloc. -ENOENT when the cgroup is gone. */
 FS_MUST_CHECK int cgroup_read(struct cgroup *cgroup, struct cgroup_sample *out);
+/* All memory charged, page cache too: a few microseconds, for who looks often. 0 or negative errno. */
+FS_MUST_CHECK int cgroup_memory_usage(struct cgroup *cgroup, int64_t *bytes);
+/* The part of it that page cache is not: what has to fit under the limit. */
+FS_MUST_CHECK int cgroup_memory_held(struct cgroup *cgroup, int64_t *bytes);
 /* Puts all limits in force, those that changed are written. 0 when all are, else the first error of result. A
  * v2 brake's memory.high moves along. Never kills: a memory limit below use is -EBUSY on both layouts. */
 FS_MUST_CHECK int cgroup_apply(struct cgroup *cgroup, const struct cgroup_limits *limits,
@@ -156,16 +160,5 @@ FS_MUST_CHECK int cgroup_brake_engaged(struct cgroup *cgroup);
 /* Gives the kernel its killer back (v1 oom_control 0, v2 memory.high max); what waits goes on or is killed by
  * the kernel. */
 FS_MUST_CHECK int cgroup_brake_release_to_kernel(struct cgroup *cgroup);
-
-/* --- Near the limit, for what no brake holds: the kernel tells when memory use passes half of the limit and
- * each tenth above it. v1 only; v2 has no such notification without a brake.
- *
- * Watches the limit in force; to be called again after it changed. 0; -EOPNOTSUPP on v2. */
-FS_MUST_CHECK int cgroup_near_watch(struct cgroup *cgroup);
-/* Readable when a mark was passed, in either direction; -1 = not watched. It stays the cgroup's. */
-int cgroup_near_fd(const struct cgroup *cgroup);
-/* Takes the notification. False: what cannot be reclaimed is below the lowest mark, so it was page cache or a
- * fall. */
-bool cgroup_near_take(struct cgroup *cgroup);
 
 #endif

@@ -49,8 +49,6 @@ struct cgroup_layout {
     int (*brake_arm)(struct cgroup *cgroup);
     int (*brake_engaged)(struct cgroup *cgroup);
     int (*brake_release)(struct cgroup *cgroup);
-    int (*near_watch)(struct cgroup *cgroup); /* NULL = this layout cannot, and no near_take */
-    int (*near_take)(struct cgroup *cgroup);
     unsigned (*features)(const struct cgroup_host *host);
 };
 
@@ -62,8 +60,6 @@ FS_MUST_CHECK int cgroup_v1_brake_arm(struct cgroup *cgroup);
 FS_MUST_CHECK int cgroup_v1_brake_engaged(struct cgroup *cgroup);
 FS_MUST_CHECK int cgroup_v1_brake_release(struct cgroup *cgroup);
 FS_MUST_CHECK int cgroup_v1_brake_thaw(struct cgroup *cgroup);
-FS_MUST_CHECK int cgroup_v1_near_watch(struct cgroup *cgroup);
-FS_MUST_CHECK int cgroup_v1_near_take(struct cgroup *cgroup); /* 1 near, 0 not, or negative */
 
 extern const struct cgroup_layout cgroup_layout_v1;
 extern const struct cgroup_layout cgroup_layout_v2;
@@ -99,7 +95,6 @@ struct cgroup {
     int brake_fd;                 /* -1 = not armed here */
     short brake_events;
     int64_t brake_limit; /* v1: the limit its threshold is for */
-    int near_fd;         /* -1 = not watched here */
     struct netcount net;
     uint32_t net_class; /* HTB minor, 0 = none */
 };

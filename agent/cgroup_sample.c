@@ -74,6 +74,37 @@ int cgroup_read(struct cgroup *cgroup, struct cgroup_sample *out)
     return 0;
 }
 
+static int read_number(struct cgroup *cgroup, enum cgroup_slot slot, int64_t *out)
+{
+    char buffer[CGROUP_TEXT_MAX];
+    struct str text;
+    int result = read_slot(cgroup, slot, buffer, sizeof buffer, &text);
+    return result < 0 ? result : cgroup_parse_number(text, out);
+}
+
+int cgroup_memory_usage(struct cgroup *cgroup, int64_t *bytes)
+{
+    return read_number(cgroup, CGROUP_SLOT_MEMORY_USAGE, bytes);
+}
+
+int cgroup_memory_held(struct cgroup *cgroup, int64_t *bytes)
+{
+    char buffer[CGROUP_TEXT_MAX];
+    struct str text;
+    int64_t usage, active = 0, inactive = 0;
+    int result = read_number(cgroup, CGROUP_SLOT_MEMORY_USAGE, &usage);
+    if (result == 0)
+        result = read_slot(cgroup, CGROUP_SLOT_MEMORY_STAT, buffer, sizeof buffer, &text);
+    if (result < 0)
+        return result;
+    bool v2 = cgroup->host->features & CGROUP_HAS_V2; /* v1 counts the attempt's own cgroups below apart */
+    const struct cgroup_parse_key keys[] = {{v2 ? "active_file" : "total_active_file", &active},
+                                            {v2 ? "inactive_file" : "total_inactive_file", &inactive}};
+    cgroup_parse_keyed(text, keys, FS_COUNT(keys));
+    *bytes = FS_MAX(usage - active - inactive, 0);
+    return 0;
+}
+
 static void read_network(struct cgroup *cgroup, struct cgroup_limits *limits)
 {
     int64_t bps;

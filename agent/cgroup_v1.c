@@ -252,7 +252,5 @@ const struct cgroup_layout cgroup_layout_v1 = {
     .brake_arm = cgroup_v1_brake_arm,
     .brake_engaged = cgroup_v1_brake_engaged,
     .brake_release = cgroup_v1_brake_release,
-    .near_watch = cgroup_v1_near_watch,
-    .near_take = cgroup_v1_near_take,
     .features = features,
 };

@@ -18,7 +18,6 @@
 
 #define UNLIMITED_FROM (INT64_MAX / 2)
 #define USAGE_LAG (512LL << 10) /* 64 pages on two CPUs are charged ahead */
-#define NEAR_LEAST_PERCENT 50   /* below it the next sample of the cycle is early enough */
 
 static int freeze(const struct cgroup *cgroup, bool frozen)
 {
@@ -179,34 +178,4 @@ int cgroup_v1_brake_release(struct cgroup *cgroup)
     int result = cgroup_put(cgroup, CGROUP_MEMORY, "memory.oom_control", "0");
     int thawed = freeze(cgroup, false);
     return result < 0 ? result : thawed;
-}
-
-/* --- near the limit, without a brake --- */
-
-int cgroup_v1_near_watch(struct cgroup *cgroup)
-{
-    static const int percents[] = {NEAR_LEAST_PERCENT, 60, 70, 80, 90};
-    int64_t limit = 0;
-    int event = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
-    if (event < 0)
-        return -errno;
-    int result = read_limit(cgroup, &limit);
-    for (size_t i = 0; result == 0 && limit != CGROUP_UNLIMITED && i < FS_COUNT(percents); i++)
-        result = watch(cgroup, event, "memory.usage_in_bytes", limit / 100 * percents[i]);
-    if (result < 0) {
-        (void)close(event); /* takes back what was registered */
-        return result;
-    }
-    return put_in_place(event, &cgroup->near_fd);
-}
-
-int cgroup_v1_near_take(struct cgroup *cgroup)
-{
-    uint64_t events;
-    int64_t limit = CGROUP_UNLIMITED;
-    fs_drop(read(cgroup->near_fd, &events, sizeof events)); /* nothing there: still worth the answer */
-    int result = read_limit(cgroup, &limit);
-    if (result < 0 || limit == CGROUP_UNLIMITED)
-        return result;
-    return is_near(cgroup, limit / 100 * NEAR_LEAST_PERCENT);
 }

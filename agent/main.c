@@ -18,14 +18,14 @@
 #define END_TIMEOUT_MS                                                                                       \
     60000 /* on SIGTERM with end_attempts: killed processes that do not go are left to the next agent */
 
-enum { POLL_STOP, POLL_TIMER, POLL_NOTICE, POLL_LINK, POLL_FIXED };
+enum { POLL_STOP, POLL_TIMER, POLL_NOTICE, POLL_LINK, POLL_SYNCED, POLL_FIXED };
 
 struct loop {
     struct agent *agent;
     struct service *service;
     int timer_fd;
     struct pollfd
-        *polled;      /* POLL_FIXED and two per attempt: has its supervisor ended, is it near its limit */
+        *polled;      /* POLL_FIXED and one per attempt: has its supervisor ended */
     int64_t lease_ms; /* contact the leases were last extended for */
     int64_t stop_ms;  /* when SIGTERM came; 0 = not yet */
     int64_t quiet_ms; /* when the last attempt was gone after that */
@@ -51,11 +51,8 @@ static void note_attempts(struct loop *loop, size_t count)
 {
     for (size_t i = 0; i < count; i++) {
         struct attempt *attempt = loop->agent->attempts[i];
-        const struct pollfd *polled = &loop->polled[POLL_FIXED + 2 * i];
-        if (polled[0].revents)
+        if (loop->polled[POLL_FIXED + i].revents)
             attempt->supervisor_ended = true;
-        if (polled[1].revents)
-            agent_take_near(loop->agent, attempt);
     }
 }
 
@@ -68,22 +65,19 @@ static void wait_for_something(struct loop *loop, int64_t now_ms, int64_t extra_
     loop->polled[POLL_TIMER] = (struct pollfd){.fd = loop->timer_fd, .events = POLLIN};
     loop->polled[POLL_NOTICE] = (struct pollfd){.fd = agent->notice_fd, .events = POLLIN};
     loop->polled[POLL_LINK] = (struct pollfd){.fd = link, .events = link_events};
+    loop->polled[POLL_SYNCED] = (struct pollfd){.fd = syncer_fd(agent->syncer), .events = POLLIN};
     int64_t wait = FS_MIN(FS_MIN(link_wait_ms(agent->link, now_ms), STATUS_MS), extra_wait_ms);
-    int64_t now_us = clock_monotonic_us();
+    wait = FS_MIN(wait, agent_look_near(agent));
     for (size_t i = 0; i < agent->attempt_count; i++) {
         const struct attempt *attempt = agent->attempts[i];
-        struct pollfd *polled = &loop->polled[POLL_FIXED + 2 * i];
         int running_fd = attempt->state == ATTEMPT_RUNNING ? attempt->pid_fd : -1;
-        polled[0] = (struct pollfd){.fd = running_fd, .events = POLLIN};
-        polled[1] = (struct pollfd){.fd = agent_near_fd(attempt, now_us), .events = POLLIN};
-        if (attempt->near_us > now_us)
-            wait = FS_MIN(wait, (attempt->near_us - now_us + 999) / 1000);
+        loop->polled[POLL_FIXED + i] = (struct pollfd){.fd = running_fd, .events = POLLIN};
     }
     if (agent_finishing(agent))
         wait = FS_MIN(wait, 10);
     if (agent->limits_file_due || agent->finish_due)
         wait = 0;
-    if (poll(loop->polled, POLL_FIXED + 2 * agent->attempt_count, (int)wait) > 0)
+    if (poll(loop->polled, POLL_FIXED + agent->attempt_count, (int)wait) > 0)
         note_attempts(loop, agent->attempt_count);
 }
 
@@ -155,9 +149,21 @@ static bool stopped(struct loop *loop, int64_t now_ms)
     return spool_waiting(agent->spool) == 0 || now_ms - loop->quiet_ms >= agent->options->stop_timeout_ms;
 }
 
+/* What was synced goes out, what is new since is next. */
 static void sync_spool(struct agent *agent)
 {
-    int result = spool_sync(agent->spool);
+    int result = 0;
+    if (syncer_take(agent->syncer, &result) && result == 0)
+        spool_synced(agent->spool, agent->syncing);
+    uint64_t through;
+    int fd = spool_sync_begin(agent->spool, &through);
+    if (result == 0 && fd >= 0) {
+        result = syncer_begin(agent->syncer, fd);
+        if (result == 0)
+            agent->syncing = through;
+        else if (result == -EBUSY)
+            result = 0;
+    }
     if (result < 0 && !log_limited(&agent->limiter, clock_monotonic_ms()))
         log_error("spool_not_synced", "error=\"%s\"", strerror(-result)); /* held back until it is */
 }
@@ -173,6 +179,7 @@ static void run(struct loop *loop)
             return;
         wait_for_something(loop, now_ms, agent_extra_tick(agent));
         now_ms = clock_monotonic_ms();
+        (void)agent_look_near(agent); /* asked again before the next wait */
         link_step(agent->link, now_ms); /* adjustments first: programs wait for them */
         agent_take_notices(agent);
         (void)agent_extra_tick(agent); /* asked again before the next wait */
@@ -180,7 +187,7 @@ static void run(struct loop *loop)
         agent_finish(agent, now_ms);
         extend_leases(loop);
         tell_status(loop, now_ms);
-        sync_spool(agent); /* after the ticks are out: a disk takes its time */
+        sync_spool(agent);
         link_step(agent->link, now_ms);
         agent_write_limits_file(agent);
     }
@@ -196,7 +203,7 @@ static int serve(struct service *service, struct agent_options *options)
     if (result < 0) {
         (void)fprintf(stderr, "forestall-agent: %s\n", error);
     } else {
-        loop.polled = calloc(POLL_FIXED + 2 * agent.attempt_max, sizeof *loop.polled);
+        loop.polled = calloc(POLL_FIXED + agent.attempt_max, sizeof *loop.polled);
         result = loop.timer_fd = loop.polled ? open_timer(options->tick_ms) : -ENOMEM;
         if (result < 0)
             log_error("not_started", "error=\"%s\"", strerror(-result));

@@ -12,7 +12,7 @@ struct agent_options {
     int64_t capacity_memory_bytes, capacity_cpu_millicores, capacity_io_read_bps, capacity_io_write_bps,
         capacity_net_bps;
     int64_t node_reserve_bytes;
-    double raise_reserve, raise_ceiling, series_share;
+    double raise_reserve, raise_ceiling, series_share, advance;
     int64_t spool_bytes, queue_bytes, output_keep;
 };
 

@@ -11,8 +11,6 @@
 /* Samples of one attempt out of the cycle are at least so far apart: a program that flaps in its brake cannot
  * flood. */
 #define EXTRA_LEAST_US 5000
-/* Page cache that comes and goes at the limit passes marks all the time: it is not looked at again before. */
-#define NEAR_CALM_US 100000
 
 static bool read_attempt(struct agent *agent, struct attempt *attempt, int64_t time_us, int64_t monotonic_us,
                          bool in_cycle)
@@ -163,30 +161,4 @@ void agent_take_notices(struct agent *agent)
             metric_add(agent->metrics.brakes, 1);
         agent_want_sample(agent, attempt);
     }
-}
-
-void agent_watch_near(struct agent *agent, struct attempt *attempt)
-{
-    bool braked = agent->options->brake && cgroup_host_features(agent->host) & CGROUP_HAS_BRAKE;
-    if (braked || attempt->admission.arm != MSG_ARM_TREATED || !attempt->cgroup)
-        return; /* a brake holds it, or nothing will be done for it */
-    int result = cgroup_near_watch(attempt->cgroup);
-    if (result < 0 && result != -EOPNOTSUPP && !log_limited(&agent->limiter, clock_monotonic_ms()))
-        log_warn("near_not_watched", "attempt=%s error=\"%s\"", attempt->name, strerror(-result));
-}
-
-int agent_near_fd(const struct attempt *attempt, int64_t monotonic_us)
-{
-    bool watched = attempt->state == ATTEMPT_RUNNING && attempt->cgroup && monotonic_us >= attempt->near_us;
-    return watched ? cgroup_near_fd(attempt->cgroup) : -1;
-}
-
-void agent_take_near(struct agent *agent, struct attempt *attempt)
-{
-    bool near = cgroup_near_take(attempt->cgroup);
-    attempt->near_us = clock_monotonic_us() + (near ? EXTRA_LEAST_US : NEAR_CALM_US);
-    if (!near)
-        return;
-    metric_add(agent->metrics.near_limit, 1);
-    agent_want_sample(agent, attempt);
 }

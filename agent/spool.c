@@ -347,6 +347,19 @@ int spool_sync(struct spool *spool)
     return 0;
 }
 
+int spool_sync_begin(const struct spool *spool, uint64_t *through)
+{
+    *through = spool->last;
+    return spool->dirty ? spool->fd : -1;
+}
+
+/* A segment that was begun since has synced the one before it. */
+void spool_synced(struct spool *spool, uint64_t through)
+{
+    spool->durable = FS_MAX(spool->durable, through);
+    spool->dirty = spool->durable < spool->last;
+}
+
 /* Short of descriptors or memory just now: says nothing about what is on the disk. */
 static bool passes(int64_t error)
 {

@@ -169,7 +169,12 @@ static void add_metrics(struct agent *agent, struct metrics *metrics)
     m->brakes = metrics_counter(metrics, "brakes_total", "Stays in the brake", NULL, NULL);
     m->near_limit =
         metrics_counter(metrics, "near_limit_total",
-                        "Samples out of the cycle because memory passed a mark near its limit", NULL, NULL);
+                        "Samples out of the cycle because memory passed another tenth of its limit", NULL, NULL);
+    m->advances = metrics_counter(metrics, "advances_total",
+                                  "Raises of memory by the agent alone, where no brake holds", "result", "applied");
+    m->advances_refused =
+        metrics_counter(metrics, "advances_total", "Raises of memory by the agent alone, where no brake holds",
+                        "result", "refused");
     m->ticks = metrics_counter(metrics, "ticks_total", "Ticks made", NULL, NULL);
     m->late_ticks =
         metrics_counter(metrics, "ticks_missed_total",
@@ -229,6 +234,8 @@ static int open_disk(struct agent *agent, char *error, size_t error_size)
         return say(error, error_size, "cannot read or write who this node is (incarnation, epoch)", result);
     if ((result = spool_open(agent->spool_fd, &spool, &agent->spool)) < 0)
         return say(error, error_size, "cannot open the spool", result);
+    if ((result = syncer_open(&agent->syncer)) < 0)
+        return say(error, error_size, "cannot start the thread that syncs the spool", result);
     if ((result = placements_open(agent->state_fd, &agent->placements)) < 0)
         return say(error, error_size, "cannot open the journal of placements", result);
     if ((result = open_notices(agent)) < 0)
@@ -282,6 +289,7 @@ void agent_close(struct agent *agent)
         (void)unlinkat(agent->state_fd, AGENT_SOCKET, 0); /* supervisors that live on do without it */
     link_destroy(agent->link);
     placements_close(agent->placements);
+    syncer_close(agent->syncer);
     spool_close(agent->spool);
     if (agent->node.lock_fd >= 0)
         node_close(&agent->node);

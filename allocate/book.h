@@ -24,7 +24,7 @@ struct book_position {
 
 struct book_allocation {
     struct msg_limits limits, before;
-    int64_t revision, runs, updated_us;
+    int64_t revision, runs, updated_us, memory_most_bytes;
     float probability;
     enum msg_cause raised[MSG_CAUSE_COUNT];
     uint32_t raised_count, through_count;

@@ -71,6 +71,7 @@ void fields_fill(struct fields *fields, const struct msg_allocation *allocation)
     add(fields, "raised", join_causes(fields, &allocation->raised));
     add_number(fields, "good_since_raise", allocation->good_since_raise);
     add_number(fields, "pinned", allocation->pinned ? 1 : 0);
+    add_number(fields, "memory_most_bytes", allocation->memory_most_bytes);
     add_number(fields, "held_out_permille", allocation->held_out_permille);
     add_number(fields, "runs", allocation->runs);
     add_number(fields, "updated_us", allocation->updated_us);

@@ -64,7 +64,8 @@ static struct node_view *obtain(struct nodes *nodes, struct str name)
 static bool has_brake(const struct msg_node_status *status)
 {
     for (size_t i = 0; i < status->capabilities.count; i++)
-        if (str_equal(status->capabilities.items[i], str_of("brake")))
+        if (str_equal(status->capabilities.items[i], str_of("brake")) ||
+            str_equal(status->capabilities.items[i], str_of("advance")))
             return true;
     return false;
 }

@@ -8,7 +8,7 @@
  *
  * and bounded by `memory_headroom` times what was really seen, so that a wrong forecast cannot run away. On a
  * node with a brake the bound is tighter: a program that outgrows such a raise is held for some milliseconds,
- * which costs less than memory that nobody uses. CPU, I/O and network go to what the throttling says the
+ * which costs less than memory that nobody uses; where the agent gives an advance instead, likewise. CPU, I/O and network go to what the throttling says the
  * program would use, at most `rate_step` times at once: an idle quota costs nothing until somebody else wants
  * it, and shrinking gives it back. */
 #ifndef FORESTALL_ALLOCATE_POLICY_H
@@ -65,7 +65,7 @@ struct policy_history {
 /* What the node offers; known = false: no status yet, the agent is the arbiter anyway. */
 struct policy_node {
     bool known;
-    bool brake; /* a program that meets its limit waits */
+    bool brake; /* a program that comes to its limit waits, or is given more before anybody decides */
     struct msg_limits capacity, free;
 };
 

@@ -285,6 +285,23 @@ static void keep_sizing(const struct msg_allocation *previous, struct settle_sto
     next->by_input.items = to->knots;
 }
 
+/* Up to which a running execution may be raised before anybody decides. */
+static int64_t memory_most(const struct msg_code_policy *fixed)
+{
+    if (!fixed)
+        return INT64_MAX;
+    if (fixed->mode != MSG_MODE_ACT || fixed->has_pin)
+        return 0;
+    return fixed->ceiling.memory_bytes > 0 ? fixed->ceiling.memory_bytes : INT64_MAX;
+}
+
+/* It only carries what people fixed: nothing has run yet. */
+static bool is_blank(const struct msg_allocation *allocation)
+{
+    const struct msg_limits none = {0};
+    return policy_limits_equal(&allocation->limits, &none);
+}
+
 /* Starts *next from *previous, or from what the execution started with when there is no allocation yet. */
 static size_t begin(const struct msg_allocation *previous, const struct msg_limits *started_with,
                     struct settle_storage *storage, struct msg_allocation *next)
@@ -296,6 +313,8 @@ static size_t begin(const struct msg_allocation *previous, const struct msg_limi
         keep_sizing(previous, storage, next);
         for (size_t i = 0; i < previous->raised.count; i++)
             mark(storage, &marks, previous->raised.items[i]);
+        if (is_blank(previous))
+            next->limits = next->before = *started_with;
     } else {
         *next = (struct msg_allocation){.limits = *started_with, .before = *started_with};
     }
@@ -310,6 +329,7 @@ static void finish(const struct settle_input *input, size_t marks, struct settle
     if (marks == 0)
         next->before = next->limits;
     next->pinned = fixed && fixed->has_pin;
+    next->memory_most_bytes = memory_most(fixed);
     next->held_out_permille = fixed ? fixed->held_out_permille : 0;
     next->revision++;
     next->updated_us = input->now_us;
@@ -425,14 +445,15 @@ bool settle_fixed(const struct settle_input *input, const struct msg_allocation 
 {
     const struct msg_code_policy *fixed = input->fixed;
     const struct msg_limits none = {0};
-    if (!previous && !(fixed && fixed->has_pin))
+    bool pinned = fixed && fixed->has_pin, blank = !pinned && (!previous || is_blank(previous));
+    int64_t most = memory_most(fixed);
+    if (!previous && !pinned && most == INT64_MAX)
         return false; /* floor and ceiling bound what is asked for; there is nothing to bound yet */
     size_t marks = begin(previous, &none, storage, next);
-    struct msg_limits limits = policy_bound(next->limits, fixed);
-    bool pinned = fixed && fixed->has_pin;
+    struct msg_limits limits = blank ? none : policy_bound(next->limits, fixed);
     int32_t held_out = fixed ? fixed->held_out_permille : 0;
     if (previous && policy_limits_equal(&limits, &previous->limits) && pinned == previous->pinned &&
-        held_out == previous->held_out_permille)
+        held_out == previous->held_out_permille && most == previous->memory_most_bytes)
         return false;
     if (fixed)
         (void)snprintf(storage->reason, sizeof storage->reason, "%s by %.*s",
@@ -441,5 +462,7 @@ bool settle_fixed(const struct settle_input *input, const struct msg_allocation 
     else
         (void)snprintf(storage->reason, sizeof storage->reason, "nothing fixed any more");
     finish(input, marks, storage, next);
+    if (blank)
+        next->limits = next->before = none;
     return true;
 }

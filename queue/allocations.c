@@ -90,11 +90,12 @@ static int parse_raised(struct str text, unsigned *out)
 int allocation_parse(const struct store_field *fields, size_t count, struct allocation *out)
 {
     int64_t pinned = 0, permille = 0;
-    struct allocation result = {.exists = true};
+    struct allocation result = {.exists = true, .read = true};
     if (!store_field_get(fields, count, "revision").data ||
         number_field(fields, count, "revision", INT64_MAX, &result.revision) < 0 ||
         number_field(fields, count, "pinned", 1, &pinned) < 0 ||
         number_field(fields, count, "held_out_permille", 1000, &permille) < 0 ||
+        number_field(fields, count, "memory_most_bytes", INT64_MAX, &result.memory_most_bytes) < 0 ||
         parse_limits(fields, count, "", &result.limits) < 0 ||
         parse_limits(fields, count, "ceiling_", &result.ceiling) < 0 ||
         parse_raised(store_field_get(fields, count, "raised"), &result.raised) < 0)
@@ -103,6 +104,8 @@ int allocation_parse(const struct store_field *fields, size_t count, struct allo
     if (points < 0)
         return points;
     result.by_input_count = (uint32_t)points;
+    if (result.memory_most_bytes > 0 && result.memory_most_bytes < INT64_MAX && result.ceiling.memory_bytes == 0)
+        result.ceiling.memory_bytes = result.memory_most_bytes;
     result.pinned = pinned != 0;
     result.held_out_permille = (int32_t)permille;
     *out = result;
@@ -147,7 +150,7 @@ bool allocations_reachable(const struct allocations *allocations)
 static void on_reply(void *context, size_t index, int status, const struct store_field *fields, size_t count)
 {
     struct allocations *allocations = context;
-    struct allocation allocation = {.exists = false};
+    struct allocation allocation = {.read = true, .memory_most_bytes = INT64_MAX}; /* nobody fixed anything */
     bool known = status == -ENOENT || (status >= 0 && allocation_parse(fields, count, &allocation) == 0);
     if (status == -ENOENT)
         allocations->counters.absent++;

@@ -299,6 +299,13 @@ void ledger_fill_raised(unsigned set, enum msg_cause items[MSG_CAUSE_COUNT], str
             items[out->count++] = cause;
 }
 
+/* Held out means that nothing is done for it; before Redis has answered nobody knows what people fixed. */
+static int64_t memory_most(const struct execution *execution)
+{
+    const struct allocation *allocation = &execution->code->allocation;
+    return execution->arm == MSG_ARM_TREATED && allocation->read ? allocation->memory_most_bytes : 0;
+}
+
 void ledger_send(struct ledger *ledger, struct execution *execution, enum msg_action action, struct moment at)
 {
     enum msg_cause raised[MSG_CAUSE_COUNT];
@@ -312,7 +319,8 @@ void ledger_send(struct ledger *ledger, struct execution *execution, enum msg_ac
                                       .limits = execution->limits,
                                       .allocation_revision = execution->revision,
                                       .arm = execution->arm,
-                                      .propensity = execution->propensity};
+                                      .propensity = execution->propensity,
+                                      .memory_most_bytes = memory_most(execution)};
     arena_reset(ledger->arena);
     struct str bytes = {execution->request, execution->request_size};
     if (msg_execution_request_type.decode(bytes, ledger->arena, &admission.request) < 0) {

@@ -209,7 +209,7 @@ void ledger_learn(struct ledger *ledger, struct code *code, const struct allocat
         list_push(&ledger->rotation, &code->to_read);
     }
     if (!allocation ||
-        (code->allocation.exists == allocation->exists &&
+        (code->allocation.read && code->allocation.exists == allocation->exists &&
          code->allocation.revision == allocation->revision)) /* a revision never changes its content */
         return;
     code->allocation = *allocation;

@@ -18,7 +18,9 @@
 /* What Redis holds for a code. */
 struct allocation {
     bool exists;
+    bool read; /* Redis has answered at least once, be it that there is none */
     struct msg_limits limits;
+    int64_t memory_most_bytes; /* of Admission */
     struct msg_limits ceiling; /* where allocate says one; 0 = none */
     int64_t revision;
     unsigned raised; /* causes whose mark stands */

@@ -241,51 +241,25 @@ static enum case_outcome brake__adopted_while_engaged__seen_and_kept(struct cgro
     return CASE_PASSED;
 }
 
-/* Waits for a mark near the limit to be passed. */
-static bool wait_near(struct cgroup *cgroup)
+/* What a program holds of its own is told apart from page cache, which gives way. */
+static enum case_outcome held__own_memory_and_page_cache__told_apart(struct cgroup_host *host)
 {
-    int64_t deadline = clock_monotonic_ms() + DEADLINE_MS;
-    while (clock_monotonic_ms() < deadline) {
-        struct pollfd entry = {.fd = cgroup_near_fd(cgroup), .events = POLLIN};
-        if (poll(&entry, 1, 100) > 0 && cgroup_near_take(cgroup))
-            return true;
-    }
-    return false;
-}
-
-static enum case_outcome near__ramp__told_before_the_limit_and_again_after_a_raise(struct cgroup_host *host)
-{
-    struct cgroup_sample sample;
-    struct cgroup *cgroup = case_make(host, "near", 40 * MIB);
-    REQUIRE(cgroup && cgroup_near_fd(cgroup) == -1 && !cgroup_near_take(cgroup));
-    int result = cgroup_near_watch(cgroup);
-    REQUIRE(result == (cgroup_host_features(host) & CGROUP_HAS_V2 ? -EOPNOTSUPP : 0));
-    if (result < 0)
-        return cgroup_destroy(cgroup, 5000) == 0 ? CASE_PASSED : CASE_FAILED;
-    pid_t pid = kernel_case_start(cgroup, load_leak_slowly, 80);
-    for (int64_t limit = 40 * MIB; limit <= 80 * MIB; limit += 40 * MIB) {
-        REQUIRE(wait_near(cgroup));
-        REQUIRE(cgroup_read(cgroup, &sample) == 0);
-        REQUIRE(sample.memory_usage_bytes > limit / 2 - 2 * MIB && sample.memory_usage_bytes < limit);
-        REQUIRE(case_set_memory(cgroup, limit + 40 * MIB) == 0 && cgroup_near_watch(cgroup) == 0);
-    }
-    REQUIRE(case_ended_well(kernel_case_wait(pid, DEADLINE_MS)) && case_oom_kills(cgroup) == 0);
-    REQUIRE(cgroup_destroy(cgroup, 5000) == 0);
-    return CASE_PASSED;
-}
-
-static enum case_outcome near__page_cache_only__no_news(struct cgroup_host *host)
-{
-    if (cgroup_host_features(host) & CGROUP_HAS_V2)
-        return CASE_SKIPPED;
-    struct cgroup *cgroup = case_make(host, "cached", 16 * MIB);
-    REQUIRE(cgroup && cgroup_near_watch(cgroup) == 0);
-    (void)snprintf(io_path, sizeof io_path, "forestall-test-%d.near", (int)getpid());
+    struct cgroup *cgroup = case_make(host, "held", 64 * MIB);
+    int64_t usage, held;
+    REQUIRE(cgroup);
+    (void)snprintf(io_path, sizeof io_path, "forestall-test-%d.held", (int)getpid());
     int status = kernel_case_wait(kernel_case_start(cgroup, load_write_file, 40), DEADLINE_MS);
-    struct pollfd entry = {.fd = cgroup_near_fd(cgroup), .events = POLLIN};
-    bool told = poll(&entry, 1, 0) > 0, near = cgroup_near_take(cgroup);
+    REQUIRE(case_ended_well(status));
+    REQUIRE(cgroup_memory_usage(cgroup, &usage) == 0 && cgroup_memory_held(cgroup, &held) == 0);
+    REQUIRE(usage > 30 * MIB && held < 8 * MIB);
     (void)unlink(io_path);
-    REQUIRE(case_ended_well(status) && told && !near);
+    pid_t pid = kernel_case_start(cgroup, load_leak_slowly, 40);
+    int64_t deadline = clock_monotonic_ms() + DEADLINE_MS;
+    do
+        REQUIRE(cgroup_memory_held(cgroup, &held) == 0);
+    while (held < 20 * MIB && clock_monotonic_ms() < deadline);
+    REQUIRE(held >= 20 * MIB && cgroup_memory_usage(cgroup, &usage) == 0 && usage >= held - 2 * MIB);
+    REQUIRE(case_ended_well(kernel_case_wait(pid, DEADLINE_MS)));
     REQUIRE(cgroup_destroy(cgroup, 5000) == 0);
     return CASE_PASSED;
 }
@@ -465,8 +439,7 @@ const struct kernel_case kernel_cases[] = {
     CASE(brake__second_ramp_after_raise__held_again),
     CASE(brake__released_to_kernel__oom_kill_is_the_truth),
     CASE(brake__adopted_while_engaged__seen_and_kept),
-    CASE(near__ramp__told_before_the_limit_and_again_after_a_raise),
-    CASE(near__page_cache_only__no_news),
+    CASE(held__own_memory_and_page_cache__told_apart),
     CASE(apply__cpu_quota__throttled_then_free),
     CASE(apply__read_bandwidth__slows_and_frees),
     CASE(kill__forking_tree__all_gone),

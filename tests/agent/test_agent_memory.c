@@ -206,8 +206,8 @@ static bool seen_near(struct peer *peer, void *nothing)
     return ((struct near_watch *)peer->context)->first != NULL;
 }
 
-/* Without a brake nothing waits for the next tick: the marks near the limit make samples of their own, before
- * it. */
+/* Without a brake nothing waits for the next tick: each tenth of the limit from half of it makes a sample of its
+ * own. */
 static void agent__no_brake__sampled_near_the_limit_and_raised_in_time(void **state)
 {
     static const char *const arguments[] = {"--tick=1s", "--brake=no", NULL};
@@ -217,13 +217,7 @@ static void agent__no_brake__sampled_near_the_limit_and_raised_in_time(void **st
     peer->context = &watch;
     peer->on_tick = watch_near;
     peer_send_admission(peer, &admission);
-    bool near = peer_wait(peer, seen_near, NULL, WAIT_MS);
-    if (!near && peer_records(peer, admission.request.execution, NULL) > 0 &&
-        access("/sys/fs/cgroup/memory", F_OK) < 0) {
-        print_message("SKIPPED: cgroup v2 tells of no mark without a brake\n");
-        skip();
-    }
-    assert_true(near);
+    assert_true(peer_wait(peer, seen_near, NULL, WAIT_MS));
     assert_true(watch.first->counters.memory_bytes < 60 * MIB);
     struct msg_adjustment adjustment = peer_adjustment(peer, &admission, 200 * MIB);
     peer_send_adjustment(peer, &adjustment);
@@ -231,6 +225,52 @@ static void agent__no_brake__sampled_near_the_limit_and_raised_in_time(void **st
     peer->on_tick = NULL;
     assert_int_equal(record->outcome, MSG_OUTCOME_FINISHED);
     assert_int_equal(record->brakes.count, 0);
+}
+
+/* And before anybody can decide, the agent itself gives more, in steps, and tells of each. */
+static void agent__no_brake__more_at_once_and_told(void **state)
+{
+    static const char *const arguments[] = {"--brake=no", NULL};
+    struct peer *peer = started(state, arguments);
+    struct msg_admission admission = python(peer, GROW, 40 * MIB);
+    admission.memory_most_bytes = INT64_MAX;
+    peer_send_admission(peer, &admission);
+    struct msg_execution_record *record = wait_record(peer, &admission);
+    assert_int_equal(record->outcome, MSG_OUTCOME_FINISHED);
+    assert_int_equal(record->totals.oom_kills, 0);
+    assert_true(record->totals.memory_peak_bytes > 40 * MIB);
+    assert_true(record->highest_limits.memory_bytes > record->totals.memory_peak_bytes);
+    assert_true(record->highest_limits.memory_bytes < record->totals.memory_peak_bytes * 3 / 2 + 16 * MIB);
+    assert_true(record->adjustments.count > 0);
+    int64_t before = 40 * MIB, decision = 0;
+    for (size_t i = 0; i < record->adjustments.count; i++) {
+        const struct msg_applied_adjustment *given = &record->adjustments.items[i];
+        assert_true(given->result == MSG_ADJUSTMENT_RESULT_APPLIED && given->after.memory_bytes > before);
+        assert_true(str_equal(given->adjustment.model_version, str_of("agent")));
+        assert_true(given->adjustment.decision > decision);
+        before = given->after.memory_bytes;
+        decision = given->adjustment.decision;
+    }
+}
+
+/* Not past what a person allowed, and not past so many times what was decided last. */
+static void agent__no_brake__no_more_than_allowed(void **state)
+{
+    static const char *const arguments[] = {"--brake=no", "--advance=1.5", NULL};
+    struct peer *peer = started(state, arguments);
+    struct msg_admission bounded = python(peer, GROW, 40 * MIB), told = python(peer, GROW, 40 * MIB);
+    bounded.memory_most_bytes = INT64_MAX;
+    told.memory_most_bytes = 45 * MIB;
+    const struct {
+        struct msg_admission *admission;
+        int64_t most;
+    } cases[] = {{&bounded, 60 * MIB}, {&told, 45 * MIB}};
+    for (size_t i = 0; i < FS_COUNT(cases); i++) {
+        peer_send_admission(peer, cases[i].admission);
+        struct msg_execution_record *record = wait_record(peer, cases[i].admission);
+        assert_int_equal(record->outcome, MSG_OUTCOME_OOM_KILLED);
+        assert_int_equal(record->highest_limits.memory_bytes, cases[i].most);
+    }
 }
 
 int main(void)
@@ -241,6 +281,8 @@ int main(void)
         SCENARIO(agent__raise_in_the_brake__saves_the_program),
         SCENARIO(agent__brake_and_raise__samples_out_of_the_cycle),
         SCENARIO(agent__no_brake__sampled_near_the_limit_and_raised_in_time),
+        SCENARIO(agent__no_brake__more_at_once_and_told),
+        SCENARIO(agent__no_brake__no_more_than_allowed),
         SCENARIO(agent__brake_deadline__leaves_the_truth_to_the_kernel),
         SCENARIO(agent__no_room_while_a_neighbour_goes_on__waits_past_its_deadline),
         SCENARIO(agent__no_room_and_nobody_goes_on__deadline_stands),

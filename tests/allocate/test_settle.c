@@ -341,13 +341,47 @@ static void bounds__ceiling_floor_and_pin__hold(void **state)
     assert_true(stand->allocation.pinned);
 }
 
-static void fixed__pin_makes_an_allocation_and_nothing_else_does(void **state)
+/* Who has not run has no limits to bound, but an agent must not pass a ceiling on its own either. */
+static void fixed__ceiling_before_the_first_run__carried_without_limits(void **state)
 {
     struct stand *stand = fresh(state, 0, 0);
     struct msg_allocation next, later;
-    stand->fixed = (struct msg_code_policy){.ceiling = {.memory_bytes = 80 * MIB}};
+    stand->fixed = (struct msg_code_policy){.floor = {.memory_bytes = 50 * MIB}};
     stand->input.fixed = &stand->fixed;
     assert_false(settle_fixed(&stand->input, NULL, &stand->storage[0], &next));
+    stand->fixed = (struct msg_code_policy){.ceiling = {.memory_bytes = 80 * MIB}};
+    assert_true(settle_fixed(&stand->input, NULL, &stand->storage[0], &next));
+    assert_int_equal(next.memory_most_bytes, 80 * MIB);
+    assert_true(next.limits.memory_bytes == 0 && next.limits.cpu_millicores == 0 && !next.pinned);
+    assert_false(settle_fixed(&stand->input, &next, &stand->storage[1], &later));
+    stand->fixed.mode = MSG_MODE_OBSERVE;
+    assert_true(settle_fixed(&stand->input, &next, &stand->storage[1], &later));
+    assert_true(later.memory_most_bytes == 0 && later.limits.memory_bytes == 0);
+    stand->input.fixed = NULL;
+    assert_true(settle_fixed(&stand->input, &next, &stand->storage[1], &later));
+    assert_true(later.memory_most_bytes == INT64_MAX && later.limits.memory_bytes == 0);
+}
+
+/* The first run begins the limits with what it had, as if there had been no allocation. */
+static void fixed__ceiling_before_the_first_run__then_it_runs(void **state)
+{
+    struct stand *stand = fresh(state, 100, 50);
+    struct msg_allocation blank, with, without;
+    stand->fixed = (struct msg_code_policy){.ceiling = {.memory_bytes = 500 * MIB}};
+    stand->input.fixed = &stand->fixed;
+    assert_true(settle_fixed(&stand->input, NULL, &stand->storage[0], &blank));
+    assert_true(settle_record(&stand->input, &blank, &stand->record, &stand->storage[1], &with));
+    assert_true(settle_record(&stand->input, NULL, &stand->record, &stand->storage[0], &without));
+    assert_int_equal(with.limits.memory_bytes, without.limits.memory_bytes);
+    assert_int_equal(with.limits.cpu_millicores, without.limits.cpu_millicores);
+    assert_int_equal(with.memory_most_bytes, 500 * MIB);
+}
+
+static void fixed__pin_makes_an_allocation(void **state)
+{
+    struct stand *stand = fresh(state, 0, 0);
+    struct msg_allocation next, later;
+    stand->input.fixed = &stand->fixed;
     stand->fixed =
         (struct msg_code_policy){.has_pin = true, .pin = {.memory_bytes = 70 * MIB}, .author = str_of("ann")};
     assert_true(settle_fixed(&stand->input, NULL, &stand->storage[0], &next));
@@ -473,7 +507,9 @@ int main(void)
         cmocka_unit_test(failure__own_bug_cancel_lost__says_nothing),
         cmocka_unit_test(settle__observed_code__left_alone),
         cmocka_unit_test(bounds__ceiling_floor_and_pin__hold),
-        cmocka_unit_test(fixed__pin_makes_an_allocation_and_nothing_else_does),
+        cmocka_unit_test(fixed__pin_makes_an_allocation),
+        cmocka_unit_test(fixed__ceiling_before_the_first_run__carried_without_limits),
+        cmocka_unit_test(fixed__ceiling_before_the_first_run__then_it_runs),
         cmocka_unit_test(verdict__memory__again_with_more),
         cmocka_unit_test(verdict__although_raised__dead_lettered_and_again),
         cmocka_unit_test(verdict__at_the_ceiling__dead_lettered_and_over),
