@@ -1,5 +1,6 @@
-/* More memory at once for what comes near its limit where no brake holds it: a decision takes tens of
- * milliseconds, in which a fast program grows by more than a raise. Its reasons: docs/design/cgroup-layer.md.
+/* More memory at once for what comes near its limit: a decision takes tens of milliseconds, in which a fast
+ * program grows by more than a raise; with a brake it would wait for them, without one it would die. Its
+ * reasons: docs/design/closed-loop.md.
  *
  * The limit becomes ADVANCE_HEADROOM times what the program holds, at least ADVANCE_LEAST above that; at most
  * what the admission lets it have (a person's ceiling), what the node can raise one attempt to, and
@@ -47,8 +48,8 @@ static struct msg_applied_adjustment advance_to(const struct agent *agent, const
                        .epoch = agent->node.epoch,
                        .sequence = agent->sequence,
                        /* as allocate counts: microseconds of the attempt, so that its next one is above it */
-                       .decision = FS_MAX(attempt->track->last_decision + 1,
-                                          now_us - attempt->track->started_us),
+                       .decision =
+                           FS_MAX(attempt->track->last_decision + 1, now_us - attempt->track->started_us),
                        .expires_us = now_us,
                        .limits = attempt->limits,
                        .direction = MSG_DIRECTION_RAISE,
@@ -65,10 +66,11 @@ static struct msg_applied_adjustment advance_to(const struct agent *agent, const
     memcpy(applied.adjustment.execution, attempt->admission.request.execution,
            sizeof applied.adjustment.execution);
     memcpy(applied.adjustment.incarnation, agent->node.incarnation, sizeof applied.adjustment.incarnation);
-    (void)snprintf(reason, reason_size,
-                   "advance of the agent: memory %.0f of %.0f MiB held, and no brake here: %.0f MiB",
-                   (double)held / (double)MIB, (double)attempt->limits.memory_bytes / (double)MIB,
-                   (double)bytes / (double)MIB);
+    (void)snprintf(
+        reason, reason_size,
+        "advance of the agent: memory %.0f of %.0f MiB held, nobody could decide in time: %.0f MiB",
+        (double)held / (double)MIB, (double)attempt->limits.memory_bytes / (double)MIB,
+        (double)bytes / (double)MIB);
     applied.adjustment.reason = str_of(reason);
     return applied;
 }
@@ -84,8 +86,7 @@ bool agent_advance(struct agent *agent, struct attempt *attempt, int64_t held)
         metric_add(agent->metrics.advances_refused, 1);
         return false;
     }
-    struct msg_applied_adjustment applied =
-        advance_to(agent, attempt, bytes, held, reason, sizeof reason);
+    struct msg_applied_adjustment applied = advance_to(agent, attempt, bytes, held, reason, sizeof reason);
     metric_add(agent->metrics.advances, 1);
     agent_put_in_force(agent, attempt, &applied);
     return attempt->limits.memory_bytes > limit;

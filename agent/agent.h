@@ -34,7 +34,7 @@ struct short_of {
     int64_t wanted, until_ms; /* wanted 0 = nothing */
 };
 
-/* How an attempt that no brake holds comes near its memory limit; all zero = look now. */
+/* How an attempt comes near its memory limit; all zero = look now. */
 struct near {
     int64_t next_us, usage_bytes; /* the next look, monotonic; what it had when it last grew or fell */
     int32_t calm;                 /* looks in a row that saw no growth, bounded */
@@ -62,8 +62,8 @@ struct attempt {
     bool limits_file_due;               /* the limits in force are not in it yet */
     int64_t extra_us;                   /* last sample out of the cycle, monotonic */
     struct near near;
-    int64_t decided_bytes;              /* memory limit that somebody else decided last */
-    int64_t retry_ms;                   /* ATTEMPT_ENDED, ATTEMPT_REPORTED: not before */
+    int64_t decided_bytes; /* memory limit that somebody else decided last */
+    int64_t retry_ms;      /* ATTEMPT_ENDED, ATTEMPT_REPORTED: not before */
 };
 
 struct agent_metrics {
@@ -131,8 +131,8 @@ void agent_take_adjustment(void *context, struct str framed);
 /* Puts applied->adjustment.limits in force and tells the result: kernel, committed sums, event, record,
  * sample. */
 void agent_put_in_force(struct agent *agent, struct attempt *attempt, struct msg_applied_adjustment *applied);
-/* advance.c: no brake holds it and it comes near its limit with `held` bytes of its own: more memory at once,
- * before anybody is asked. False: it may not have more. */
+/* advance.c: it comes near its limit with `held` bytes of its own: more memory at once, before anybody is
+ * asked. False: it may not have more. */
 bool agent_advance(struct agent *agent, struct attempt *attempt, int64_t held);
 /* The attempt's limits file is to be written when there is nothing more urgent. */
 void agent_want_limits_file(struct agent *agent, struct attempt *attempt);
@@ -158,7 +158,7 @@ void agent_want_sample(struct agent *agent, struct attempt *attempt);
 /* Sends the samples asked for. Milliseconds until it must be called again, INT64_MAX when none waits. */
 int64_t agent_extra_tick(struct agent *agent);
 void agent_take_notices(struct agent *agent);
-/* near.c: looks at the attempts that no brake holds, those whose time has come; samples and advances. Milliseconds
+/* near.c: looks at the attempts whose time has come; samples and advances. Milliseconds
  * until the next look, INT64_MAX when nothing is looked at. */
 int64_t agent_look_near(struct agent *agent);
 /* patience.c: extends the stay in the brake of those for whose raise there is no room; with each tick */

@@ -24,11 +24,10 @@ struct loop {
     struct agent *agent;
     struct service *service;
     int timer_fd;
-    struct pollfd
-        *polled;      /* POLL_FIXED and one per attempt: has its supervisor ended */
-    int64_t lease_ms; /* contact the leases were last extended for */
-    int64_t stop_ms;  /* when SIGTERM came; 0 = not yet */
-    int64_t quiet_ms; /* when the last attempt was gone after that */
+    struct pollfd *polled; /* POLL_FIXED and one per attempt: has its supervisor ended */
+    int64_t lease_ms;      /* contact the leases were last extended for */
+    int64_t stop_ms;       /* when SIGTERM came; 0 = not yet */
+    int64_t quiet_ms;      /* when the last attempt was gone after that */
 };
 
 static int open_timer(int64_t period_ms)
@@ -179,7 +178,7 @@ static void run(struct loop *loop)
             return;
         wait_for_something(loop, now_ms, agent_extra_tick(agent));
         now_ms = clock_monotonic_ms();
-        (void)agent_look_near(agent); /* asked again before the next wait */
+        (void)agent_look_near(agent);   /* asked again before the next wait */
         link_step(agent->link, now_ms); /* adjustments first: programs wait for them */
         agent_take_notices(agent);
         (void)agent_extra_tick(agent); /* asked again before the next wait */

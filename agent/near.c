@@ -1,13 +1,14 @@
-/* How near the programs that no brake holds are to their memory limit. The kernel's own notifications are too slow
- * for that: cgroup v1 waits for a grace period of RCU, ten milliseconds and more, with each mark that is set anew, and
- * v2 has none. So the agent looks, each time so soon that the fastest program cannot have come near in between: a
- * look takes 2 us, one whose page cache must be told apart 20 us. See agent.h. */
+/* How near programs are to their memory limit. The kernel's own notifications are too slow for that: cgroup
+ * v1 waits for a grace period of RCU, ten milliseconds and more, with each mark that is set anew, and v2 has
+ * none. So the agent looks, each time so soon that the fastest program cannot have come near in between: a
+ * look takes 2 us, one whose page cache must be told apart 20 us. What comes near is given an advance
+ * (advance.c). See agent.h. */
 #include <math.h>
 
 #include "agent/agent.h"
 #include "common/clock.h"
 
-#define NEAR_SHARE 0.12         /* of the limit, this much below it is near: an advance */
+#define NEAR_SHARE 0.12 /* of the limit, so far below it is near; the brake begins at a sixteenth */
 #define NEAR_LEAST_BYTES (8 << 20)
 #define NEAR_MOST_SHARE 0.5     /* of a small limit */
 #define SAMPLE_TENTHS 5         /* from half of the limit on each further tenth is worth a sample */
@@ -18,11 +19,10 @@
 #define CALM_MOST 2      /* who stands still is looked at a quarter as often at least */
 #define CALM_BYTES (64 << 10)
 
-static bool is_watched(const struct agent *agent, const struct attempt *attempt)
+static bool is_watched(const struct attempt *attempt)
 {
     return attempt->state == ATTEMPT_RUNNING && attempt->cgroup && attempt->track &&
-           attempt->admission.arm == MSG_ARM_TREATED && attempt->limits.memory_bytes > 0 &&
-           !(agent->options->brake && cgroup_host_features(agent->host) & CGROUP_HAS_BRAKE);
+           attempt->admission.arm == MSG_ARM_TREATED && attempt->limits.memory_bytes > 0;
 }
 
 /* The time in which the fastest program would come near from here. */
@@ -77,7 +77,7 @@ int64_t agent_look_near(struct agent *agent)
     int64_t now_us = clock_monotonic_us(), next_us = INT64_MAX;
     for (size_t i = 0; i < agent->attempt_count; i++) {
         struct attempt *attempt = agent->attempts[i];
-        if (!is_watched(agent, attempt))
+        if (!is_watched(attempt))
             continue;
         if (attempt->near.next_us <= now_us) {
             int64_t wait_us = look(agent, attempt);

@@ -21,11 +21,11 @@ const struct config_option agent_option_table[] = {
     {KEY(lease), CONFIG_DURATION_MS, FIELD(lease_ms), "15m", 1000, 86400000,
      "executions are ended after so long without contact with ingest"},
     {KEY(brake), CONFIG_BOOL, FIELD(brake), "yes", 0, 0,
-     "let programs wait at their memory limit instead of dying; without it their memory is looked at every few "
-     "milliseconds, and what comes near its limit is sampled at once and given an advance"},
+     "let programs wait at their memory limit instead of dying, when the advance did not suffice"},
     {KEY(advance), CONFIG_DOUBLE, FIELD(advance), "4", 1, 100,
-     "without a brake: what comes near its memory limit is given more before anybody is asked, up to so many "
-     "times the limit decided last; 1 = never"},
+     "what comes near its memory limit is given a fifth more before anybody can decide, again and again up "
+     "to so "
+     "many times the limit decided last; never above its code's ceiling; 1 = never"},
     {KEY(brake_deadline), CONFIG_DURATION_MS, FIELD(brake_deadline_ms), "5s", 10, 600000,
      "longest stay in the brake"},
     {KEY(brake_patience), CONFIG_DURATION_MS, FIELD(brake_patience_ms), "30s", 0, 600000,

@@ -81,7 +81,7 @@ static size_t list_capabilities(const struct agent *agent, struct str out[16])
     for (size_t i = 0; i < FS_COUNT(names); i++)
         if (features & names[i].bit)
             out[count++] = str_of(names[i].name);
-    if (!(features & CGROUP_HAS_BRAKE) && agent->options->advance > 1)
+    if (agent->options->advance > 1)
         out[count++] = str_of("advance"); /* near.c */
     return count;
 }

@@ -36,8 +36,9 @@ void spool_close(struct spool *spool);
 FS_MUST_CHECK int spool_append(struct spool *spool, uint8_t kind, struct str payload, uint64_t *number);
 /* Makes everything appended durable; 0 at once when nothing is new. */
 FS_MUST_CHECK int spool_sync(struct spool *spool);
-/* The same in two halves, for who has somebody else wait for the disk: the file to sync, borrowed, and the number up
- * to which that makes entries durable; -1 when nothing is new. Then spool_synced with that number. */
+/* The same in two halves, for who has somebody else wait for the disk: the file to sync, borrowed, and the
+ * number up to which that makes entries durable; -1 when nothing is new. Then spool_synced with that number.
+ */
 int spool_sync_begin(const struct spool *spool, uint64_t *through);
 void spool_synced(struct spool *spool, uint64_t through);
 /* The first durable entry above *cursor that is not acknowledged: 1 and *cursor moves to it; 0 there is none;

@@ -167,14 +167,13 @@ static void add_metrics(struct agent *agent, struct metrics *metrics)
     m->adjusted = metrics_counter(metrics, "adjustments_total", "Adjustments met", "result", "applied");
     m->ignored = metrics_counter(metrics, "adjustments_total", "Adjustments met", "result", "ignored");
     m->brakes = metrics_counter(metrics, "brakes_total", "Stays in the brake", NULL, NULL);
-    m->near_limit =
-        metrics_counter(metrics, "near_limit_total",
-                        "Samples out of the cycle because memory passed another tenth of its limit", NULL, NULL);
-    m->advances = metrics_counter(metrics, "advances_total",
-                                  "Raises of memory by the agent alone, where no brake holds", "result", "applied");
-    m->advances_refused =
-        metrics_counter(metrics, "advances_total", "Raises of memory by the agent alone, where no brake holds",
-                        "result", "refused");
+    m->near_limit = metrics_counter(
+        metrics, "near_limit_total",
+        "Samples out of the cycle because memory passed another tenth of its limit", NULL, NULL);
+    m->advances = metrics_counter(metrics, "advances_total", "Raises of memory by the agent alone", "result",
+                                  "applied");
+    m->advances_refused = metrics_counter(metrics, "advances_total", "Raises of memory by the agent alone",
+                                          "result", "refused");
     m->ticks = metrics_counter(metrics, "ticks_total", "Ticks made", NULL, NULL);
     m->late_ticks =
         metrics_counter(metrics, "ticks_missed_total",

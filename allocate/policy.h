@@ -8,9 +8,9 @@
  *
  * and bounded by `memory_headroom` times what was really seen, so that a wrong forecast cannot run away. On a
  * node with a brake the bound is tighter: a program that outgrows such a raise is held for some milliseconds,
- * which costs less than memory that nobody uses; where the agent gives an advance instead, likewise. CPU, I/O and network go to what the throttling says the
- * program would use, at most `rate_step` times at once: an idle quota costs nothing until somebody else wants
- * it, and shrinking gives it back. */
+ * which costs less than memory that nobody uses; where the agent gives an advance instead, likewise. CPU, I/O
+ * and network go to what the throttling says the program would use, at most `rate_step` times at once: an
+ * idle quota costs nothing until somebody else wants it, and shrinking gives it back. */
 #ifndef FORESTALL_ALLOCATE_POLICY_H
 #define FORESTALL_ALLOCATE_POLICY_H
 

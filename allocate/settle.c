@@ -38,16 +38,21 @@ bool settle_failed(const struct msg_execution_record *record)
            record->outcome == MSG_OUTCOME_CRASHED;
 }
 
-static bool raised_while_running(const struct msg_execution_record *record)
+/* Also by its agent alone, of which nobody here knew before. */
+static bool mark_raised_while_running(const struct msg_execution_record *record,
+                                      struct settle_storage *storage, size_t *marks)
 {
+    bool raised = false;
     for (size_t i = 0; i < record->adjustments.count; i++) {
         const struct msg_applied_adjustment *applied = &record->adjustments.items[i];
-        if (applied->adjustment.direction == MSG_DIRECTION_RAISE &&
-            (applied->result == MSG_ADJUSTMENT_RESULT_APPLIED ||
-             applied->result == MSG_ADJUSTMENT_RESULT_PARTLY))
-            return true;
+        if (applied->adjustment.direction != MSG_DIRECTION_RAISE ||
+            (applied->result != MSG_ADJUSTMENT_RESULT_APPLIED &&
+             applied->result != MSG_ADJUSTMENT_RESULT_PARTLY))
+            continue;
+        raised = true;
+        mark(storage, marks, applied->adjustment.cause);
     }
-    return false;
+    return raised;
 }
 
 bool settle_acts(const struct settle_input *input)
@@ -380,8 +385,8 @@ static size_t settle_good(const struct settle_input *input, const struct msg_exe
         draw_curve(input, &recent, storage, next);
     }
     settle_finished(input, record, &recent, next->runs, &next->limits);
-    next->good_since_raise =
-        raised_while_running(record) ? 0 : FS_MIN(next->good_since_raise, INT32_MAX - 1) + 1;
+    bool raised = mark_raised_while_running(record, storage, &marks);
+    next->good_since_raise = raised ? 0 : FS_MIN(next->good_since_raise, INT32_MAX - 1) + 1;
     next->probability = start_probability(input, &next->limits);
     if (next->good_since_raise >= input->config->mark_runs || back_at(&next->limits, &next->before))
         marks = 0;

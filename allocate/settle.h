@@ -55,8 +55,8 @@ bool settle_raise(const struct settle_input *input, const struct msg_allocation 
                   struct settle_storage *storage, struct msg_allocation *next);
 
 /* The allocation after a person fixed something else. previous may be NULL: then only a pin makes one, or a
- * bound on what may be given before anybody decides, which an allocation without limits carries. False: nothing
- * changes. */
+ * bound on what may be given before anybody decides, which an allocation without limits carries. False:
+ * nothing changes. */
 bool settle_fixed(const struct settle_input *input, const struct msg_allocation *previous,
                   struct settle_storage *storage, struct msg_allocation *next);
 

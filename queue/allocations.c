@@ -104,7 +104,8 @@ int allocation_parse(const struct store_field *fields, size_t count, struct allo
     if (points < 0)
         return points;
     result.by_input_count = (uint32_t)points;
-    if (result.memory_most_bytes > 0 && result.memory_most_bytes < INT64_MAX && result.ceiling.memory_bytes == 0)
+    if (result.memory_most_bytes > 0 && result.memory_most_bytes < INT64_MAX &&
+        result.ceiling.memory_bytes == 0)
         result.ceiling.memory_bytes = result.memory_most_bytes;
     result.pinned = pinned != 0;
     result.held_out_permille = (int32_t)permille;

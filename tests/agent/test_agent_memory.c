@@ -206,8 +206,8 @@ static bool seen_near(struct peer *peer, void *nothing)
     return ((struct near_watch *)peer->context)->first != NULL;
 }
 
-/* Without a brake nothing waits for the next tick: each tenth of the limit from half of it makes a sample of its
- * own. */
+/* Without a brake nothing waits for the next tick: each tenth of the limit from half of it makes a sample of
+ * its own. */
 static void agent__no_brake__sampled_near_the_limit_and_raised_in_time(void **state)
 {
     static const char *const arguments[] = {"--tick=1s", "--brake=no", NULL};

@@ -218,7 +218,7 @@ def expected_hash(allocation):
     fields.update(revision=str(allocation["revision"]), reason=allocation["reason"],
                   probability=f"{allocation['probability']:.6g}", raised=",".join(c.lower() for c in allocation["raised"]),
                   good_since_raise=str(allocation["good_since_raise"]), pinned="1" if allocation["pinned"] else "0",
-                  held_out_permille=str(allocation["held_out_permille"]),
+                  held_out_permille=str(allocation["held_out_permille"]), memory_most_bytes=str(allocation["memory_most_bytes"]),
                   memory_by_input=",".join(f"{point['input_bytes']:.0f}:{point['memory_bytes']:.0f}"
                                            for point in allocation["by_input"]), runs=str(allocation["runs"]),
                   updated_us=str(allocation["updated_us"]))

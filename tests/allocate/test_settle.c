@@ -377,6 +377,21 @@ static void fixed__ceiling_before_the_first_run__then_it_runs(void **state)
     assert_int_equal(with.memory_most_bytes, 500 * MIB);
 }
 
+/* A raise that allocate learns of from the record alone, because the agent made it, marks the code like any
+ * other. */
+static void record__raised_by_its_agent__marked(void **state)
+{
+    struct stand *stand = fresh(state, 64, 90);
+    raised_while_running(stand, 110);
+    stand->adjustment.adjustment.cause = MSG_CAUSE_MEMORY;
+    stand->adjustment.result = MSG_ADJUSTMENT_RESULT_APPLIED;
+    assert_true(settle(stand));
+    assert_int_equal(stand->allocation.raised.count, 1);
+    assert_int_equal(stand->allocation.raised.items[0], MSG_CAUSE_MEMORY);
+    assert_int_equal(stand->allocation.good_since_raise, 0);
+    assert_true(stand->allocation.limits.memory_bytes > 90 * MIB);
+}
+
 static void fixed__pin_makes_an_allocation(void **state)
 {
     struct stand *stand = fresh(state, 0, 0);
@@ -507,6 +522,7 @@ int main(void)
         cmocka_unit_test(failure__own_bug_cancel_lost__says_nothing),
         cmocka_unit_test(settle__observed_code__left_alone),
         cmocka_unit_test(bounds__ceiling_floor_and_pin__hold),
+        cmocka_unit_test(record__raised_by_its_agent__marked),
         cmocka_unit_test(fixed__pin_makes_an_allocation),
         cmocka_unit_test(fixed__ceiling_before_the_first_run__carried_without_limits),
         cmocka_unit_test(fixed__ceiling_before_the_first_run__then_it_runs),

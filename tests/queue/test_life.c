@@ -30,6 +30,43 @@ static void submit__node_with_room__offered_accepted_finished(void **unused)
     assert_int_equal(ledger_live(w.ledger), 0);
 }
 
+/* The agent may give more at once where nobody fixed anything, up to a ceiling, and not at all while that is
+ * not known or to who is held out. */
+static void submit__what_may_be_given_at_once__as_redis_says(void **unused)
+{
+    (void)unused;
+    struct sent sent = world_offered(&w);
+    assert_true(sent.memory_most_bytes == INT64_MAX);
+    world_end(&w, &sent, MSG_OUTCOME_FINISHED, MSG_CAUSE_NONE);
+    world_work(&w);
+    struct allocation allocation = {.exists = true, .revision = 1, .memory_most_bytes = 80 * MIB};
+    struct msg_execution_request request = world_request(2);
+    world_allocate(&w, "code", &allocation);
+    world_submit(&w, &request);
+    world_work(&w);
+    sent = *world_next(&w);
+    assert_int_equal(sent.memory_most_bytes, 80 * MIB);
+    world_end(&w, &sent, MSG_OUTCOME_FINISHED, MSG_CAUSE_NONE);
+    world_work(&w);
+    allocation.revision = 2;
+    allocation.held_out_permille = 1000;
+    request = world_request(3);
+    world_allocate(&w, "code", &allocation);
+    world_submit(&w, &request);
+    world_work(&w);
+    sent = *world_next(&w);
+    assert_int_equal(sent.arm, MSG_ARM_HELD_OUT);
+    assert_int_equal(sent.memory_most_bytes, 0);
+}
+
+static void submit__redis_never_reached__nothing_given_at_once(void **unused)
+{
+    (void)unused;
+    w.redis_away = true;
+    struct sent sent = world_offered(&w);
+    assert_int_equal(sent.memory_most_bytes, 0);
+}
+
 static void submit__no_node__waits_and_starts_when_one_comes(void **unused)
 {
     (void)unused;
@@ -295,6 +332,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST(submit__node_with_room__offered_accepted_finished),
+        TEST(submit__what_may_be_given_at_once__as_redis_says),
+        TEST(submit__redis_never_reached__nothing_given_at_once),
         TEST(submit__no_node__waits_and_starts_when_one_comes),
         TEST(submit__same_id_again__run_once),
         TEST(done__after_a_day__forgotten_with_a_tombstone),

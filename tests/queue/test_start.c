@@ -256,6 +256,22 @@ static void parse__all_fields__as_written(void **unused)
     assert_true(allocation.by_input[1].at == 30 && allocation.by_input[1].value == 40);
 }
 
+/* What a running execution may be given at once is what a retry without a verdict may be given, too. */
+static void parse__bound_of_advances__is_the_ceiling(void **unused)
+{
+    (void)unused;
+    struct store_field fields[] = {field("revision", "1"), field("memory_most_bytes", "1048576")};
+    struct allocation allocation;
+    assert_int_equal(allocation_parse(fields, 2, &allocation), 0);
+    assert_true(allocation.read && allocation.memory_most_bytes == 1048576);
+    assert_int_equal(allocation.ceiling.memory_bytes, 1048576);
+    fields[1] = field("memory_most_bytes", "9223372036854775807");
+    assert_int_equal(allocation_parse(fields, 2, &allocation), 0);
+    assert_true(allocation.memory_most_bytes == INT64_MAX && allocation.ceiling.memory_bytes == 0);
+    assert_int_equal(allocation_parse(fields, 1, &allocation), 0); /* written by an older allocate */
+    assert_int_equal(allocation.memory_most_bytes, 0);
+}
+
 static void parse__anything_absurd__refused_whole(void **unused)
 {
     (void)unused;
@@ -288,6 +304,7 @@ int main(void)
         cmocka_unit_test(fit__every_resource__whole_less_or_not),
         cmocka_unit_test(start__input_told__by_the_curve),
         cmocka_unit_test(parse__all_fields__as_written),
+        cmocka_unit_test(parse__bound_of_advances__is_the_ceiling),
         cmocka_unit_test(parse__anything_absurd__refused_whole),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -50,7 +50,8 @@ static void take_admission(void *context, const struct msg_admission *admission)
                           .revision = admission->allocation_revision,
                           .limits = admission->limits,
                           .arm = admission->arm,
-                          .propensity = admission->propensity};
+                          .propensity = admission->propensity,
+                          .memory_most_bytes = admission->memory_most_bytes};
     assert_true(str_copy(sent->node, sizeof sent->node, admission->node));
     assert_true(str_copy(sent->code, sizeof sent->code, admission->request.code));
     memcpy(sent->incarnation, admission->incarnation, 16);
@@ -141,7 +142,7 @@ void world_pass(struct world *world, int64_t us)
 
 static const struct allocation *look_up(const struct world *world, struct str code)
 {
-    static const struct allocation none;
+    static const struct allocation none = {.read = true, .memory_most_bytes = INT64_MAX};
     for (size_t i = 0; i < world->redis_count; i++)
         if (str_equal(code, str_of(world->redis[i].code)))
             return &world->redis[i].allocation;
@@ -322,6 +323,7 @@ void world_allocate(struct world *world, const char *code, const struct allocati
     assert_true(i < WORLD_CODES_MAX);
     (void)snprintf(world->redis[i].code, sizeof world->redis[i].code, "%s", code);
     world->redis[i].allocation = *allocation;
+    world->redis[i].allocation.read = true;
     world->redis_count = FS_MAX(world->redis_count, i + 1);
 }
 

@@ -28,6 +28,7 @@ struct sent { /* an admission */
     unsigned raised;
     enum msg_arm arm;
     float propensity;
+    int64_t memory_most_bytes;
 };
 
 struct world {

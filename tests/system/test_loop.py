@@ -86,9 +86,11 @@ def test_topics__after_a_saved_run__tell_the_same_story_to_another_language(fore
     marks = [(risk["attempt"], risk["epoch"], risk["sequence"]) for risk in risks]
     assert len(marks) == len(set(marks)), "a risk was published twice"
 
-    raises = [order for _, order in forestall.read_messages("adjustments") if order["execution"] == execution]
-    assert raises and all(order["reason"] for order in raises)
-    assert {order["decision"] for order in raises} >= {one["adjustment"]["decision"] for one in records[0]["adjustments"]}
+    orders = [order for _, order in forestall.read_messages("adjustments") if order["execution"] == execution]
+    met = [one["adjustment"] for one in records[0]["adjustments"]]
+    assert met and all(order["reason"] for order in orders + met)
+    assert {order["decision"] for order in orders} >= {one["decision"] for one in met if one["model_version"] != "agent"}
+    assert [one["adjusted"]["adjustment"] for one in events if one["kind"] == "ADJUSTED"] == met
 
     profiles = of_code(forestall, "codes", "e2e-grow")
     assert profiles and profiles[-1]["runs"] == 2
