@@ -14,7 +14,7 @@
 
 #define MIB (INT64_C(1) << 20)
 #define ADVANCE_HEADROOM 1.22    /* the next one 7 % of the memory later (near.c) */
-#define ADVANCE_LEAST (16 * MIB) /* what the fastest programs make in ten milliseconds */
+#define ADVANCE_LEAST (10 * MIB) /* what the fastest programs make in five milliseconds */
 
 static int64_t most_of(const struct agent *agent, const struct attempt *attempt)
 {

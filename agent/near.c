@@ -9,8 +9,8 @@
 #include "common/clock.h"
 
 #define NEAR_SHARE 0.12 /* of the limit, so far below it is near; the brake begins at a sixteenth */
-#define NEAR_LEAST_BYTES (8 << 20)
-#define NEAR_MOST_SHARE 0.5     /* of a small limit */
+#define NEAR_LEAST_BYTES (6 << 20)
+#define NEAR_MOST_SHARE 0.65    /* of a small limit */
 #define SAMPLE_TENTHS 5         /* from half of the limit on each further tenth is worth a sample */
 #define FASTEST_BYTES_US 4096.0 /* 4 GiB/s: what two cores fault in at most */
 #define SOONEST_US 1000

@@ -1,7 +1,9 @@
-/* The spool on a directory of the test's own: what can no longer be read. */
+/* The spool on a directory of the test's own: what can no longer be read, and having somebody else wait for
+ * the disk. */
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -14,6 +16,7 @@
 #include <cmocka.h>
 
 #include "agent/spool.h"
+#include "agent/syncer.h"
 
 #define PAYLOAD 1000
 #define SEGMENT 2500 /* closed with the third entry */
@@ -106,6 +109,73 @@ static void spool_next__damaged_entry__given_up_and_its_segment_goes(void **stat
     assert_int_equal(spool_waiting(fixture->spool), 0);
 }
 
+/* Waits for what was begun. */
+static int taken(struct syncer *syncer)
+{
+    int result = 1;
+    struct pollfd done = {.fd = syncer_fd(syncer), .events = POLLIN};
+    assert_int_equal(poll(&done, 1, 10000), 1);
+    assert_true(syncer_take(syncer, &result));
+    return result;
+}
+
+static void spool_sync_begin__in_two_halves__handed_out_up_to_there(void **state)
+{
+    struct fixture *fixture = *state;
+    struct syncer *syncer;
+    struct spool_entry entry;
+    uint64_t cursor = 0, through, number;
+    int nothing;
+    assert_int_equal(syncer_open(&syncer), 0);
+    assert_int_equal(spool_sync_begin(fixture->spool, &through), -1);
+    assert_int_equal(spool_append(fixture->spool, 1, str_of("one"), &number), 0);
+    int fd = spool_sync_begin(fixture->spool, &through);
+    assert_int_equal(syncer_begin(syncer, fd), 0);
+    assert_int_equal(syncer_begin(syncer, fd), -EBUSY);
+    assert_int_equal(spool_append(fixture->spool, 1, str_of("two"), &number), 0);
+    assert_int_equal(spool_next(fixture->spool, &cursor, &entry), 0);
+    assert_int_equal(taken(syncer), 0);
+    assert_false(syncer_take(syncer, &nothing));
+    spool_synced(fixture->spool, through);
+    assert_int_equal(spool_next(fixture->spool, &cursor, &entry), 1);
+    assert_int_equal(entry.number, 1);
+    assert_int_equal(spool_next(fixture->spool, &cursor, &entry), 0);
+    assert_true(spool_sync_begin(fixture->spool, &through) >= 0);
+    assert_int_equal(through, 2);
+    assert_int_equal(syncer_begin(syncer, fd), 0);
+    syncer_close(syncer); /* waits */
+}
+
+/* A segment that is begun meanwhile has synced the one before it. */
+static void spool_synced__another_segment_since__takes_nothing_back(void **state)
+{
+    struct fixture *fixture = *state;
+    struct spool_entry entry;
+    uint64_t cursor = 0, through, number;
+    assert_int_equal(spool_append(fixture->spool, 1, str_of("one"), &number), 0);
+    assert_true(spool_sync_begin(fixture->spool, &through) >= 0);
+    append(fixture, 4);
+    spool_synced(fixture->spool, through);
+    for (uint64_t i = 1; i <= 5; i++)
+        assert_int_equal(spool_next(fixture->spool, &cursor, &entry), 1);
+    assert_int_equal(spool_sync_begin(fixture->spool, &through), -1);
+}
+
+static void syncer__what_cannot_be_synced__told(void **state)
+{
+    (void)state;
+    struct syncer *syncer;
+    int ends[2];
+    assert_int_equal(syncer_open(&syncer), 0);
+    assert_int_equal(syncer_begin(syncer, -1), -EBADF);
+    assert_int_equal(pipe(ends), 0);
+    assert_int_equal(syncer_begin(syncer, ends[1]), 0);
+    (void)close(ends[0]);
+    (void)close(ends[1]);
+    assert_int_equal(taken(syncer), -EINVAL);
+    syncer_close(syncer);
+}
+
 static void spool_next__no_descriptor_left__the_same_entry_later(void **state)
 {
     struct fixture *fixture = *state;
@@ -130,6 +200,11 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(spool_next__damaged_entry__given_up_and_its_segment_goes, set_up,
                                         tear_down),
+        cmocka_unit_test_setup_teardown(spool_sync_begin__in_two_halves__handed_out_up_to_there, set_up,
+                                        tear_down),
+        cmocka_unit_test_setup_teardown(spool_synced__another_segment_since__takes_nothing_back, set_up,
+                                        tear_down),
+        cmocka_unit_test(syncer__what_cannot_be_synced__told),
         cmocka_unit_test_setup_teardown(spool_next__no_descriptor_left__the_same_entry_later, set_up,
                                         tear_down),
     };
