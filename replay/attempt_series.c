@@ -4,7 +4,8 @@
  * not depend on the limit (model/labels.h says where that is wrong). Its own time stands still while the
  * brake holds it. A limit is in force LOOP_S after the sample it was decided on. The brake takes hold a
  * sixteenth, at least 4 MiB, below the limit (agent/cgroup.h), FREEZE_S late, and gives up after DEADLINE_S;
- * without it the kernel kills at the limit. */
+ * without it the kernel kills at the limit. The agent's advance (agent/near.c, agent/advance.c) comes with
+ * the step in which a program came near its limit; what was decided before it is ignored. */
 #include <math.h>
 
 #include "replay/attempt.h"
@@ -16,6 +17,12 @@
 #define KERNEL (3 * MIB) /* charged beside the program's own memory: 1 to 5 MiB were measured */
 #define BRAKE_SHARE (1.0 / 16)
 #define BRAKE_LEAST (4 * MIB)
+#define NEAR_SHARE 0.12 /* these as agent/near.c and agent/advance.c have them */
+#define NEAR_LEAST (6 * MIB)
+#define NEAR_MOST_SHARE 0.65
+#define ADVANCE_HEADROOM 1.22
+#define ADVANCE_LEAST (10 * MIB)
+#define ADVANCE_MOST 4
 #define PENDING_NONE (-1.0)
 
 struct flight {
@@ -24,6 +31,7 @@ struct flight {
     struct attempt_result *out;
     double now_s, progress_s, duration_s;
     double limit, used, peak;
+    double decided;     /* limit of the last decision */
     bool frozen, spent; /* in the brake now; its deadline has passed */
     double frozen_since_s;
     double due_s, due_limit; /* a limit on its way */
@@ -90,7 +98,6 @@ static void ask(struct flight *flight, bool extra)
         .used_bytes = flight->used,
         .peak_bytes = flight->peak,
         .stalled_s = flight->out->stalled_s,
-        .has_brake = flight->input->brake && flight->input->policy->brake,
         .braked = flight->frozen,
         .extra = extra,
         .attempt = input->attempt,
@@ -129,17 +136,40 @@ static void brake(struct flight *flight)
     flight->out->failed = charged > flight->limit;
 }
 
+static double near_level(double limit)
+{
+    return fmax(limit - fmax(limit * NEAR_SHARE, NEAR_LEAST), limit * NEAR_MOST_SHARE);
+}
+
+static void set_limit(struct flight *flight, double limit)
+{
+    flight->out->changes++;
+    flight->out->raises += limit > flight->limit;
+    flight->limit = limit;
+    flight->out->highest_limit_bytes = fmax(flight->out->highest_limit_bytes, limit);
+}
+
 static void apply(struct flight *flight)
 {
     double limit = flight->due_limit;
     flight->due_s = PENDING_NONE;
     if (limit < flight->used + KERNEL) /* the kernel refuses to go below what is used */
         return;
-    flight->out->changes++;
-    flight->out->raises += limit > flight->limit;
-    flight->limit = limit;
-    flight->out->highest_limit_bytes = fmax(flight->out->highest_limit_bytes, limit);
+    set_limit(flight, limit);
+    flight->decided = limit;
     brake(flight);
+    event(flight);
+}
+
+static void advance(struct flight *flight, double before)
+{
+    double held = flight->used + KERNEL, wanted = fmax(held * ADVANCE_HEADROOM, held + ADVANCE_LEAST);
+    wanted = fmin(wanted, flight->decided * ADVANCE_MOST);
+    if (!flight->input->policy->advance || flight->used <= before || held < near_level(flight->limit) ||
+        wanted <= flight->limit)
+        return;
+    flight->due_s = PENDING_NONE;
+    set_limit(flight, floor(wanted / MIB) * MIB);
     event(flight);
 }
 
@@ -147,6 +177,7 @@ static void apply(struct flight *flight)
 static void step(struct flight *flight)
 {
     struct attempt_result *out = flight->out;
+    double before = flight->used;
     flight->now_s += STEP_S;
     if (flight->frozen)
         out->stalled_s += STEP_S;
@@ -156,6 +187,7 @@ static void step(struct flight *flight)
     flight->peak = fmax(flight->peak, flight->used);
     out->wasted_byte_s += fmax(flight->limit - flight->used, 0) * STEP_S;
     out->slack_share_s += fmax(1 - flight->used / flight->limit, 0) * STEP_S;
+    advance(flight, before);
     brake(flight);
     if (out->failed)
         return;
@@ -174,6 +206,7 @@ void attempt_series(const struct attempt_input *input, struct attempt_result *ou
                             .out = out,
                             .duration_s = input->row->runtime_s,
                             .limit = input->limit_bytes,
+                            .decided = input->limit_bytes,
                             .due_s = PENDING_NONE,
                             .next_s = input->policy->period_s};
     double given = 0;

@@ -45,7 +45,6 @@ struct replay_moment {
     double now_s, started_s;
     double limit_bytes, used_bytes, peak_bytes;
     double stalled_s; /* held in the brake so far */
-    bool has_brake;   /* what meets its limit is held */
     bool braked;      /* now */
     bool extra;       /* out of the rhythm: the brake took hold, or a new limit is in force */
     int32_t attempt;
@@ -59,6 +58,7 @@ struct replay_policy {
     size_t state_size; /* of one code, zeroed before begin */
     double period_s;   /* adjust is asked so often; 0 = never */
     bool brake;        /* what meets its limit is held, not killed */
+    bool advance;      /* what comes near its limit is given more by its agent at once */
     bool events; /* adjust is asked at once, too, when the brake takes hold or a limit came into force */
     /* 0, -ENOMEM. end is called for every state that began, also when begin failed. NULL: nothing to do. */
     int (*begin)(void *state, const struct replay_settings *settings, struct str code);

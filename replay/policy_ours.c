@@ -136,7 +136,7 @@ static double decide(struct state *ours, const struct replay_moment *moment)
 {
     struct policy_decision decision;
     const struct policy_node node = {.known = true,
-                                     .brake = moment->has_brake}; /* with room for everything */
+                                     .brake = true}; /* with room for everything, and advances at least */
     const struct policy_input input = {
         .risk = &ours->tools->risk,
         .history = ours->has_history ? &ours->history : NULL,
@@ -273,6 +273,7 @@ const struct replay_policy policy_ours = {
     .state_size = sizeof(struct state),
     .period_s = 0.1,
     .brake = true,
+    .advance = true,
     .events = true,
     .begin = begin,
     .allocate = allocate,

@@ -82,9 +82,13 @@ static double adjust_as_told(void *state, const struct replay_moment *moment)
 static const struct replay_policy as_told = {
     .name = "told", .period_s = 0.1, .brake = true, .events = true, .adjust = adjust_as_told};
 
-static struct attempt_result fly(const struct trace_row *row, double limit, bool brake)
+static const struct replay_policy as_told_with_advances = {
+    .name = "told", .period_s = 0.1, .advance = true, .events = true, .adjust = adjust_as_told};
+
+static struct attempt_result fly_with(const struct replay_policy *policy, const struct trace_row *row,
+                                      double limit, bool brake)
 {
-    const struct attempt_input input = {.policy = &as_told,
+    const struct attempt_input input = {.policy = policy,
                                         .row = row,
                                         .start_s = row->start_s,
                                         .limit_bytes = limit,
@@ -94,6 +98,11 @@ static struct attempt_result fly(const struct trace_row *row, double limit, bool
     told.asked = told.events = 0;
     attempt_series(&input, &result);
     return result;
+}
+
+static struct attempt_result fly(const struct trace_row *row, double limit, bool brake)
+{
+    return fly_with(&as_told, row, limit, brake);
 }
 
 static const double ramp[][2] = {{0, 10}, {10, 210}, {20, 210}};
@@ -121,6 +130,22 @@ static void no_brake__too_small__killed_where_it_crosses(void **state)
     assert_true(fabs(result.seconds - 5) < 0.1); /* 10 + 20/s, and 3 MiB of the kernel's */
     assert_true(fabs(result.wasted_byte_s / MIB - 113 * 5) < 10);
     assert_true(result.peak_bytes <= 113 * MIB);
+}
+
+/* 2 GiB/s: no decision comes in time. The agent gives a fifth at a time, up to four times what was decided.
+ */
+static void advance__jump__given_in_steps_within_its_bound(void **state)
+{
+    static const double jump[][2] = {{0, 10}, {1, 10}, {1.1, 210}, {5, 210}};
+    (void)state;
+    told = (struct told){.at_s = 1e9};
+    struct attempt_result result = fly_with(&as_told_with_advances, record(jump, 4), 64 * MIB, false);
+    assert_false(result.failed);
+    assert_true(result.raises >= 5 && result.raises == result.changes);
+    assert_true(result.highest_limit_bytes > 213 * MIB && result.highest_limit_bytes <= 256 * MIB);
+    result = fly_with(&as_told_with_advances, record(jump, 4), 40 * MIB, false);
+    assert_true(result.failed);
+    assert_true(fabs(result.highest_limit_bytes / MIB - 160) < 1);
 }
 
 static void brake__raise_comes__program_waits_and_lives(void **state)
@@ -283,6 +308,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(enough__finishes__slack_is_the_area_above),
         cmocka_unit_test(no_brake__too_small__killed_where_it_crosses),
+        cmocka_unit_test(advance__jump__given_in_steps_within_its_bound),
         cmocka_unit_test(brake__raise_comes__program_waits_and_lives),
         cmocka_unit_test(brake__no_raise__killed_after_its_deadline),
         cmocka_unit_test(lowered_below_use__refused),
