@@ -106,6 +106,7 @@ static void fields__allocation__names_and_decimals(void **state)
                                               {"raised", "memory,cpu,io,net"},
                                               {"good_since_raise", "4"},
                                               {"pinned", "1"},
+                                              {"memory_most_bytes", "1048576000"},
                                               {"held_out_permille", "20"},
                                               {"runs", "3"},
                                               {"updated_us", "9"},
@@ -120,6 +121,7 @@ static void fields__allocation__names_and_decimals(void **state)
     allocation.good_since_raise = 4;
     allocation.pinned = true;
     allocation.held_out_permille = 20;
+    allocation.memory_most_bytes = 1048576000;
     struct msg_input_knot knots[] = {{1000, 2e6}, {4000, 5e6}};
     allocation.by_input = (struct msg_input_knot_array){knots, 2};
     fields_fill(&fields, &allocation);
