@@ -272,11 +272,12 @@ def result(lines, mode):
     seconds = sum(line["seconds"] for line in known)
     died_s = {line["case"]: line["died_after_s"] for line in lines if line["mode"] == "without"}
     first = [line for line in finished if line["attempts"] == 1]
+    told = [line["final_limit_bytes"] / line["peak_bytes"] for line in first if line["final_limit_bytes"]]  # its record came in time
     fast = [line for line in runs if died_s.get(line["case"], 9) < 1.5]
     return {"bench": "closed-loop", "mode": mode, "how": "live", "runs": len(runs), "finished_first": round(len(first) / len(runs), 4),
             "finished": round(len(finished) / len(runs), 4),
-            "final_over_peak_p50": round(quantile([line["final_limit_bytes"] / line["peak_bytes"] for line in first], 0.5), 3),
-            "final_over_peak_p90": round(quantile([line["final_limit_bytes"] / line["peak_bytes"] for line in first], 0.9), 3),
+            "final_over_peak_p50": round(quantile(told, 0.5), 3),
+            "final_over_peak_p90": round(quantile(told, 0.9), 3),
             "slack_mean": round(sum(line["share_s"] for line in known) / seconds, 4) if seconds else None,
             "slack_gib_h": round(sum(line["slack_gib_h"] for line in known), 5),
             "failed_gib_h": round(sum(line["failed_gib_h"] for line in known), 5),
