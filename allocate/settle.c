@@ -304,7 +304,7 @@ static int64_t memory_most(const struct msg_code_policy *fixed)
 static bool is_blank(const struct msg_allocation *allocation)
 {
     const struct msg_limits none = {0};
-    return policy_limits_equal(&allocation->limits, &none);
+    return allocation->runs == 0 && policy_limits_equal(&allocation->limits, &none);
 }
 
 /* Starts *next from *previous, or from what the execution started with when there is no allocation yet. */

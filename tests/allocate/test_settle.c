@@ -362,6 +362,19 @@ static void fixed__ceiling_before_the_first_run__carried_without_limits(void **s
     assert_true(later.memory_most_bytes == INT64_MAX && later.limits.memory_bytes == 0);
 }
 
+/* Who ran without a limit has limits to bound: none. */
+static void fixed__ceiling_after_a_run_without_limits__becomes_the_limit(void **state)
+{
+    struct stand *stand = fresh(state, 0, 50);
+    struct msg_allocation next;
+    assert_true(settle(stand));
+    assert_int_equal(stand->allocation.limits.memory_bytes, 0);
+    stand->fixed = (struct msg_code_policy){.ceiling = {.memory_bytes = 80 * MIB}};
+    stand->input.fixed = &stand->fixed;
+    assert_true(settle_fixed(&stand->input, &stand->allocation, &stand->storage[stand->turn ^ 1], &next));
+    assert_int_equal(next.limits.memory_bytes, 80 * MIB);
+}
+
 /* The first run begins the limits with what it had, as if there had been no allocation. */
 static void fixed__ceiling_before_the_first_run__then_it_runs(void **state)
 {
@@ -526,6 +539,7 @@ int main(void)
         cmocka_unit_test(fixed__pin_makes_an_allocation),
         cmocka_unit_test(fixed__ceiling_before_the_first_run__carried_without_limits),
         cmocka_unit_test(fixed__ceiling_before_the_first_run__then_it_runs),
+        cmocka_unit_test(fixed__ceiling_after_a_run_without_limits__becomes_the_limit),
         cmocka_unit_test(verdict__memory__again_with_more),
         cmocka_unit_test(verdict__although_raised__dead_lettered_and_again),
         cmocka_unit_test(verdict__at_the_ceiling__dead_lettered_and_over),
