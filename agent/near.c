@@ -1,8 +1,7 @@
 /* How near programs are to their memory limit. The kernel's own notifications are too slow for that: cgroup
- * v1 waits for a grace period of RCU, ten milliseconds and more, with each mark that is set anew, and v2 has
- * none. So the agent looks, each time so soon that the fastest program cannot have come near in between: a
- * look takes 2 us, one whose page cache must be told apart 20 us. What comes near is given an advance
- * (advance.c). See agent.h. */
+ * v1 waits 8 ms with each mark that is set anew, and v2 has none. So the agent looks, each time so soon that
+ * the fastest program cannot have come near in between: a look takes 1 us, one whose page cache must be told
+ * apart 9 us. What comes near is given an advance (advance.c). See agent.h. */
 #include <math.h>
 
 #include "agent/agent.h"
@@ -12,7 +11,7 @@
 #define NEAR_LEAST_BYTES (6 << 20)
 #define NEAR_MOST_SHARE 0.65    /* of a small limit */
 #define SAMPLE_TENTHS 5         /* from half of the limit on each further tenth is worth a sample */
-#define FASTEST_BYTES_US 4096.0 /* 4 GiB/s: what two cores fault in at most */
+#define FASTEST_BYTES_US 4096.0 /* 4 GiB/s; convert was seen to make 164 MiB within 100 ms */
 #define SOONEST_US 1000
 #define LATEST_US 50000
 #define REFUSED_US 20000 /* after an advance that it may not have */

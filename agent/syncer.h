@@ -1,5 +1,6 @@
-/* fdatasync beside the loop: a disk takes 5 to 50 ms for it, in which a program can make a hundred MiB. One
- * file at a time, one thread that does nothing else; everything here is called from the loop. */
+/* fdatasync beside the loop: while somebody else writes a disk takes up to a hundred milliseconds for it, in
+ * which a program can make as many MiB. One file at a time, one thread that does nothing else; everything
+ * here is called from the loop. */
 #ifndef FORESTALL_AGENT_SYNCER_H
 #define FORESTALL_AGENT_SYNCER_H
 

@@ -61,7 +61,7 @@ static struct node_view *obtain(struct nodes *nodes, struct str name)
     return map_put(nodes->map, node->name, strlen(node->name), node) < 0 ? NULL : node;
 }
 
-static bool has_brake(const struct msg_node_status *status)
+static bool holds_or_advances(const struct msg_node_status *status)
 {
     for (size_t i = 0; i < status->capabilities.count; i++)
         if (str_equal(status->capabilities.items[i], str_of("brake")) ||
@@ -76,7 +76,7 @@ struct node_view *nodes_update(struct nodes *nodes, const struct msg_node_status
     if (!node)
         return NULL;
     (void)str_copy(node->pool, sizeof node->pool, status->pool);
-    node->policy = (struct policy_node){true, has_brake(status), status->capacity, status->free};
+    node->policy = (struct policy_node){true, holds_or_advances(status), status->capacity, status->free};
     node->is_short = status->short_.count > 0;
     node->seen_ms = now_ms;
     return node;
