@@ -1,95 +1,12 @@
-/* What records, raises and people make of an allocation, and how failures are judged. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stdlib.h>
-
-#include <cmocka.h>
-
-#include "allocate/settle.h"
-#include "allocate/verdict.h"
-#include "common/base.h"
-
-#define MIB ((int64_t)1 << 20)
-
-struct stand {
-    struct settle_input input;
-    struct policy_history history;
-    struct msg_code_policy fixed;
-    struct msg_execution_record record;
-    struct msg_applied_adjustment adjustment;
-    enum msg_cause raised[1];
-    struct settle_storage storage[2];
-    int turn;
-    struct msg_allocation allocation; /* the newest */
-    bool known;
-    struct verdict verdict;
-};
-
-static struct stand *fresh(void **state, int64_t limit_mib, int64_t peak_mib)
-{
-    struct stand *stand = *state;
-    *stand = (struct stand){.input = {.config = &settle_defaults, .policy = &policy_defaults, .now_us = 77}};
-    stand->record =
-        (struct msg_execution_record){.attempt = 1, .outcome = MSG_OUTCOME_FINISHED, .ended_us = 5000000};
-    stand->record.request.max_attempts = 3;
-    stand->record.first_limits.memory_bytes = stand->record.highest_limits.memory_bytes = limit_mib * MIB;
-    stand->record.totals.memory_peak_bytes = peak_mib * MIB;
-    return stand;
-}
-
-static struct stand *failed(void **state, enum msg_cause cause)
-{
-    struct stand *stand = fresh(state, 64, 62);
-    stand->record.outcome = cause == MSG_CAUSE_MEMORY ? MSG_OUTCOME_OOM_KILLED : MSG_OUTCOME_TIMED_OUT;
-    stand->record.cause = cause;
-    return stand;
-}
-
-static bool settle(struct stand *stand)
-{
-    struct msg_allocation next;
-    struct settle_storage *storage = &stand->storage[stand->turn ^= 1];
-    if (!settle_record(&stand->input, stand->known ? &stand->allocation : NULL, &stand->record, storage,
-                       &next))
-        return false;
-    stand->allocation = next;
-    stand->known = true;
-    return true;
-}
-
-static void judge(struct stand *stand, const struct msg_limits *capacity)
-{
-    verdict_judge(&stand->input, &stand->record, stand->known ? &stand->allocation : NULL, capacity,
-                  &stand->verdict);
-}
-
-static void raised_while_running(struct stand *stand, int64_t to_mib)
-{
-    stand->adjustment = (struct msg_applied_adjustment){.adjustment = {.direction = MSG_DIRECTION_RAISE}};
-    stand->record.adjustments = (struct msg_applied_adjustment_array){&stand->adjustment, 1};
-    stand->record.highest_limits.memory_bytes = to_mib * MIB;
-    stand->raised[0] = MSG_CAUSE_MEMORY;
-    stand->record.raised = (struct msg_cause_array){stand->raised, 1};
-}
-
-static int set_up(void **state)
-{
-    *state = calloc(1, sizeof(struct stand));
-    return *state ? 0 : -1;
-}
-
-static int tear_down(void **state)
-{
-    free(*state);
-    return 0;
-}
+/* What records, raises and people make of an allocation. */
+#include "tests/allocate/settle_stand.h"
 
 /* --- records that finished */
 
 static void finished__first__peak_overhead_margin_and_brake_step(void **state)
 {
-    struct stand *stand = fresh(state, 256, 100);
-    assert_true(settle(stand));
+    struct settle_stand *stand = settle_stand_finished(state, 256, 100);
+    assert_true(settle_stand_record(stand));
     double usable = policy_memory_usable(&policy_defaults, (double)stand->allocation.limits.memory_bytes);
     assert_true(usable >= 1.15 * 100 * (double)MIB && usable < 1.17 * 100 * (double)MIB);
     assert_int_equal(stand->allocation.revision, 1);
@@ -101,14 +18,14 @@ static void finished__first__peak_overhead_margin_and_brake_step(void **state)
 
 static void finished__many_runs__margin_narrows(void **state)
 {
-    struct stand *stand = fresh(state, 256, 100);
+    struct settle_stand *stand = settle_stand_finished(state, 256, 100);
     stand->history = (struct policy_history){.runs = 100,
                                              .memory_p95 = 100e6,
                                              .memory_max = 105e6,
                                              .memory_count = 1,
                                              .memory = {{100.0 * (double)MIB, 1}}};
     stand->input.history = &stand->history;
-    assert_true(settle(stand));
+    assert_true(settle_stand_record(stand));
     double usable = policy_memory_usable(&policy_defaults, (double)stand->allocation.limits.memory_bytes);
     assert_true(usable >= 1.06 * 100 * (double)MIB && usable < 1.08 * 100 * (double)MIB);
 }
@@ -118,7 +35,7 @@ static void finished__rare_large_runs__cost_decides(void **state)
     /* Nine runs of 100 MiB and one of 600, 30 s each: room for all costs 0.9 * 500 * 30 = 13,500 MiB*s a run,
      * the raise that may fail 0.1 * 600 * 90 = 5,400. With three large ones in ten it is the other way round.
      */
-    struct stand *stand = fresh(state, 1024, 100);
+    struct settle_stand *stand = settle_stand_finished(state, 1024, 100);
     stand->history =
         (struct policy_history){.runs = 10,
                                 .memory_max = 600.0 * (double)MIB,
@@ -126,52 +43,52 @@ static void finished__rare_large_runs__cost_decides(void **state)
                                 .memory_count = 2,
                                 .memory = {{100.0 * (double)MIB, 0.9}, {600.0 * (double)MIB, 0.1}}};
     stand->input.history = &stand->history;
-    assert_true(settle(stand));
+    assert_true(settle_stand_record(stand));
     assert_in_range(stand->allocation.limits.memory_bytes, 115 * MIB, 150 * MIB);
     assert_true(stand->allocation.probability > 0.09f && stand->allocation.probability < 0.11f);
     stand->history.memory[0].weight = 0.7;
     stand->history.memory[1].weight = 0.3;
-    assert_true(settle(stand));
+    assert_true(settle_stand_record(stand));
     assert_true(stand->allocation.limits.memory_bytes > 600 * MIB);
     assert_true(stand->allocation.probability < 0.01f);
 }
 
 static void finished__no_history_at_hand__one_small_run_lowers_slowly(void **state)
 {
-    struct stand *stand = fresh(state, 1024, 600);
-    assert_true(settle(stand));
-    assert_true(settle(stand));
+    struct settle_stand *stand = settle_stand_finished(state, 1024, 600);
+    assert_true(settle_stand_record(stand));
+    assert_true(settle_stand_record(stand));
     int64_t before = stand->allocation.limits.memory_bytes;
     stand->record.totals.memory_peak_bytes = 50 * MIB;
-    assert_true(settle(stand));
+    assert_true(settle_stand_record(stand));
     assert_int_equal(stand->allocation.limits.memory_bytes, (int64_t)((double)before * 0.9));
 }
 
 static void finished__no_limit__none_is_made(void **state)
 {
-    struct stand *stand = fresh(state, 0, 100);
-    assert_true(settle(stand));
+    struct settle_stand *stand = settle_stand_finished(state, 0, 100);
+    assert_true(settle_stand_record(stand));
     assert_int_equal(stand->allocation.limits.memory_bytes, 0);
 }
 
 static void finished__rates__follow_raises_and_come_down_slowly(void **state)
 {
-    struct stand *stand = fresh(state, 128, 64);
+    struct settle_stand *stand = settle_stand_finished(state, 128, 64);
     struct msg_execution_record *record = &stand->record;
     record->first_limits.cpu_millicores = record->highest_limits.cpu_millicores = 200;
     record->highest_limits.cpu_millicores = 800;
     record->peak_cpu_millicores = 800;
-    assert_true(settle(stand));
+    assert_true(settle_stand_record(stand));
     assert_int_equal(stand->allocation.limits.cpu_millicores, 800);
     record->first_limits.cpu_millicores = 800;
     for (int i = 0; i < 50; i++) /* uses all of it: nothing to give back, and it does not creep up */
-        assert_true(settle(stand));
+        assert_true(settle_stand_record(stand));
     assert_int_equal(stand->allocation.limits.cpu_millicores, 800);
     record->peak_cpu_millicores = 300;
-    assert_true(settle(stand));
+    assert_true(settle_stand_record(stand));
     assert_int_equal(stand->allocation.limits.cpu_millicores, 720);
     for (int i = 0; i < 50; i++)
-        assert_true(settle(stand));
+        assert_true(settle_stand_record(stand));
     assert_int_equal(stand->allocation.limits.cpu_millicores, 330);
 }
 
@@ -179,8 +96,8 @@ static void finished__rates__follow_raises_and_come_down_slowly(void **state)
 
 static void marks__raise__end_after_20_good_executions(void **state)
 {
-    struct stand *stand = fresh(state, 64, 80);
-    raised_while_running(stand, 110);
+    struct settle_stand *stand = settle_stand_finished(state, 64, 80);
+    settle_stand_raised(stand, 110);
     stand->record.cause = MSG_CAUSE_NONE;
     struct policy_decision decision = {.direction = MSG_DIRECTION_RAISE,
                                        .cause = MSG_CAUSE_MEMORY,
@@ -197,24 +114,24 @@ static void marks__raise__end_after_20_good_executions(void **state)
     assert_non_null(strstr(stand->storage[0].reason, "because"));
     stand->allocation = next;
     stand->known = true;
-    assert_true(settle(stand)); /* the raised execution itself */
+    assert_true(settle_stand_record(stand)); /* the raised execution itself */
     assert_int_equal(stand->allocation.good_since_raise, 0);
     stand->record.adjustments.count = 0;
     for (int i = 1; i <= 19; i++) {
-        assert_true(settle(stand));
+        assert_true(settle_stand_record(stand));
         assert_int_equal(stand->allocation.good_since_raise, i);
         assert_int_equal(stand->allocation.raised.count, 1);
         assert_int_equal(stand->allocation.before.memory_bytes, 64 * MIB);
     }
-    assert_true(settle(stand));
+    assert_true(settle_stand_record(stand));
     assert_int_equal(stand->allocation.raised.count, 0);
     assert_true(policy_limits_equal(&stand->allocation.before, &stand->allocation.limits));
 }
 
 static void marks__back_at_the_level_before__end(void **state)
 {
-    struct stand *stand = failed(state, MSG_CAUSE_MEMORY);
-    assert_true(settle(stand));
+    struct settle_stand *stand = settle_stand_failed(state, MSG_CAUSE_MEMORY);
+    assert_true(settle_stand_record(stand));
     assert_int_equal(stand->allocation.raised.count, 1);
     stand->record.outcome = MSG_OUTCOME_FINISHED;
     stand->record.cause = MSG_CAUSE_NONE;
@@ -222,14 +139,29 @@ static void marks__back_at_the_level_before__end(void **state)
     stand->history =
         (struct policy_history){.runs = 5, .memory_max = 20e6, .memory_count = 1, .memory = {{20e6, 1}}};
     stand->input.history = &stand->history;
-    assert_true(settle(stand));
+    assert_true(settle_stand_record(stand));
     assert_true(stand->allocation.limits.memory_bytes < 64 * MIB);
     assert_int_equal(stand->allocation.raised.count, 0);
 }
 
+/* A raise that allocate learns of from the record alone, because the agent made it, marks the code like any
+ * other. */
+static void record__raised_by_its_agent__marked(void **state)
+{
+    struct settle_stand *stand = settle_stand_finished(state, 64, 90);
+    settle_stand_raised(stand, 110);
+    stand->adjustment.adjustment.cause = MSG_CAUSE_MEMORY;
+    stand->adjustment.result = MSG_ADJUSTMENT_RESULT_APPLIED;
+    assert_true(settle_stand_record(stand));
+    assert_int_equal(stand->allocation.raised.count, 1);
+    assert_int_equal(stand->allocation.raised.items[0], MSG_CAUSE_MEMORY);
+    assert_int_equal(stand->allocation.good_since_raise, 0);
+    assert_true(stand->allocation.limits.memory_bytes > 90 * MIB);
+}
+
 static void raise__known_already__nothing(void **state)
 {
-    struct stand *stand = fresh(state, 64, 50);
+    struct settle_stand *stand = settle_stand_finished(state, 64, 50);
     struct policy_decision decision = {
         .direction = MSG_DIRECTION_RAISE, .cause = MSG_CAUSE_MEMORY, .limits = {.memory_bytes = 110 * MIB}};
     struct msg_allocation first, second, third;
@@ -253,7 +185,7 @@ static void raise__known_already__nothing(void **state)
 
 static void raise__not_a_raise_or_observed__nothing(void **state)
 {
-    struct stand *stand = fresh(state, 64, 50);
+    struct settle_stand *stand = settle_stand_finished(state, 64, 50);
     struct policy_decision decision = {.direction = MSG_DIRECTION_SHRINK,
                                        .limits = {.memory_bytes = 40 * MIB}};
     struct msg_allocation next;
@@ -271,72 +203,83 @@ static void raise__not_a_raise_or_observed__nothing(void **state)
 
 static void failure__memory__step_from_what_it_had(void **state)
 {
-    struct stand *stand = failed(state, MSG_CAUSE_MEMORY);
-    assert_true(settle(stand));
+    struct settle_stand *stand = settle_stand_failed(state, MSG_CAUSE_MEMORY);
+    assert_true(settle_stand_record(stand));
     assert_int_equal(stand->allocation.limits.memory_bytes, 96 * MIB);
     assert_int_equal(stand->allocation.before.memory_bytes, 64 * MIB);
     const struct msg_cause_array *raised = &stand->allocation.raised;
     assert_int_equal(raised->items ? raised->items[0] : MSG_CAUSE_NONE, MSG_CAUSE_MEMORY);
     for (int i = 0; i < 9; i++) /* nine more that failed at the same time */
-        assert_true(settle(stand));
+        assert_true(settle_stand_record(stand));
     assert_int_equal(stand->allocation.limits.memory_bytes, 96 * MIB);
 }
 
 static void failure__memory_with_history__what_history_asks_for(void **state)
 {
-    struct stand *stand = failed(state, MSG_CAUSE_MEMORY);
+    struct settle_stand *stand = settle_stand_failed(state, MSG_CAUSE_MEMORY);
     stand->history =
         (struct policy_history){.runs = 4, .memory_max = 300e6, .memory_count = 1, .memory = {{300e6, 1}}};
     stand->input.history = &stand->history;
-    assert_true(settle(stand));
+    assert_true(settle_stand_record(stand));
     assert_true(stand->allocation.limits.memory_bytes > INT64_C(310000000));
 }
 
 static void failure__cpu__what_the_throttling_asks_for(void **state)
 {
-    struct stand *stand = failed(state, MSG_CAUSE_CPU);
+    struct settle_stand *stand = settle_stand_failed(state, MSG_CAUSE_CPU);
     stand->record.first_limits.cpu_millicores = stand->record.highest_limits.cpu_millicores = 200;
     stand->record.totals.cpu_throttled_us = stand->record.ended_us * 2 / 3;
-    assert_true(settle(stand));
+    assert_true(settle_stand_record(stand));
     assert_int_equal(stand->allocation.limits.cpu_millicores, 600);
     assert_int_equal(stand->allocation.limits.memory_bytes, 64 * MIB);
 }
 
 static void failure__own_bug_cancel_lost__says_nothing(void **state)
 {
-    struct stand *stand = failed(state, MSG_CAUSE_OTHER);
+    struct settle_stand *stand = settle_stand_failed(state, MSG_CAUSE_OTHER);
     stand->record.outcome = MSG_OUTCOME_CRASHED;
-    assert_false(settle(stand));
+    assert_false(settle_stand_record(stand));
     stand->record.outcome = MSG_OUTCOME_KILLED;
     stand->record.cause = MSG_CAUSE_NONE;
-    assert_false(settle(stand));
+    assert_false(settle_stand_record(stand));
     stand->record.outcome = MSG_OUTCOME_LOST;
-    assert_false(settle(stand));
+    assert_false(settle_stand_record(stand));
+}
+
+static void failed__outcomes__need_a_verdict(void **state)
+{
+    static const bool expected[MSG_OUTCOME_COUNT] = {
+        [MSG_OUTCOME_OOM_KILLED] = true, [MSG_OUTCOME_TIMED_OUT] = true, [MSG_OUTCOME_CRASHED] = true};
+    struct settle_stand *stand = settle_stand_finished(state, 64, 50);
+    for (int outcome = 0; outcome < MSG_OUTCOME_COUNT; outcome++) {
+        stand->record.outcome = (enum msg_outcome)outcome;
+        assert_int_equal(settle_failed(&stand->record), expected[outcome]);
+    }
 }
 
 static void settle__observed_code__left_alone(void **state)
 {
-    struct stand *stand = fresh(state, 256, 100);
+    struct settle_stand *stand = settle_stand_finished(state, 256, 100);
     stand->fixed.mode = MSG_MODE_OBSERVE;
     stand->input.fixed = &stand->fixed;
-    assert_false(settle(stand));
+    assert_false(settle_stand_record(stand));
 }
 
 /* --- bounds */
 
 static void bounds__ceiling_floor_and_pin__hold(void **state)
 {
-    struct stand *stand = failed(state, MSG_CAUSE_MEMORY);
+    struct settle_stand *stand = settle_stand_failed(state, MSG_CAUSE_MEMORY);
     stand->fixed = (struct msg_code_policy){.ceiling = {.memory_bytes = 80 * MIB}, .held_out_permille = 20};
     stand->input.fixed = &stand->fixed;
-    assert_true(settle(stand));
+    assert_true(settle_stand_record(stand));
     assert_int_equal(stand->allocation.limits.memory_bytes, 80 * MIB);
     assert_int_equal(stand->allocation.held_out_permille, 20);
     stand->fixed = (struct msg_code_policy){.floor = {.memory_bytes = 500 * MIB}};
-    assert_true(settle(stand));
+    assert_true(settle_stand_record(stand));
     assert_int_equal(stand->allocation.limits.memory_bytes, 500 * MIB);
     stand->fixed = (struct msg_code_policy){.has_pin = true, .pin = {.memory_bytes = 70 * MIB}};
-    assert_true(settle(stand));
+    assert_true(settle_stand_record(stand));
     assert_int_equal(stand->allocation.limits.memory_bytes, 70 * MIB);
     assert_true(stand->allocation.pinned);
 }
@@ -344,7 +287,7 @@ static void bounds__ceiling_floor_and_pin__hold(void **state)
 /* Who has not run has no limits to bound, but an agent must not pass a ceiling on its own either. */
 static void fixed__ceiling_before_the_first_run__carried_without_limits(void **state)
 {
-    struct stand *stand = fresh(state, 0, 0);
+    struct settle_stand *stand = settle_stand_finished(state, 0, 0);
     struct msg_allocation next, later;
     stand->fixed = (struct msg_code_policy){.floor = {.memory_bytes = 50 * MIB}};
     stand->input.fixed = &stand->fixed;
@@ -365,9 +308,9 @@ static void fixed__ceiling_before_the_first_run__carried_without_limits(void **s
 /* Who ran without a limit has limits to bound: none. */
 static void fixed__ceiling_after_a_run_without_limits__becomes_the_limit(void **state)
 {
-    struct stand *stand = fresh(state, 0, 50);
+    struct settle_stand *stand = settle_stand_finished(state, 0, 50);
     struct msg_allocation next;
-    assert_true(settle(stand));
+    assert_true(settle_stand_record(stand));
     assert_int_equal(stand->allocation.limits.memory_bytes, 0);
     stand->fixed = (struct msg_code_policy){.ceiling = {.memory_bytes = 80 * MIB}};
     stand->input.fixed = &stand->fixed;
@@ -378,7 +321,7 @@ static void fixed__ceiling_after_a_run_without_limits__becomes_the_limit(void **
 /* The first run begins the limits with what it had, as if there had been no allocation. */
 static void fixed__ceiling_before_the_first_run__then_it_runs(void **state)
 {
-    struct stand *stand = fresh(state, 100, 50);
+    struct settle_stand *stand = settle_stand_finished(state, 100, 50);
     struct msg_allocation blank, with, without;
     stand->fixed = (struct msg_code_policy){.ceiling = {.memory_bytes = 500 * MIB}};
     stand->input.fixed = &stand->fixed;
@@ -390,24 +333,9 @@ static void fixed__ceiling_before_the_first_run__then_it_runs(void **state)
     assert_int_equal(with.memory_most_bytes, 500 * MIB);
 }
 
-/* A raise that allocate learns of from the record alone, because the agent made it, marks the code like any
- * other. */
-static void record__raised_by_its_agent__marked(void **state)
-{
-    struct stand *stand = fresh(state, 64, 90);
-    raised_while_running(stand, 110);
-    stand->adjustment.adjustment.cause = MSG_CAUSE_MEMORY;
-    stand->adjustment.result = MSG_ADJUSTMENT_RESULT_APPLIED;
-    assert_true(settle(stand));
-    assert_int_equal(stand->allocation.raised.count, 1);
-    assert_int_equal(stand->allocation.raised.items[0], MSG_CAUSE_MEMORY);
-    assert_int_equal(stand->allocation.good_since_raise, 0);
-    assert_true(stand->allocation.limits.memory_bytes > 90 * MIB);
-}
-
 static void fixed__pin_makes_an_allocation(void **state)
 {
-    struct stand *stand = fresh(state, 0, 0);
+    struct settle_stand *stand = settle_stand_finished(state, 0, 0);
     struct msg_allocation next, later;
     stand->input.fixed = &stand->fixed;
     stand->fixed =
@@ -421,101 +349,6 @@ static void fixed__pin_makes_an_allocation(void **state)
     assert_true(!later.pinned && later.revision == 2);
 }
 
-/* --- verdicts */
-
-static void verdict__memory__again_with_more(void **state)
-{
-    struct stand *stand = failed(state, MSG_CAUSE_MEMORY);
-    assert_true(settle(stand));
-    judge(stand, NULL);
-    assert_true(stand->verdict.retry && !stand->verdict.dead_lettered);
-    assert_int_equal(stand->verdict.limits.memory_bytes, 96 * MIB);
-    assert_string_equal(stand->verdict.reason, "memory failure of attempt 1 of 3: again, with more of it");
-}
-
-static void verdict__although_raised__dead_lettered_and_again(void **state)
-{
-    struct stand *stand = failed(state, MSG_CAUSE_MEMORY);
-    raised_while_running(stand, 100);
-    assert_true(settle(stand));
-    judge(stand, NULL);
-    assert_true(stand->verdict.retry && stand->verdict.dead_lettered);
-    assert_int_equal(stand->verdict.limits.memory_bytes, 150 * MIB);
-    stand->record.arm = MSG_ARM_HELD_OUT;
-    judge(stand, NULL);
-    assert_false(stand->verdict.dead_lettered);
-    stand->record.arm = MSG_ARM_TREATED;
-    stand->raised[0] = MSG_CAUSE_CPU; /* another resource was */
-    judge(stand, NULL);
-    assert_false(stand->verdict.dead_lettered);
-}
-
-static void verdict__at_the_ceiling__dead_lettered_and_over(void **state)
-{
-    struct stand *stand = failed(state, MSG_CAUSE_MEMORY);
-    raised_while_running(stand, 100);
-    stand->fixed.ceiling.memory_bytes = 100 * MIB;
-    stand->input.fixed = &stand->fixed;
-    assert_true(settle(stand));
-    judge(stand, NULL);
-    assert_true(!stand->verdict.retry && stand->verdict.dead_lettered);
-    assert_non_null(strstr(stand->verdict.reason, "nothing more to give"));
-}
-
-static void verdict__largest_node_too_small__over(void **state)
-{
-    struct stand *stand = failed(state, MSG_CAUSE_MEMORY);
-    const struct msg_limits capacity = {.memory_bytes =
-                                            65 * MIB}; /* 1 MiB more would be the same failure again */
-    assert_true(settle(stand));
-    judge(stand, &capacity);
-    assert_false(stand->verdict.retry);
-    assert_int_equal(stand->verdict.limits.memory_bytes, 65 * MIB);
-}
-
-static void verdict__attempts_used_up__over(void **state)
-{
-    struct stand *stand = failed(state, MSG_CAUSE_MEMORY);
-    stand->record.attempt = 3;
-    assert_true(settle(stand));
-    judge(stand, NULL);
-    assert_false(stand->verdict.retry);
-    assert_non_null(strstr(stand->verdict.reason, "attempts used up"));
-}
-
-static void verdict__own_bug__not_again_unless_asked(void **state)
-{
-    struct stand *stand = failed(state, MSG_CAUSE_OTHER);
-    stand->record.outcome = MSG_OUTCOME_CRASHED;
-    judge(stand, NULL);
-    assert_true(!stand->verdict.retry && !stand->verdict.dead_lettered);
-    stand->record.request.retry_other = true;
-    judge(stand, NULL);
-    assert_true(stand->verdict.retry);
-    assert_int_equal(stand->verdict.limits.memory_bytes, 64 * MIB);
-}
-
-static void verdict__observed_code__not_again(void **state)
-{
-    struct stand *stand = failed(state, MSG_CAUSE_MEMORY);
-    stand->fixed.mode = MSG_MODE_OFF;
-    stand->input.fixed = &stand->fixed;
-    judge(stand, NULL);
-    assert_false(stand->verdict.retry);
-    assert_int_equal(stand->verdict.limits.memory_bytes, 64 * MIB);
-}
-
-static void failed__outcomes__need_a_verdict(void **state)
-{
-    static const bool expected[MSG_OUTCOME_COUNT] = {
-        [MSG_OUTCOME_OOM_KILLED] = true, [MSG_OUTCOME_TIMED_OUT] = true, [MSG_OUTCOME_CRASHED] = true};
-    struct stand *stand = fresh(state, 64, 50);
-    for (int outcome = 0; outcome < MSG_OUTCOME_COUNT; outcome++) {
-        stand->record.outcome = (enum msg_outcome)outcome;
-        assert_int_equal(settle_failed(&stand->record), expected[outcome]);
-    }
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -527,27 +360,20 @@ int main(void)
         cmocka_unit_test(finished__rates__follow_raises_and_come_down_slowly),
         cmocka_unit_test(marks__raise__end_after_20_good_executions),
         cmocka_unit_test(marks__back_at_the_level_before__end),
+        cmocka_unit_test(record__raised_by_its_agent__marked),
         cmocka_unit_test(raise__known_already__nothing),
         cmocka_unit_test(raise__not_a_raise_or_observed__nothing),
         cmocka_unit_test(failure__memory__step_from_what_it_had),
         cmocka_unit_test(failure__memory_with_history__what_history_asks_for),
         cmocka_unit_test(failure__cpu__what_the_throttling_asks_for),
         cmocka_unit_test(failure__own_bug_cancel_lost__says_nothing),
+        cmocka_unit_test(failed__outcomes__need_a_verdict),
         cmocka_unit_test(settle__observed_code__left_alone),
         cmocka_unit_test(bounds__ceiling_floor_and_pin__hold),
-        cmocka_unit_test(record__raised_by_its_agent__marked),
         cmocka_unit_test(fixed__pin_makes_an_allocation),
         cmocka_unit_test(fixed__ceiling_before_the_first_run__carried_without_limits),
         cmocka_unit_test(fixed__ceiling_before_the_first_run__then_it_runs),
         cmocka_unit_test(fixed__ceiling_after_a_run_without_limits__becomes_the_limit),
-        cmocka_unit_test(verdict__memory__again_with_more),
-        cmocka_unit_test(verdict__although_raised__dead_lettered_and_again),
-        cmocka_unit_test(verdict__at_the_ceiling__dead_lettered_and_over),
-        cmocka_unit_test(verdict__largest_node_too_small__over),
-        cmocka_unit_test(verdict__attempts_used_up__over),
-        cmocka_unit_test(verdict__own_bug__not_again_unless_asked),
-        cmocka_unit_test(verdict__observed_code__not_again),
-        cmocka_unit_test(failed__outcomes__need_a_verdict),
     };
-    return cmocka_run_group_tests(tests, set_up, tear_down);
+    return cmocka_run_group_tests(tests, settle_stand_set_up, settle_stand_tear_down);
 }
