@@ -1,6 +1,5 @@
 """`forestall topics`, and that the services refuse topics they cannot run on, on a real Kafka; with a schema registry too."""
 import json
-import os
 import pathlib
 import subprocess
 import sys
@@ -10,12 +9,11 @@ import pytest
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "support"))
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[2] / "examples" / "python"))
 from cluster import Cluster  # noqa: E402
+from command import ENVIRONMENT, FORESTALL  # noqa: E402
 from messages import TOPIC_MESSAGES, MessageCodec  # noqa: E402
 from process import wait_until  # noqa: E402
 from schema_registry import SchemaRegistry  # noqa: E402
 
-FORESTALL = Cluster.program("forestall")
-ENVIRONMENT = {key: value for key, value in os.environ.items() if not key.startswith("FORESTALL_")}
 SERVICES = ("ingest", "predict", "allocate", "queue", "retrain")
 
 
