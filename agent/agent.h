@@ -94,7 +94,7 @@ struct agent {
     size_t finish_next;     /* the pass over what has ended goes on below this index */
     struct map *codes_seen; /* code -> count of executions finished here, as a pointer's value */
     int64_t sequence;
-    int64_t lease_contact_ms, status_ms;
+    int64_t status_ms;
     uint64_t finished;
     bool tick_now;        /* an attempt has sample_now */
     bool limits_file_due; /* an attempt has limits_file_due */

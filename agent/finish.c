@@ -49,9 +49,7 @@ static struct outcome judge(const struct attempt *attempt, const struct ending *
         .purpose = status->purpose[0] ? status->purpose : NULL,
         .duration_us = status->duration_us,
         .counters = counters,
-        .memory_limited = attempt->limits.memory_bytes != 0,
         .cpu_limited = attempt->limits.cpu_millicores != 0,
-        .io_limited = attempt->limits.io_read_bps != 0 || attempt->limits.io_write_bps != 0,
         .net_limited = attempt->limits.net_egress_bps != 0,
         .net_egress_bps = attempt->limits.net_egress_bps,
     };

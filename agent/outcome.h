@@ -15,9 +15,9 @@ struct outcome_facts {
     bool ended_on_purpose; /* cancel, lease, end of the node: killed by Forestall */
     const char *purpose;   /* why it was ended, or why it did not start; may be NULL */
     int64_t duration_us;
-    const struct msg_counters *counters;                       /* the last ones */
-    bool memory_limited, cpu_limited, io_limited, net_limited; /* a limit is in force */
-    int64_t net_egress_bps;                                    /* that limit */
+    const struct msg_counters *counters; /* the last ones */
+    bool cpu_limited, net_limited;       /* a limit is in force */
+    int64_t net_egress_bps;              /* that limit */
 };
 
 struct outcome {

@@ -230,9 +230,7 @@ static struct outcome judge(const struct run *run, const struct msg_execution_re
         .purpose = "interrupted",
         .duration_us = record->ended_us - record->started_us,
         .counters = &record->totals,
-        .memory_limited = run->limits.memory_bytes != 0,
         .cpu_limited = run->limits.cpu_millicores != 0,
-        .io_limited = run->limits.io_read_bps != 0 || run->limits.io_write_bps != 0,
         .net_limited = run->limits.net_egress_bps != 0,
         .net_egress_bps = run->limits.net_egress_bps,
     };

@@ -80,7 +80,7 @@ struct allocate {
     int64_t looked_ms, checked_ms, mirrored_ms;
     int failure;
     char failure_text[256];
-    struct log_limiter decision_log, refusal_log;
+    struct log_limiter decision_log;
     struct allocate_metrics metrics;
 };
 

@@ -121,9 +121,7 @@ static void on_reply(void *context, size_t index, int status, const struct store
     (void)count;
     if (status > 0)
         mirror->counters.written++;
-    else if (status == 0)
-        mirror->counters.not_newer++;
-    else
+    else if (status < 0) /* 0: Redis has a newer one, or had none to delete */
         fail(mirror, store_error(mirror->store));
 }
 

@@ -9,7 +9,7 @@
 struct mirror;
 
 struct mirror_counters {
-    uint64_t written, not_newer, deleted, failed, rebuilds;
+    uint64_t written, failed, rebuilds;
     bool up, rebuilding;
 };
 

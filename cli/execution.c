@@ -218,7 +218,6 @@ static void add_sample(struct execution *execution, int32_t attempt, int64_t tim
                                             .memory_bytes = counters->memory_bytes,
                                             .memory_limit_bytes = limits->memory_bytes,
                                             .cpu_usage_us = counters->cpu_usage_us,
-                                            .cpu_millicores_limit = limits->cpu_millicores,
                                             .brake_engaged = counters->brake_engaged};
 }
 

@@ -28,7 +28,6 @@ struct execution_risk {
 struct execution_sample {
     int32_t attempt;
     int64_t time_us, memory_bytes, memory_limit_bytes, cpu_usage_us;
-    int32_t cpu_millicores_limit;
     bool brake_engaged;
 };
 
