@@ -48,7 +48,7 @@ static void append_text(struct buffer *out, const char *text)
     buffer_printf(out, "\"");
 }
 
-void check_command_json(const struct check *check, struct buffer *out)
+static void append_json(const struct check *check, struct buffer *out)
 {
     buffer_printf(out, "{\"passed\": %s, \"items\": [", check_passed(check) ? "true" : "false");
     for (size_t i = 0; i < check->count; i++) {
@@ -72,7 +72,7 @@ int check_command_run(const struct agent_options *options, bool json)
     try_machine(options, &check);
     buffer_init(&text, 0);
     if (json)
-        check_command_json(&check, &text);
+        append_json(&check, &text);
     else
         check_print(&check, &text);
     bool written = buffer_error(&text) == 0 && fwrite(text.data, 1, text.size, stdout) == text.size &&

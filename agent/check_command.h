@@ -7,12 +7,11 @@
 
 /* Takes --check and --json out of the arguments; true when --check was among them. */
 bool check_command_take(int *argc, char **argv, bool *json);
-/* Tries the machine with the configured subtree and device and prints. Exit status: 0 executions can run
- * here, 1 not. */
+/* Tries the machine with the configured subtree and device and prints: a table, or with json
+ * {"passed": bool, "items": [{"name", "ok", "required", "detail", "advice"}]} and a line feed. Exit status: 0
+ * executions can run here, 1 not. */
 int check_command_run(const struct agent_options *options, bool json);
 /* For the start: 0, or -EPERM with the first required thing that is missing and what to do about it. */
 FS_MUST_CHECK int check_command_required(const struct agent_options *options, char *error, size_t error_size);
-/* {"passed": bool, "items": [{"name", "ok", "required", "detail", "advice"}]} and a line feed. */
-void check_command_json(const struct check *check, struct buffer *out);
 
 #endif

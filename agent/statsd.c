@@ -60,7 +60,7 @@ static void take_line(struct track *track, struct str line, struct statsd_counts
         counts->malformed++;
 }
 
-void statsd_take(struct track *track, struct str datagram, struct statsd_counts *counts)
+static void take_datagram(struct track *track, struct str datagram, struct statsd_counts *counts)
 {
     while (datagram.size > 0) {
         const char *end = memchr(datagram.data, '\n', datagram.size);
@@ -83,7 +83,7 @@ void statsd_drain(int fd, struct track *track, struct statsd_counts *counts)
         if ((size_t)size > sizeof bytes)
             counts->malformed++; /* its last line is cut: none of it is trusted */
         else
-            statsd_take(track, (struct str){bytes, (size_t)size}, counts);
+            take_datagram(track, (struct str){bytes, (size_t)size}, counts);
     }
 }
 

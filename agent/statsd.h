@@ -12,9 +12,8 @@ struct statsd_counts {
     uint64_t taken, malformed, too_many_names;
 };
 
-/* Takes the lines of one datagram into the track. Other StatsD types count as malformed. */
-void statsd_take(struct track *track, struct str datagram, struct statsd_counts *counts);
-/* Reads what waits in the socket, at most STATSD_DATAGRAMS_PER_TICK datagrams. */
+/* Takes what waits in the socket into the track, at most STATSD_DATAGRAMS_PER_TICK datagrams. Other StatsD
+ * types count as malformed. */
 void statsd_drain(int fd, struct track *track, struct statsd_counts *counts);
 /* Binds a datagram socket at name in the directory, writable for everybody. A descriptor; -ENAMETOOLONG when
  * the path is too long for a Unix socket; others. An old socket of that name is replaced. */

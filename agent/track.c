@@ -26,7 +26,7 @@ void track_reset(struct track *track, int64_t started_us, int64_t started_monoto
     track->magic = TRACK_MAGIC;
 }
 
-bool track_valid(const struct track *track)
+static bool is_valid(const struct track *track)
 {
     if (track->magic != TRACK_MAGIC || track->custom_count > SERIES_CUSTOM_MAX ||
         track->brake_count > TRACK_BRAKES_MAX)
@@ -52,7 +52,7 @@ static int map_file(int fd, bool create, struct track **out)
     struct track *track = mmap(NULL, sizeof *track, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
     if (track == MAP_FAILED)
         return -errno;
-    if (!create && !track_valid(track)) {
+    if (!create && !is_valid(track)) {
         track_unmap(track);
         return -EBADMSG;
     }

@@ -38,7 +38,6 @@ struct track {
 /* Begins anew with these limits in force. */
 void track_reset(struct track *track, int64_t started_us, int64_t started_monotonic_us,
                  const struct msg_limits *limits);
-bool track_valid(const struct track *track);
 /* Maps the file, made with its full size on disk when create (so that a full disk is met here, not in a page
  * fault). 0; -ENOENT; -EBADMSG another version's or damaged; -ENOSPC and others. Unmap with track_unmap. */
 FS_MUST_CHECK int track_map(int directory_fd, const char *name, bool create, struct track **out);

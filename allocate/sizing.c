@@ -39,7 +39,8 @@ static size_t with_input(const struct sizing_code *code)
     return known < 2 || most > 1.05 * least ? known : 0;
 }
 
-bool sizing_has_curve(const struct sizing_code *code)
+/* True when runs with different input sizes, or a single one, can carry a curve or a guess. */
+static bool has_curve(const struct sizing_code *code)
 {
     return with_input(code) > 0;
 }
@@ -48,7 +49,7 @@ static void look(const struct sizing_config *config, const struct sizing_code *c
                  enum sizing_method method, double input, struct outlook *out)
 {
     outlook_begin(out);
-    if (method == SIZING_INPUT && input > 0 && sizing_has_curve(code)) {
+    if (method == SIZING_INPUT && input > 0 && has_curve(code)) {
         struct outlook_curve curve;
         outlook_draw_input(&curve, config, code);
         outlook_by_input(out, config, &curve, input);
@@ -114,7 +115,7 @@ enum sizing_method sizing_pick(const struct sizing_code *code, const float costs
     for (enum sizing_method method = SIZING_LEVEL; method < SIZING_INPUT; method++)
         if (costs[method] > 0 && (double)costs[method] < WORTH_CHANGING * (double)costs[best])
             best = method;
-    if (!told || !sizing_has_curve(code))
+    if (!told || !has_curve(code))
         return best;
     bool unjudged = !(costs[SIZING_INPUT] > 0);
     return unjudged || (double)costs[SIZING_INPUT] < WORTH_CHANGING * (double)costs[best] ? SIZING_INPUT
@@ -125,7 +126,7 @@ size_t sizing_curve(const struct sizing_config *config, const struct sizing_code
                     struct knot knots[SIZING_KNOTS_MAX])
 {
     double least = INFINITY, most = 0;
-    if (!sizing_has_curve(code))
+    if (!has_curve(code))
         return 0;
     for (size_t i = 0; i < code->count; i++) {
         double input = code->runs[i].input;

@@ -70,7 +70,5 @@ void sizing_judge(const struct sizing_config *config, const struct sizing_code *
 /* The start over input sizes as few points; how many, 0 when there is no curve. */
 size_t sizing_curve(const struct sizing_config *config, const struct sizing_code *code,
                     struct knot knots[SIZING_KNOTS_MAX]);
-/* True when runs with different input sizes, or a single one, can carry a curve or a guess. */
-bool sizing_has_curve(const struct sizing_code *code);
 
 #endif

@@ -254,7 +254,8 @@ uint64_t effect_dropped(const struct effect *effect)
     return effect->dropped;
 }
 
-void effect_wilson(double share, double n, double *low, double *high)
+/* Wilson's interval for a share of n (need not be whole) at 95 %. */
+static void wilson(double share, double n, double *low, double *high)
 {
     const double z = NORMAL_95, square = z * z;
     double middle = (share + square / (2 * n)) / (1 + square / n);
@@ -271,7 +272,7 @@ bool effect_averted(const struct effect_tally *tally, struct effect_averted *out
         if (arm->attempts == 0)
             return false;
         share[i] = arm->failed_weight / arm->weight;
-        effect_wilson(share[i], arm->weight * arm->weight / arm->weight_squares, &low[i], &high[i]);
+        wilson(share[i], arm->weight * arm->weight / arm->weight_squares, &low[i], &high[i]);
     }
     double more = share[1] - share[0];
     *out = (struct effect_averted){.share = more,

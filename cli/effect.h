@@ -58,7 +58,5 @@ uint64_t effect_dropped(const struct effect *effect);
 
 /* False: one of the arms is empty. */
 bool effect_averted(const struct effect_tally *tally, struct effect_averted *out);
-/* Wilson's interval for a share of n (need not be whole) at 95 %. */
-void effect_wilson(double share, double n, double *low, double *high);
 
 #endif

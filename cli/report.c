@@ -99,7 +99,7 @@ static json_t *milliseconds(int64_t from_us, int64_t to_us)
     return json_real((double)hundredths / 100);
 }
 
-json_t *report_adjustment_json(const struct execution_adjustment *entry, int64_t start_us)
+static json_t *adjustment_json(const struct execution_adjustment *entry, int64_t start_us)
 {
     const struct msg_adjustment *adjustment = &entry->adjustment;
     int64_t when_us = entry->answered ? entry->applied_us : adjustment->decided_us;
@@ -124,8 +124,7 @@ static json_t *adjustments_json(const struct execution *execution)
     const struct execution_adjustment *adjustments = execution_adjustments(execution, &count);
     json_t *out = json_array();
     for (size_t i = 0; out && i < count; i++)
-        if (json_array_append_new(
-                out, report_adjustment_json(&adjustments[i], execution_start_us(execution))) < 0) {
+        if (json_array_append_new(out, adjustment_json(&adjustments[i], execution_start_us(execution))) < 0) {
             json_decref(out);
             return NULL;
         }

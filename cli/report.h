@@ -17,13 +17,11 @@ int report_exit_status(const struct msg_execution_state *state);
  * final_limit_bytes, adjustments[], max_probability, first_raise_ms, duration_ms; and signal, reason, node,
  * held_out, first_raise_lead_ms, brakes, records_missing. Numbers that nobody knows are null. first_raise_ms
  * counts from the start of the first attempt; first_raise_lead_ms is the time from the first raise in the
- * kernel to the moment usage crossed the first limit, null unless both are in the records. NULL without a
- * state or out of memory. */
+ * kernel to the moment usage crossed the first limit, null unless both are in the records. Of each
+ * adjustment: attempt, decision, time_ms (since the first start), direction, cause, probability, reason,
+ * result, detail, changes (limits that differ, [from, to]), memory_bytes, decided_after_ms and
+ * applied_after_ms (both from the sample), model_version. NULL without a state or out of memory. */
 json_t *report_json(const struct execution *execution);
-/* One decision: attempt, time_ms (since the first start), direction, cause, probability, reason, result, from
- * and to (limits that differ), memory_bytes, decided_after_ms (from the sample to the decision),
- * applied_after_ms (from the sample). */
-json_t *report_adjustment_json(const struct execution_adjustment *adjustment, int64_t start_us);
 /* True for a raise that the kernel took. */
 bool report_is_raise(const struct execution_adjustment *adjustment);
 /* Records that must still come: attempts that are spoken of without one. The last of a lost or never started

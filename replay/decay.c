@@ -45,7 +45,7 @@ uint32_t decay_bucket_of(const struct decay *decay, double value)
     return bucket < decay->buckets ? (uint32_t)bucket : decay->buckets - 1;
 }
 
-double decay_bucket_start(const struct decay *decay, uint32_t bucket)
+static double bucket_start(const struct decay *decay, uint32_t bucket)
 {
     const struct decay_scale *scale = &decay->scale;
     if (scale->growth > 1)
@@ -104,5 +104,5 @@ double decay_percentile(const struct decay *decay, double share)
         if (reached >= share * decay->total)
             break;
     }
-    return decay_bucket_start(decay, bucket < decay->buckets - 1 ? bucket + 1 : bucket);
+    return bucket_start(decay, bucket < decay->buckets - 1 ? bucket + 1 : bucket);
 }

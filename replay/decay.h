@@ -32,6 +32,5 @@ void decay_subtract(struct decay *decay, double value, double weight, double tim
 /* 0 when empty. share 0..1. */
 double decay_percentile(const struct decay *decay, double share);
 uint32_t decay_bucket_of(const struct decay *decay, double value);
-double decay_bucket_start(const struct decay *decay, uint32_t bucket);
 
 #endif
