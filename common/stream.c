@@ -151,8 +151,7 @@ struct stream_topic_entry *stream_topic_add(struct stream *stream, const char *n
     memcpy(full, stream->prefix, stream->prefix_size);
     memcpy(full + stream->prefix_size, name, name_size + 1);
     entry = &stream->topics[stream->topic_count++];
-    *entry = (struct stream_topic_entry){
-        .full_name = full, .name = full + stream->prefix_size, .full_size = stream->prefix_size + name_size};
+    *entry = (struct stream_topic_entry){.full_name = full, .name = full + stream->prefix_size};
     return entry;
 }
 

@@ -34,7 +34,6 @@ struct stream_slot {
 struct stream_topic_entry {
     char *full_name; /* prefix + name */
     const char *name;
-    size_t full_size;
     rd_kafka_topic_t *producer_topic; /* opened at the first stream_produce() */
     struct stream_slot *slots;
     int32_t slot_count;

@@ -27,9 +27,8 @@ struct connection {
     char origin[TRANSPORT_ADDRESS_MAX + IDENTITY_NODE_MAX +
                 8]; /* "node at address", for logs and quarantine */
     struct session_times times;
-    enum close_reason leaving; /* SESSION_LEAVING: why */
-    struct identity identity;  /* from SESSION_UP on */
-    struct buffer in;          /* the beginning of a frame that is not whole, or frames it is blocked at */
+    struct identity identity; /* from SESSION_UP on */
+    struct buffer in;         /* the beginning of a frame that is not whole, or frames it is blocked at */
     struct buffer out;
     size_t out_sent;
     bool finished;     /* our side of the stream is closed */

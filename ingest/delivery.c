@@ -40,7 +40,6 @@ struct deliveries {
     struct block *blocks;
     size_t bytes, count;
     int64_t progress_ms; /* last confirmation, or when the first of the waiting was given */
-    int64_t connected_ms;
 };
 
 struct deliveries *delivery_create(struct stream *stream, const char *service,

@@ -113,7 +113,6 @@ void peers_dismiss(struct ingest *ingest, struct connection *connection, enum cl
     log_closed(ingest, connection, reason, sentence);
     release(ingest, connection);
     connection_send(connection, FRAME_REJECT, str_of(sentence));
-    connection->leaving = reason;
     connection->times.state = SESSION_LEAVING;
     connection->times.since_ms = ingest->now_ms;
     peers_touch(ingest, connection);
