@@ -277,15 +277,6 @@ bool check_passed(const struct check *check)
     return check->count > 0;
 }
 
-const struct check_item *check_find(const struct check *check, const char *name)
-{
-    for (size_t i = 0; i < check->count; i++) {
-        if (strcmp(check->items[i].name, name) == 0)
-            return &check->items[i];
-    }
-    return NULL;
-}
-
 void check_print(const struct check *check, struct buffer *out)
 {
     for (size_t i = 0; i < check->count; i++) {

@@ -28,8 +28,6 @@ struct check {
 void check_run(const struct cgroup_host_options *options, struct check *out);
 /* All required items are ok. */
 bool check_passed(const struct check *check);
-/* NULL when there is no such item. */
-const struct check_item *check_find(const struct check *check, const char *name);
 /* The table for people, one line per item, advice below. */
 void check_print(const struct check *check, struct buffer *out);
 

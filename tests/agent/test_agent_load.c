@@ -11,7 +11,7 @@
 #define MEASURES_MAX 200000
 
 struct measures {
-    size_t gap_count, delay_count, delayed_ticks;
+    size_t gap_count, delay_count;
     double gaps_ms[MEASURES_MAX], delays_ms[MEASURES_MAX];
     const struct msg_tick *last;
     bool on;

@@ -30,7 +30,7 @@ static double normal(uint64_t *state)
     return sqrt(-2 * log(a)) * cos(6.283185307179586 * b);
 }
 
-double curve_at(const struct curve *curve, double at_ms)
+static double curve_at(const struct curve *curve, double at_ms)
 {
     for (size_t i = 1; i < curve->count; i++) {
         if (at_ms > curve->at_ms[i])

@@ -43,7 +43,6 @@ struct simulated {
     int raises, brakes, adjustments;
 };
 
-double curve_at(const struct curve *curve, double at_ms);
 double curve_peak(const struct curve *curve);
 struct simulated simulate(const struct simulation *simulation);
 /* Uniform in [0, 1). */

@@ -25,7 +25,7 @@ struct model_faults {
 };
 
 struct model_results {
-    unsigned done[MSG_OUTCOME_COUNT], starts, retries, lost, crashes, aborted, strays, late_starts;
+    unsigned done[MSG_OUTCOME_COUNT], starts, retries, lost, crashes, aborted, strays;
 };
 
 /* Runs until all executions are done; fails the running test with the seed when a rule is broken. */

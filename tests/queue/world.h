@@ -39,7 +39,7 @@ struct world {
     struct sent *sent;
     size_t sent_count, sent_capacity, sent_read;
     struct map *states; /* id -> struct buffer with the newest record */
-    size_t state_count, forgotten;
+    size_t forgotten;
     int64_t last_wait_us;
     struct arena *arena;
     bool redis_away;
