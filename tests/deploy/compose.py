@@ -23,6 +23,11 @@ def report(line):
             file.write(line + "\n")
 
 
+def outputs():
+    """What `forestall run` keeps while it runs, others' included."""
+    return set(pathlib.Path("/var/tmp").glob("forestall-*-*-*-*"))
+
+
 class Deployment:
     def __init__(self):
         self.ports = dict(zip(PORTS, free_ports(len(PORTS))))

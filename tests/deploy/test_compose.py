@@ -10,16 +10,14 @@ import urllib.request
 import uuid
 
 import pytest
+from cluster import SOURCE_DIRECTORY
+from compose import DEPLOY, EXAMPLES, SERVICES, outputs, report
 from confluent_kafka import Producer
-
-sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
-sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "support"))
-sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[2] / "examples" / "python"))
-from cluster import BIN_DIRECTORY, SOURCE_DIRECTORY  # noqa: E402
-from compose import DEPLOY, EXAMPLES, SERVICES, Deployment, report  # noqa: E402
-from forestall_topics import Schemas  # noqa: E402
-from messages import TOPIC_MESSAGES  # noqa: E402
-from process import wait_until  # noqa: E402
+from forestall_topics import Schemas
+from messages import TOPIC_MESSAGES
+from own_servers import OWN, own_files
+from process import wait_until
+from training import publish_a_model
 
 MIB = 1 << 20
 IMAGE_GOAL_MB = 120
@@ -31,28 +29,6 @@ NAP = ["perl", "-e", "select undef, undef, undef, 2 + rand 2; print qq(done\\n)"
 def cgroups_left(suffix=""):
     return [str(path) for pattern in ("forestall-compose-test", "*/forestall-compose-test")
             for path in pathlib.Path("/sys/fs/cgroup").glob(f"{pattern}{suffix}*")]
-
-
-def outputs():
-    """What `forestall run` keeps while it runs, others' included."""
-    return set(pathlib.Path("/var/tmp").glob("forestall-*-*-*-*"))
-
-
-@pytest.fixture(scope="module")
-def deployment():
-    fresh = Deployment()
-    fresh.outputs = outputs()
-    fresh.compose("down", "-v", "--remove-orphans", profiles=("registry", "cli"))  # of a run that was killed
-    yield fresh
-
-
-@pytest.fixture(autouse=True)
-def tell(request, deployment):
-    """What the containers said, when a test fails."""
-    failed = request.session.testsfailed
-    yield
-    if request.session.testsfailed > failed:
-        print(deployment.logs(40))
 
 
 def states(deployment):
@@ -370,44 +346,6 @@ def test_wrong__agent_in_a_cgroup_namespace_of_its_own__said_and_not_misled(depl
 # --- with a schema registry -----------------------------------------------------------------------------------------------
 
 
-def publish_a_model(deployment, directory):
-    """retrain trains on the committed corpus, from a model that has hardly learned anything: what it makes is better and
-    is published as challenger."""
-    corpus = SOURCE_DIRECTORY / "tests" / "model" / "corpus" / "small.records"
-    weak = directory / "weak.safetensors"
-    subprocess.run([BIN_DIRECTORY / "forestall-retrain", "train", "--out", weak, "--by_execution", "yes", "--epochs", "1",
-                    "--hidden", "16", "--learning_rate", "1e-7", "--plans", "2", "--records", corpus], check=True,
-                   capture_output=True, timeout=300)
-    weak.chmod(0o644)
-    data, at, values = corpus.read_bytes(), 0, []
-    while at < len(data):
-        size = int.from_bytes(data[at:at + 4], "big")
-        values.append(data[at + 4:at + 4 + size])
-        at += 4 + size
-    # of a corpus so small, kept whole beside what ran here, half is held out: fewer executions decide nothing
-    settings = {"CHAMPION_FILE": "/weak.safetensors", "MIN_RECORDS": len(values), "MIN_NEW": len(values), "INTERVAL": "10h",
-                "SAMPLE": 1, "CODE_SHARE": 1, "TENANT_SHARE": 1, "HELD_OUT": 0.5, "SEED": 3, "PLANS": 6, "EPOCHS": 4,
-                "LEARNING_RATE": 0.005}
-    words = [word for name, value in settings.items() for word in ("-e", f"FORESTALL_RETRAIN_{name}={value}")]
-    name = "forestall-test-training"
-    deployment.compose("stop", "retrain")
-    try:
-        deployment.compose("run", "-d", "--no-deps", "--name", name, "-e", "FORESTALL_SERVICE_STATE_DIR=/tmp", *words,
-                           "-v", f"{weak}:/weak.safetensors:ro", "retrain")
-        wait_until(lambda: deployment.docker("exec", name, "forestall-health", "/readyz", check=False).returncode == 0, 60,
-                   "the trainer to be ready", 0.5)
-        producer, schemas = Producer({"bootstrap.servers": deployment.brokers, "partitioner": "murmur2_random"}), \
-            Schemas(deployment.brokers)
-        for value in values:
-            producer.produce("executions.finished", value, schemas.decode(value)[1]["code"].encode())
-        assert producer.flush(30) == 0
-        wait_until(lambda: deployment.read_topic("models"), 180,
-                   lambda: "a challenger: " + deployment.docker("logs", "--tail", 20, name, check=False).stderr, 1)
-    finally:
-        deployment.docker("rm", "-fv", name, check=False)
-    deployment.up("retrain", "--no-recreate")
-
-
 def test_registry__switched_on_in_place__values_in_confluents_framing(deployment, tmp_path):
     environment = {"FORESTALL_SCHEMA_REGISTRY": "http://registry:8080/apis/ccompat/v7"}
     deployment.environment.update(environment)
@@ -492,71 +430,6 @@ def test_wrong__registry_that_is_not_there__says_so(deployment):
 
 
 # --- with a Kafka and a Redis of one's own, and one more node -------------------------------------------------------------
-
-OWN = "forestall-test-own"
-KAFKA = {"CLUSTER_ID": "Zm9yZXN0YWxsLW93bi1rYQ", "KAFKA_NODE_ID": 1, "KAFKA_PROCESS_ROLES": "broker,controller",
-         "KAFKA_LISTENERS": "OWN://:9092,CONTROLLER://:9093", "KAFKA_ADVERTISED_LISTENERS": f"OWN://{OWN}-kafka:9092",
-         "KAFKA_LISTENER_SECURITY_PROTOCOL_MAP": "OWN:SASL_SSL,CONTROLLER:PLAINTEXT",
-         "KAFKA_INTER_BROKER_LISTENER_NAME": "OWN", "KAFKA_CONTROLLER_LISTENER_NAMES": "CONTROLLER",
-         "KAFKA_CONTROLLER_QUORUM_VOTERS": "1@localhost:9093", "KAFKA_LOG_DIRS": "/var/lib/kafka/data", "KAFKA_AUTO_CREATE_TOPICS_ENABLE": "false",
-         "KAFKA_SSL_KEYSTORE_TYPE": "PEM", "KAFKA_SSL_KEYSTORE_LOCATION": "/etc/own/broker.pem",
-         "KAFKA_SSL_TRUSTSTORE_TYPE": "PEM", "KAFKA_SSL_TRUSTSTORE_LOCATION": "/etc/own/ca.pem",
-         "KAFKA_SASL_ENABLED_MECHANISMS": "PLAIN", "KAFKA_SASL_MECHANISM_INTER_BROKER_PROTOCOL": "PLAIN",
-         "KAFKA_LISTENER_NAME_OWN_PLAIN_SASL_JAAS_CONFIG":
-             "org.apache.kafka.common.security.plain.PlainLoginModule required username=\"broker\" password=\"of-the-broker\" "
-             "user_broker=\"of-the-broker\" user_forestall=\"of-forestall\";",
-         "KAFKA_OFFSETS_TOPIC_REPLICATION_FACTOR": 1, "KAFKA_TRANSACTION_STATE_LOG_REPLICATION_FACTOR": 1,
-         "KAFKA_TRANSACTION_STATE_LOG_MIN_ISR": 1, "KAFKA_SHARE_COORDINATOR_STATE_TOPIC_REPLICATION_FACTOR": 1,
-         "KAFKA_SHARE_COORDINATOR_STATE_TOPIC_MIN_ISR": 1, "KAFKA_GROUP_INITIAL_REBALANCE_DELAY_MS": 0,
-         "KAFKA_HEAP_OPTS": "-Xms256m -Xmx512m"}
-
-
-def certificates(directory):
-    """An authority of one's own, ca.pem, and what the broker shows, signed by it: broker.pem, with its key."""
-    def make(name, *arguments):
-        subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes",
-                        "-days", "2", "-keyout", directory / f"{name}.key", "-out", directory / f"{name}.pem", *arguments],
-                       check=True, capture_output=True)
-    make("ca", "-subj", "/CN=ca.test")
-    make("broker", "-CA", directory / "ca.pem", "-CAkey", directory / "ca.key", "-subj", "/CN=broker.test",
-         "-addext", f"subjectAltName=DNS:{OWN}-kafka", "-addext", "basicConstraints=critical,CA:FALSE")
-    with open(directory / "broker.pem", "a") as file:
-        file.write((directory / "broker.key").read_text())
-
-
-@pytest.fixture
-def own_servers(deployment, tmp_path):
-    """A Kafka with TLS that asks for a name and a password, and a Redis, on a network of their own; nothing of ours runs."""
-    certificates(tmp_path)
-    images = dict(line.split("=", 1) for line in (DEPLOY / ".env").read_text().splitlines() if "_IMAGE=" in line)
-    deployment.compose("down", "-v", profiles=("registry", "cli"))
-    deployment.docker("network", "create", OWN)
-    try:
-        words = [word for key, value in KAFKA.items() for word in ("-e", f"{key}={value}")]
-        words += [word for name in ("broker", "ca") for word in ("-v", f"{tmp_path}/{name}.pem:/etc/own/{name}.pem:ro")]
-        deployment.docker("run", "-d", "--name", OWN + "-kafka", "--network", OWN, *words, images["KAFKA_IMAGE"])
-        deployment.docker("run", "-d", "--name", OWN + "-redis", "--network", OWN, images["REDIS_IMAGE"])
-        listens = ("exec", OWN + "-kafka", "bash", "-c", "exec 3<>/dev/tcp/localhost/9092")
-        wait_until(lambda: deployment.docker(*listens, check=False).returncode == 0, 60,
-                   lambda: "Kafka: " + deployment.docker("logs", "--tail", 30, OWN + "-kafka", check=False).stdout, 0.5)
-        yield
-    finally:
-        deployment.docker("rm", "-fv", OWN + "-kafka", OWN + "-redis", check=False)
-        deployment.docker("network", "rm", OWN, check=False)
-
-
-def own_files(directory, password, authority="ssl.ca.location = /etc/forestall/ca.pem"):
-    """An override with forestall.ini as docs/deploy.md tells."""
-    ini = directory / "forestall.ini"
-    ini.write_text((DEPLOY / "forestall.ini").read_text() + f"\n[kafka]\nsecurity.protocol = SASL_SSL\n{authority}\n"
-                   f"sasl.mechanism = PLAIN\nsasl.username = forestall\nsasl.password = {password}\n")
-    ini.chmod(0o644)
-    mount = {"volumes": [f"{ini}:/etc/forestall/forestall.ini:ro", f"{directory}/ca.pem:/etc/forestall/ca.pem:ro"]}
-    network = {"networks": {"default": {"name": OWN, "external": True}}}
-    all_of_it, node = directory / "override.yaml", directory / "node.yaml"
-    all_of_it.write_text(json.dumps({"services": {name: mount for name in ("init", "cli", *SERVICES)}, **network}))
-    node.write_text(json.dumps(network))
-    return [DEPLOY / "compose.yaml", DEPLOY / "external.compose.yaml", all_of_it], [DEPLOY / "agent.compose.yaml", node]
 
 
 def test_own_servers__sasl_and_tls_by_the_ini__run_and_a_second_node_joins(deployment, own_servers, tmp_path):
