@@ -9,6 +9,7 @@
 #include "common/hash.h"
 
 #define SECTIONS_MAX 16
+#define NAME_LETTERS "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-"
 /* One instance of each service shares no work, and a burst over eight partitions takes the broker twice as
  * long. */
 #define PARTITIONS_ON_KAFKA 1
@@ -98,8 +99,10 @@ static void choose(const struct local_options *options, const struct local_addre
 
 static int refuse(const char *text, char *error, size_t error_size)
 {
-    (void)snprintf(error, error_size, "--set %s is not of the form section.key=value, e.g. agent.tick=50ms",
-                   text);
+    size_t name = strspn(text, NAME_LETTERS); /* the rest may hold a password */
+    (void)snprintf(error, error_size,
+                   "--set %.*s%s is not of the form section.key=value in one line, e.g. agent.tick=50ms",
+                   (int)name, text, text[name] ? "..." : "");
     return -EINVAL;
 }
 

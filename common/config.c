@@ -11,6 +11,7 @@
 
 #include "common/arena.h"
 #include "common/config_value.h"
+#include "common/url.h"
 
 #define TABLES_MAX 8
 #define SECTIONS_MAX 4
@@ -321,8 +322,10 @@ static void print_help(const struct config *config)
             printf("  --%s.%s (%s)\n        %s\n", o->section, o->key, o->fallback ? o->fallback : "",
                    o->help);
         }
-    printf("\n  --config FILE, --help, --version, --print-config, --reference\n"
-           "Every option also as environment variable FORESTALL_SECTION_KEY.\n");
+    printf(
+        "\n  --config FILE, --help, --version, --print-config, --reference\n"
+        "Every option also as environment variable FORESTALL_SECTION_KEY. --print-config shows passwords as "
+        "(set),\nand so all that is passed on to a library.\n");
 }
 
 static void print_reference(const struct config *config)
@@ -337,27 +340,50 @@ static void print_reference(const struct config *config)
         }
 }
 
+/* A comment: what is printed can be read back, and "(set)" is not taken for the value. */
+static void print_secret(const char *key, const char *value)
+{
+    if (*value)
+        printf("; %s = (set)\n", key);
+    else
+        printf("%s = \n", key);
+}
+
+static void print_address(const char *key, const char *value)
+{
+    struct str before, after;
+    if (url_split_user(value, &before, &after))
+        printf("; %s = %.*s(set)@%s\n", key, (int)before.size, before.data, after.data);
+    else
+        printf("%s = %s\n", key, value);
+}
+
 static void print_value(const struct config_option *option, const void *target)
 {
     const void *field = (const char *)target + option->offset;
-    printf("%s = ", option->key);
     switch (option->type) {
     case CONFIG_STRING:
-        printf("%s\n", *(const char *const *)field);
+        printf("%s = %s\n", option->key, *(const char *const *)field);
+        break;
+    case CONFIG_SECRET:
+        print_secret(option->key, *(const char *const *)field);
+        break;
+    case CONFIG_ADDRESS:
+        print_address(option->key, *(const char *const *)field);
         break;
     case CONFIG_BOOL:
-        printf("%s\n", *(const bool *)field ? "yes" : "no");
+        printf("%s = %s\n", option->key, *(const bool *)field ? "yes" : "no");
         break;
     case CONFIG_DOUBLE:
-        printf("%g\n", *(const double *)field);
+        printf("%s = %g\n", option->key, *(const double *)field);
         break;
     case CONFIG_DURATION_MS:
-        printf("%lldms\n", (long long)*(const int64_t *)field);
+        printf("%s = %lldms\n", option->key, (long long)*(const int64_t *)field);
         break;
     case CONFIG_INT:
     case CONFIG_BYTES:
     default:
-        printf("%lld\n", (long long)*(const int64_t *)field);
+        printf("%s = %lld\n", option->key, (long long)*(const int64_t *)field);
         break;
     }
 }
@@ -375,7 +401,7 @@ static void print_config(const struct config *config)
     for (size_t i = 0; i < config->kept_count; i++) {
         if (i == 0 || strcmp(config->kept[i].section, config->kept[i - 1].section) != 0)
             printf("[%s]\n", config->kept[i].section);
-        printf("%s = %s\n", config->kept[i].key, config->kept[i].value);
+        print_secret(config->kept[i].key, config->kept[i].value);
     }
 }
 

@@ -1,7 +1,10 @@
 /* Configuration from const tables: defaults < INI file < environment < command line. One table drives
  * parsing, --help,
  * --reference (Markdown) and --print-config. Unknown keys are errors; so are values out of range or in the
- * wrong unit. */
+ * wrong unit.
+ *
+ * What is secret is so by its type: --print-config says `; key = (set)`, a comment, so that its output can be
+ * read back without taking that for the value; no error repeats the value. */
 #ifndef FORESTALL_COMMON_CONFIG_H
 #define FORESTALL_COMMON_CONFIG_H
 
@@ -13,7 +16,9 @@ enum config_type {
     CONFIG_BYTES,       /* int64_t; 64M, 1G, 4096 (powers of 1,024) */
     CONFIG_DURATION_MS, /* int64_t; 100ms, 10s, 15m, 24h; a bare number is milliseconds */
     CONFIG_BOOL,        /* bool; yes/no, true/false, on/off, 1/0 */
-    CONFIG_DOUBLE       /* double */
+    CONFIG_DOUBLE,      /* double */
+    CONFIG_SECRET,      /* const char *; never shown */
+    CONFIG_ADDRESS      /* const char *; shown without the user and password in it (url.h) */
 };
 
 struct config_option {
@@ -33,7 +38,8 @@ void config_destroy(struct config *config);
 /* options and target are borrowed until config_destroy. Several tables may be added. */
 FS_MUST_CHECK int config_add(struct config *config, const struct config_option *options, size_t count,
                              void *target);
-/* A section whose keys are all taken as they are, e.g. [kafka] for librdkafka. */
+/* A section whose keys are all taken as they are, e.g. [kafka] for librdkafka. Which of them are secret only
+ * that library knows: no value is ever shown. */
 FS_MUST_CHECK int config_passthrough(struct config *config, const char *section);
 /* Walks the kept keys of such a section from *cursor = 0. */
 bool config_passthrough_next(const struct config *config, const char *section, size_t *cursor,

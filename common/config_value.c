@@ -109,7 +109,9 @@ const char *config_type_form(enum config_type type)
                                         "bytes such as 4096, 64M or 1G",
                                         "a duration such as 100ms, 10s or 15m",
                                         "yes or no",
-                                        "a number"};
+                                        "a number",
+                                        "text; never shown",
+                                        "text; shown without user and password"};
     return forms[type];
 }
 
@@ -121,6 +123,8 @@ int config_value_store(const struct config_option *option, const char *text, voi
     int error;
     switch (option->type) {
     case CONFIG_STRING:
+    case CONFIG_SECRET:
+    case CONFIG_ADDRESS:
         memcpy(field, &text, sizeof text);
         return 0;
     case CONFIG_BOOL:

@@ -25,9 +25,9 @@ const struct config_option service_option_table[] = {
      "put before every topic and group name"},
     {"service", "partitions", CONFIG_INT, FIELD(partitions), "0", 0, 10000,
      "partitions of the topics that a service has to create; 0 = the default"},
-    {"service", "redis", CONFIG_STRING, FIELD(redis), "127.0.0.1:6379", 0, 0,
+    {"service", "redis", CONFIG_ADDRESS, FIELD(redis), "127.0.0.1:6379", 0, 0,
      "Redis host:port, or the path of its Unix socket"},
-    {"service", "redis_password", CONFIG_STRING, FIELD(redis_password), "", 0, 0,
+    {"service", "redis_password", CONFIG_SECRET, FIELD(redis_password), "", 0, 0,
      "password of Redis; empty = none"},
     {"service", "redis_prefix", CONFIG_STRING, FIELD(redis_prefix), "forestall:", 0, 0,
      "put before every Redis key"},
@@ -35,7 +35,7 @@ const struct config_option service_option_table[] = {
      "end, to be started again, once Kafka is back after an outage: yes, no, auto = with a librdkafka (2.5 "
      "and "
      "later) that may not find its partitions again"},
-    {"service", "schema_registry", CONFIG_STRING, FIELD(schema_registry), "", 0, 0,
+    {"service", "schema_registry", CONFIG_ADDRESS, FIELD(schema_registry), "", 0, 0,
      "URL of a Confluent-compatible schema registry; values get its framing then; empty = none"},
 };
 const size_t service_option_count = FS_COUNT(service_option_table);

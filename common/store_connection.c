@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "common/clock.h"
+#include "common/url.h"
 
 #define BACKOFF_FIRST_MS 50
 #define BACKOFF_LONGEST_MS 2000
@@ -155,6 +156,13 @@ bool store_connection_ready(struct store_connection *connection, int64_t deadlin
 static bool parse_address(struct store_connection *connection, const char *address, char *error,
                           size_t error_size)
 {
+    struct str before, after;
+    if (url_split_user(address, &before, &after)) { /* host:port behind it would pass */
+        snprintf(error, error_size,
+                 "redis = \"%.*s(set)@%s\": not host:port; a password goes into redis_password",
+                 (int)before.size, before.data, after.data);
+        return false;
+    }
     if (address[0] == '/') {
         connection->host = strdup(address);
         return connection->host != NULL;

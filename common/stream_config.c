@@ -65,6 +65,17 @@ static bool set(rd_kafka_conf_t *conf, const char *key, const char *value, char 
     return false;
 }
 
+/* The user's: what a value is only librdkafka knows, it may be a password, so no error repeats it. */
+static bool set_theirs(rd_kafka_conf_t *conf, const char *key, const char *value, char *error,
+                       size_t error_size)
+{
+    char reason[256];
+    if (rd_kafka_conf_set(conf, key, value, reason, sizeof reason) == RD_KAFKA_CONF_OK)
+        return true;
+    snprintf(error, error_size, "kafka.%s: %s", key, reason);
+    return false;
+}
+
 static bool set_all(rd_kafka_conf_t *conf, const struct property *properties, size_t count, char *error,
                     size_t error_size)
 {
@@ -123,7 +134,7 @@ static bool pass_through(rd_kafka_conf_t *conf, const struct config *config, boo
                      name);
             return false;
         }
-        if (!set(conf, name, value, error, error_size))
+        if (!set_theirs(conf, name, value, error, error_size))
             return false;
         if (strcmp(name, "debug") == 0)
             rd_kafka_conf_set_log_cb(conf,

@@ -7,6 +7,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "common/url.h"
+
 #define CONNECT_TIMEOUT_MS 2000L
 #define REQUEST_TIMEOUT_MS 5000L
 #define ANSWER_MAX_BYTES ((size_t)1 << 20) /* the largest schema of ours is 20 KB */
@@ -29,15 +31,12 @@ static size_t take(char *data, size_t size, size_t count, void *context)
     return buffer_error(answer) ? 0 : size * count; /* 0 ends the transfer with an error */
 }
 
-/* host:port/path: what may be shown of a URL. */
 static char *without_password(const char *url)
 {
-    const char *scheme_end = strstr(url, "://"), *host = scheme_end ? scheme_end + 3 : url;
-    const char *at = strchr(host, '@'), *slash = strchr(host, '/');
+    struct str before, after;
     char *out;
-    if (at && (!slash || at < slash))
-        host = at + 1;
-    int size = asprintf(&out, "%.*s%s", scheme_end ? (int)(scheme_end + 3 - url) : 0, url, host);
+    (void)url_split_user(url, &before, &after);
+    int size = asprintf(&out, "%.*s%s", (int)before.size, before.data, after.data);
     return size < 0 ? NULL : out;
 }
 
@@ -58,9 +57,12 @@ static bool set_up(struct registry *registry)
 int registry_open(const char *url, struct registry **out, char *error, size_t error_size)
 {
     if (strncmp(url, "http://", 7) != 0 && strncmp(url, "https://", 8) != 0) {
+        struct str before, after;
+        bool user = url_split_user(url, &before, &after);
         (void)snprintf(error, error_size,
-                       "service.schema_registry=%s is no URL: http://HOST:PORT or https://HOST:PORT[/PATH]",
-                       url);
+                       "service.schema_registry=%.*s%s%s is no URL: http://HOST:PORT or "
+                       "https://HOST:PORT[/PATH]",
+                       (int)before.size, before.data, user ? "(set)@" : "", after.data);
         return -EINVAL;
     }
     struct registry *registry = calloc(1, sizeof *registry);

@@ -18,7 +18,8 @@ arguments() {
 page() {
     printf '# Settings\n\n'
     printf 'One INI file for all services, a section each; every setting is also the environment variable `FORESTALL_SECTION_KEY`\n'
-    printf 'and the option `--section.key`. `[kafka]` is passed to librdkafka. Made by `scripts/reference.sh`.\n'
+    printf 'and the option `--section.key`. `[kafka]` is passed to librdkafka. `--print-config` prints what a program would run with; a password,\n'
+    printf 'the user and password in an address and whatever is under `[kafka]` are `(set)` there. Made by `scripts/reference.sh`.\n'
     for program in ingest predict allocate queue agent retrain record; do
         printf '\n'
         "$bin/forestall-$program" $(arguments "$program") --reference | sed 's/^# /## /'

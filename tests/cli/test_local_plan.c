@@ -83,6 +83,12 @@ static void config__malformed_set__refused_by_name(void **state)
         (void)make(&options, -EINVAL, error, sizeof error);
         assert_non_null(strstr(error, "section.key=value"));
     }
+    struct local_options options = LOCAL_OPTIONS_DEFAULT;
+    options.state_dir = "/x";
+    options.sets = (struct argument_list){{"service.redis_password=hunter2\n"}, 1};
+    (void)make(&options, -EINVAL, error, sizeof error);
+    assert_non_null(strstr(error, "service.redis_password"));
+    assert_null(strstr(error, "hunter2"));
 }
 
 static void starts__without_and_retrain__as_asked(void **state)

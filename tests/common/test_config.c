@@ -17,6 +17,7 @@ struct options {
     int64_t count, memory, wait_ms;
     bool loud;
     double share;
+    const char *word, *empty_word, *place;
 };
 
 #define FIELD(field) offsetof(struct options, field)
@@ -27,6 +28,9 @@ static const struct config_option table[] = {
     {"unit", "wait", CONFIG_DURATION_MS, FIELD(wait_ms), "10s", 0, 0, "a wait"},
     {"unit", "loud", CONFIG_BOOL, FIELD(loud), "no", 0, 0, "a switch"},
     {"unit", "share", CONFIG_DOUBLE, FIELD(share), "0.5", 0, 1, "a share"},
+    {"unit", "word", CONFIG_SECRET, FIELD(word), "", 0, 0, "a password"},
+    {"unit", "empty_word", CONFIG_SECRET, FIELD(empty_word), "", 0, 0, "another"},
+    {"unit", "place", CONFIG_ADDRESS, FIELD(place), "", 0, 0, "a URL"},
 };
 
 struct run {
@@ -113,6 +117,58 @@ static void config_load__unknown_key__refused(void **state)
     unsetenv("FORESTALL_UNIT_CUONT");
 }
 
+/* What loading prints with --print-config, or another argument that is answered. */
+static void printed(const char *file, const char *argument, char *out, size_t size)
+{
+    struct run run;
+    FILE *to = tmpfile();
+    int kept = dup(STDOUT_FILENO);
+    assert_non_null(to);
+    assert_true(kept >= 0);
+    (void)fflush(stdout);
+    assert_true(dup2(fileno(to), STDOUT_FILENO) >= 0);
+    int result = load(&run, file, argument);
+    (void)fflush(stdout);
+    assert_true(dup2(kept, STDOUT_FILENO) >= 0);
+    (void)close(kept);
+    assert_int_equal(result, 1);
+    rewind(to);
+    out[fread(out, 1, size - 1, to)] = '\0';
+    (void)fclose(to);
+    config_destroy(run.config);
+}
+
+static void print_config__secrets__said_to_be_set_and_not_shown(void **state)
+{
+    char text[4096];
+    (void)state;
+    printed("[unit]\nname=shown\nword=hunter2\nplace=https://me:hunter2@there:8081/path\n"
+            "[kafka]\nsasl.password=hunter2\n",
+            "--print-config", text, sizeof text);
+    assert_null(strstr(text, "hunter2"));
+    assert_non_null(strstr(text, "\nname = shown\n"));
+    assert_non_null(strstr(text, "\n; word = (set)\n"));
+    assert_non_null(strstr(text, "\nempty_word = \n"));
+    assert_non_null(strstr(text, "\n; place = https://(set)@there:8081/path\n"));
+    assert_non_null(strstr(text, "[kafka]\n; sasl.password = (set)\n"));
+    char again[4096]; /* secrets from elsewhere are not overwritten by what was printed */
+    setenv("FORESTALL_UNIT_WORD", "hunter2", 1);
+    printed(text, "--print-config", again, sizeof again);
+    unsetenv("FORESTALL_UNIT_WORD");
+    assert_non_null(strstr(again, "\nname = shown\n"));
+    assert_non_null(strstr(again, "\n; word = (set)\n"));
+    assert_non_null(strstr(again, "\nplace = \n"));
+}
+
+static void reference__secrets__said_to_be_never_shown(void **state)
+{
+    char text[4096];
+    (void)state;
+    printed("", "--reference", text, sizeof text);
+    assert_non_null(strstr(text, "| `unit.word` | `` | text; never shown |"));
+    assert_non_null(strstr(text, "| `unit.place` | `` | text; shown without user and password |"));
+}
+
 static void config_load__passthrough__kept(void **state)
 {
     struct run run;
@@ -135,6 +191,8 @@ int main(void)
         cmocka_unit_test(config_load__wrong_value__named_in_error),
         cmocka_unit_test(config_load__unknown_key__refused),
         cmocka_unit_test(config_load__passthrough__kept),
+        cmocka_unit_test(print_config__secrets__said_to_be_set_and_not_shown),
+        cmocka_unit_test(reference__secrets__said_to_be_never_shown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

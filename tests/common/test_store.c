@@ -349,6 +349,10 @@ static void open__malformed_address__error(void **state)
         assert_non_null(strstr(error, "host:port"));
     }
     char error[256];
+    struct store_options with_password = {.address = "redis://me:hunter2@127.0.0.1:1"};
+    assert_null(store_open(&with_password, error, sizeof error));
+    assert_non_null(strstr(error, "redis_password"));
+    assert_null(strstr(error, "hunter2"));
     struct store_options options = {.address = "127.0.0.1:1"}; /* nobody listens there */
     struct store *store = store_open(&options, error, sizeof error);
     assert_non_null(store);

@@ -88,6 +88,9 @@ static void config__kafka_section__passed_through_checked_and_locked(void **stat
         assert_null(open_with_setting(refused[i][0], error, sizeof error));
         assert_non_null(strstr(error, refused[i][1]));
     }
+    assert_null(open_with_setting("--kafka.sasl.pasword=hunter2", error, sizeof error));
+    assert_non_null(strstr(error, "sasl.pasword"));
+    assert_null(strstr(error, "hunter2"));
 }
 
 static void open__nobody_there__error_says_what_to_do(void **state)
