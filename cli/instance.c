@@ -147,6 +147,40 @@ int instance_save(const struct instance *instance)
     return result;
 }
 
+static int write_all(int fd, struct str text)
+{
+    while (text.size > 0) {
+        ssize_t written = write(fd, text.data, text.size);
+        if (written < 0 && errno == EINTR)
+            continue;
+        if (written <= 0)
+            return written < 0 ? -errno : -EIO;
+        text.data += written;
+        text.size -= (size_t)written;
+    }
+    return 0;
+}
+
+/* Made anew and renamed: a file that is there already keeps its mode, and whoever has it open. */
+int instance_save_config(const struct instance *instance, struct str text)
+{
+    char beside[4300];
+    (void)snprintf(beside, sizeof beside, "%s.new", instance->config);
+    if (unlink(beside) < 0 && errno != ENOENT) /* of one that was killed */
+        return -errno;
+    int fd = open(beside, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+    if (fd < 0)
+        return -errno;
+    int result = write_all(fd, text);
+    if (close(fd) < 0 && result == 0)
+        result = -errno;
+    if (result == 0 && rename(beside, instance->config) < 0)
+        result = -errno;
+    if (result < 0)
+        (void)unlink(beside); /* the first error is the one to tell */
+    return result;
+}
+
 static bool read_text(const json_t *root, const char *key, char *out, size_t size)
 {
     const char *text = json_string_value(json_object_get(root, key));

@@ -14,6 +14,7 @@
 #define INSTANCE_LOCK "local.lock"
 #define INSTANCE_USERS "users.lock"
 #define INSTANCE_FILE "local.json"
+#define INSTANCE_CONFIG "forestall.ini"
 
 struct instance_service {
     char name[32];
@@ -34,6 +35,10 @@ struct instance {
 const char *instance_default_dir(void);
 /* Makes the directory and its parents (mode 0711). 0 or negative errno. */
 FS_MUST_CHECK int instance_make_dir(const char *state_dir);
+
+/* Replaces the services' INI file (instance->config). Only its owner can read it, from its first byte on: it
+ * may hold passwords. 0 or negative errno, the old file is untouched then. */
+FS_MUST_CHECK int instance_save_config(const struct instance *instance, struct str text);
 
 /* The descriptor that holds the lock; -EBUSY: an instance runs there; other negative errno. */
 FS_MUST_CHECK int instance_lock(const char *state_dir);

@@ -114,17 +114,14 @@ static int write_config(struct local *local, char *error, size_t error_size)
                                         .redis = local->instance.redis,
                                         .ingest_port = local->ingest_port,
                                         .embedded = local->instance.embedded};
-    (void)snprintf(local->instance.config, sizeof local->instance.config, "%s/forestall.ini",
+    (void)snprintf(local->instance.config, sizeof local->instance.config, "%s/" INSTANCE_CONFIG,
                    local->instance.state_dir);
     buffer_init(&text, 0);
     int result = local_plan_config(&local->options, &addresses, &text, error, error_size);
-    FILE *file = result == 0 ? fopen(local->instance.config, "we") : NULL;
-    if (file) {
-        bool written = fwrite(text.data, 1, text.size, file) == text.size;
-        if (fclose(file) == EOF || !written)
-            result = fail(error, error_size, -EIO, local->instance.config);
-    } else if (result == 0) {
-        result = fail(error, error_size, -errno, local->instance.config);
+    if (result == 0) {
+        result = instance_save_config(&local->instance, buffer_str(&text));
+        if (result < 0)
+            (void)fail(error, error_size, result, local->instance.config);
     }
     buffer_fini(&text);
     return result;

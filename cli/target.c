@@ -121,6 +121,12 @@ int target_from_instance(const struct instance *instance, struct target *out, ch
     *out = (struct target){.from_instance = true, .instance = *instance};
     (void)str_copy(out->ini, sizeof out->ini, str_of(instance->config)); /* as long as the source */
     int result = read_config(out->ini, out, error, error_size);
+    if (result == -EACCES)
+        (void)snprintf(
+            error, error_size,
+            "%s: %s: it may hold passwords, so only who runs `forestall local` can read it; be that "
+            "user, or say where Kafka is (--brokers HOST:PORT or --config FILE)",
+            out->ini, strerror(EACCES));
     (void)memcpy(out->brokers, instance->brokers, sizeof out->brokers);
     (void)memcpy(out->redis, instance->redis, sizeof out->redis);
     (void)memcpy(out->topic_prefix, instance->topic_prefix, sizeof out->topic_prefix);

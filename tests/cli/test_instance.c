@@ -2,12 +2,14 @@
 #include "tests/cli/cmocka_all.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include "cli/instance.h"
+#include "cli/target.h"
 
 static char directory[64];
 
@@ -20,7 +22,7 @@ static int set_up(void **state)
 
 static int tear_down(void **state)
 {
-    static const char *const names[] = {INSTANCE_LOCK, INSTANCE_USERS, INSTANCE_FILE};
+    static const char *const names[] = {INSTANCE_LOCK, INSTANCE_USERS, INSTANCE_FILE, INSTANCE_CONFIG};
     char path[128];
     (void)state;
     for (size_t i = 0; i < FS_COUNT(names); i++) {
@@ -98,6 +100,68 @@ static void load__damaged__told_apart(void **state)
     (void)close(lock);
 }
 
+static struct instance with_config(void)
+{
+    struct instance instance = {.pid = 1};
+    (void)snprintf(instance.config, sizeof instance.config, "%s/" INSTANCE_CONFIG, directory);
+    return instance;
+}
+
+/* A file that everybody may read, made and kept open. */
+static int leave_open(const char *path)
+{
+    int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0666);
+    assert_true(fd >= 0);
+    return fd;
+}
+
+static void save_config__files_left_by_others__only_the_owner_reads_from_the_first_byte_on(void **state)
+{
+    struct instance instance = with_config();
+    char beside[4300], text[64] = "";
+    struct stat status;
+    (void)state;
+    (void)snprintf(beside, sizeof beside, "%s.new", instance.config);
+    mode_t mask = umask(0);
+    int old = leave_open(instance.config), killed = leave_open(beside);
+    assert_int_equal(instance_save_config(&instance, str_of("[service]\n")), 0);
+    (void)umask(mask);
+    assert_int_equal(stat(instance.config, &status), 0);
+    assert_int_equal(status.st_mode & 07777, 0600);
+    assert_int_equal(status.st_size, 10);
+    assert_int_equal(pread(old, text, sizeof text, 0), 0); /* opened while that was allowed */
+    assert_int_equal(pread(killed, text, sizeof text, 0), 0);
+    assert_int_equal(access(beside, F_OK), -1);
+    (void)close(old);
+    (void)close(killed);
+}
+
+static void save_config__no_directory__error(void **state)
+{
+    struct instance instance = {.config = "/nowhere/at/all/forestall.ini"};
+    (void)state;
+    assert_int_equal(instance_save_config(&instance, str_of("")), -ENOENT);
+}
+
+static void target__settings_of_another_user__says_who_may_read_them(void **state)
+{
+    struct instance instance = with_config();
+    struct target target;
+    char error[512] = "";
+    uid_t user = geteuid();
+    (void)state;
+    assert_int_equal(instance_save_config(&instance, str_of("[service]\n")), 0);
+    assert_int_equal(chmod(instance.config, 0), 0);
+    if (user == 0)
+        assert_int_equal(seteuid(65534), 0);
+    int result = target_from_instance(&instance, &target, error, sizeof error);
+    if (user == 0)
+        assert_int_equal(seteuid(0), 0);
+    assert_int_equal(result, -EACCES);
+    assert_non_null(strstr(error, INSTANCE_CONFIG));
+    assert_non_null(strstr(error, "only who runs `forestall local` can read it"));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -106,6 +170,12 @@ int main(void)
         cmocka_unit_test_setup_teardown(users__shared_then_claimed__new_ones_wait, set_up, tear_down),
         cmocka_unit_test_setup_teardown(save_load__round_trip__only_while_it_runs, set_up, tear_down),
         cmocka_unit_test_setup_teardown(load__damaged__told_apart, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(
+            save_config__files_left_by_others__only_the_owner_reads_from_the_first_byte_on, set_up,
+            tear_down),
+        cmocka_unit_test_setup_teardown(save_config__no_directory__error, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(target__settings_of_another_user__says_who_may_read_them, set_up,
+                                        tear_down),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
