@@ -14,6 +14,7 @@
 #include "agent/disk.h"
 #include "common/installed.h"
 #include "common/transport.h"
+#include "common/unwritable.h"
 #include "schemas/name.h"
 
 #define ARENA_BLOCK_BYTES (1u << 20)
@@ -21,6 +22,7 @@
     (64u << 20) /* what a node with 4,096 attempts says of itself, or a record's adjustments */
 #define CODES_SEEN_MAX 4096
 #define MEMORY_LEAST_BYTES (INT64_C(64) << 20)
+#define STATE_OPTION "service.state_dir"
 
 static int say(char *error, size_t error_size, const char *what, int result)
 {
@@ -77,7 +79,7 @@ static int make_parents(const char *path)
 static int open_directories(struct agent *agent, const char *state_dir, char *error, size_t error_size)
 {
     char what[4200];
-    (void)snprintf(what, sizeof what, "service.state_dir=%s", state_dir);
+    (void)snprintf(what, sizeof what, "cannot make or open service.state_dir=%s", state_dir);
     int result = make_parents(state_dir);
     if (result == 0)
         result = agent->state_fd = disk_open_directory(AT_FDCWD, state_dir, 0711);
@@ -89,7 +91,7 @@ static int open_directories(struct agent *agent, const char *state_dir, char *er
         result = agent->output_fd = disk_open_directory(agent->state_fd, "output", 0711);
     if (result >= 0)
         result = agent->spool_fd = disk_open_directory(agent->state_fd, "spool", 0700);
-    return result < 0 ? say(error, error_size, what, result) : 0;
+    return result < 0 ? unwritable_say(result, what, STATE_OPTION, error, error_size) : 0;
 }
 
 /* Bound by a path below /proc/self/fd: the state directory's own path may be too long for a socket's. */
@@ -223,6 +225,15 @@ static int open_link(struct agent *agent)
     return agent->link ? 0 : -ENOMEM;
 }
 
+/* what: up to "in", which the state directory follows. */
+static int say_in_state(const struct agent *agent, const char *what, int result, char *error,
+                        size_t error_size)
+{
+    char text[sizeof agent->state_dir + 100];
+    (void)snprintf(text, sizeof text, "%s %s", what, agent->state_dir);
+    return unwritable_say(result, text, STATE_OPTION, error, error_size);
+}
+
 static int open_disk(struct agent *agent, char *error, size_t error_size)
 {
     struct spool_options spool = {.limit_bytes = agent->options->spool_bytes};
@@ -230,15 +241,16 @@ static int open_disk(struct agent *agent, char *error, size_t error_size)
     if (result == -EBUSY)
         return say(error, error_size, "another agent uses this state directory", result);
     if (result < 0)
-        return say(error, error_size, "cannot read or write who this node is (incarnation, epoch)", result);
+        return say_in_state(agent, "cannot read or write who this node is (incarnation, epoch) in", result,
+                            error, error_size);
     if ((result = spool_open(agent->spool_fd, &spool, &agent->spool)) < 0)
-        return say(error, error_size, "cannot open the spool", result);
+        return say_in_state(agent, "cannot open the spool in", result, error, error_size);
     if ((result = syncer_open(&agent->syncer)) < 0)
         return say(error, error_size, "cannot start the thread that syncs the spool", result);
     if ((result = placements_open(agent->state_fd, &agent->placements)) < 0)
-        return say(error, error_size, "cannot open the journal of placements", result);
+        return say_in_state(agent, "cannot open the journal of placements in", result, error, error_size);
     if ((result = open_notices(agent)) < 0)
-        return say(error, error_size, "cannot open the socket for supervisors", result);
+        return say_in_state(agent, "cannot open the socket for supervisors in", result, error, error_size);
     return 0;
 }
 
@@ -267,8 +279,14 @@ int agent_open(struct agent *agent, const struct agent_options *options, const c
     if ((result = open_link(agent)) < 0)
         return say(error, error_size, "cannot start", result);
     result = agent_adopt(agent);
+    if (result == -ENOSPC) /* of agent_adopt() only this */
+        (void)snprintf(error, error_size,
+                       "more than %zu attempts of the last agent run on: raise agent.max_attempts",
+                       agent->attempt_max);
+    else if (result < 0)
+        (void)say(error, error_size, "cannot take over the attempts of the last agent", result);
     if (result < 0)
-        return say(error, error_size, "cannot take over the attempts of the last agent", result);
+        return result;
     output_prune(agent);
     return 0;
 }

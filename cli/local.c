@@ -16,7 +16,9 @@
 #include "common/clock.h"
 #include "common/log.h"
 #include "common/store.h"
+#include "common/unwritable.h"
 
+#define STATE_OPTION "--state"
 #define STEP_MS 500
 #define UNUSED_CHECK_MS 100
 #define READY_POLL_MS 30
@@ -78,11 +80,11 @@ static int take_directory(struct local *local, char *error, size_t error_size)
     if (result == 0 && !realpath(state, local->instance.state_dir))
         result = -errno;
     if (result < 0)
-        return fail(error, error_size, result, state);
+        return unwritable_say(result, state, STATE_OPTION, error, error_size);
     local->options.state_dir = state = local->instance.state_dir;
     (void)snprintf(log, sizeof log, "%s/log", state);
     if (mkdir(log, 0755) < 0 && errno != EEXIST)
-        return fail(error, error_size, -errno, log);
+        return unwritable_say(-errno, log, STATE_OPTION, error, error_size);
     result = local->lock_fd = instance_lock(state);
     if (result == -EBUSY)
         (void)snprintf(error, error_size,
@@ -90,10 +92,11 @@ static int take_directory(struct local *local, char *error, size_t error_size)
                        "another --state DIR",
                        state);
     else if (result < 0)
-        (void)fail(error, error_size, result, state);
-    if (result >= 0)
-        result = local->users_fd = instance_open_users(state);
-    return FS_MIN(result, 0);
+        (void)unwritable_say(result, state, STATE_OPTION, error, error_size);
+    if (result < 0)
+        return result;
+    result = local->users_fd = instance_open_users(state);
+    return result < 0 ? unwritable_say(result, state, STATE_OPTION, error, error_size) : 0;
 }
 
 static int choose_ports(struct local *local, char *error, size_t error_size)
@@ -121,7 +124,7 @@ static int write_config(struct local *local, char *error, size_t error_size)
     if (result == 0) {
         result = instance_save_config(&local->instance, buffer_str(&text));
         if (result < 0)
-            (void)fail(error, error_size, result, local->instance.config);
+            (void)unwritable_say(result, local->instance.config, STATE_OPTION, error, error_size);
     }
     buffer_fini(&text);
     return result;

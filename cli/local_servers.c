@@ -19,6 +19,7 @@
 #include "common/embedded_broker.h"
 #include "common/store.h"
 #include "common/stream.h"
+#include "common/unwritable.h"
 
 #define REDIS_START_MS 15000
 
@@ -169,8 +170,7 @@ int local_servers_open_redis(const struct local_options *options, struct childre
     (void)snprintf(directory, sizeof directory, "%s/redis", instance->state_dir);
     (void)snprintf(log, sizeof log, "%s/log/redis.log", instance->state_dir);
     if (mkdir(directory, 0700) < 0 && errno != EEXIST) {
-        (void)snprintf(error, error_size, "%s: %s", directory, strerror(errno));
-        return -errno;
+        return unwritable_say(-errno, directory, "--state", error, error_size);
     }
     int result = choose_redis_address(instance, error, error_size);
     struct child *child = result == 0 ? children_add(children, "redis", program, log) : NULL;

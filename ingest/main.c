@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "common/topics.h"
+#include "common/unwritable.h"
 #include "ingest/ingest.h"
 #include "schemas/topic_codec.h"
 
@@ -130,8 +131,10 @@ static int tell_address(const struct ingest *ingest, char *error, size_t size)
         written_out = false;
     if (written_out && rename(path, file) == 0)
         return 0;
-    (void)snprintf(error, size, "ingest.address_file=%s cannot be written: %s", file, strerror(errno));
-    return -EIO;
+    int result = length >= (int)sizeof path ? -ENAMETOOLONG : errno ? -errno : -EIO;
+    char what[sizeof path + 40];
+    (void)snprintf(what, sizeof what, "cannot write ingest.address_file=%s", file);
+    return unwritable_say(result, what, "ingest.address_file", error, size);
 }
 
 static int open_ingest(struct ingest *ingest, char *error, size_t size)

@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "common/hash.h"
+#include "common/unwritable.h"
 #include "retrain/records.h"
 
 #define NAME_SIZE 72
@@ -226,7 +227,7 @@ int reservoir_open(const char *directory, size_t limit, struct reservoir **out, 
     if (reservoir)
         result = take_directory(reservoir, directory, limit);
     if (result < 0) {
-        (void)snprintf(error, error_size, "%s: %s", directory, strerror(-result));
+        (void)unwritable_say(result, directory, "service.state_dir", error, error_size);
         reservoir_close(reservoir);
     } else {
         *out = reservoir;

@@ -10,6 +10,7 @@
 #include "common/clock.h"
 #include "common/hash.h"
 #include "common/topics.h"
+#include "common/unwritable.h"
 #include "retrain/child.h"
 #include "retrain/commands.h"
 
@@ -175,9 +176,9 @@ static int open_directory(struct retrain *retrain, char *error, size_t error_siz
     if ((mkdir(state, 0755) < 0 && errno != EEXIST) ||
         (mkdir(retrain->directory, 0755) < 0 && errno != EEXIST)) {
         int result = -errno;
-        (void)snprintf(error, error_size, "cannot make %s: %s; set service.state_dir", retrain->directory,
-                       strerror(-result));
-        return result;
+        char what[RETRAIN_PATH + 16];
+        (void)snprintf(what, sizeof what, "cannot make %s", retrain->directory);
+        return unwritable_say(result, what, "service.state_dir", error, error_size);
     }
     training_path(retrain, "records", records);
     return reservoir_open(records, (size_t)retrain->options->reservoir, &retrain->reservoir, error,

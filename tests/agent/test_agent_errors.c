@@ -181,6 +181,43 @@ static void agent__disk_full_at_start__says_so(void **state)
     (void)umount2(peer->state_dir, MNT_DETACH);
     assert_int_equal(status, 1);
     assert_non_null(strstr(text, "No space left on device"));
+    assert_non_null(strstr(text, peer->state_dir));
+    assert_non_null(strstr(text, "free space"));
+    assert_non_null(strstr(text, "or set service.state_dir"));
+}
+
+static void agent__state_directory_read_only_at_start__says_what_to_do(void **state)
+{
+    struct peer *peer = *state;
+    char text[4096];
+    if (!peer) {
+        skip();
+        return;
+    }
+    mount_small(peer);
+    assert_int_equal(mount("small", peer->state_dir, "tmpfs", MS_REMOUNT | MS_RDONLY, NULL), 0);
+    int status = peer_run_agent(peer, 0, NULL, text, sizeof text);
+    (void)umount2(peer->state_dir, MNT_DETACH);
+    assert_int_equal(status, 1);
+    assert_non_null(strstr(text, "Read-only file system"));
+    assert_non_null(strstr(text, "mount it writable, or set service.state_dir"));
+}
+
+/* max_attempts was lowered below what runs on. */
+static void agent__more_attempts_than_may_be__says_what_to_raise(void **state)
+{
+    static const char *const one[] = {"--agent.max_attempts=1", NULL};
+    struct peer *peer = started(state, NULL);
+    char text[4096];
+    for (int i = 0; i < 2; i++) {
+        struct msg_admission admission = shell(peer, "sleep 300", 64 * MIB);
+        peer_send_admission(peer, &admission);
+        wait_running(peer, &admission);
+    }
+    peer_kill_agent(peer);
+    assert_int_equal(peer_run_agent(peer, 0, one, text, sizeof text), 1);
+    assert_non_null(strstr(text, "raise agent.max_attempts"));
+    restarted(peer, NULL);
 }
 
 static void agent__disk_full_while_running__admits_nothing_and_loses_nothing(void **state)
@@ -289,6 +326,8 @@ int main(void)
         SCENARIO(agent__rejected_by_ingest__says_why_and_tries_again),
         SCENARIO(agent__malformed_frames__connection_begun_anew),
         SCENARIO(agent__disk_full_at_start__says_so),
+        SCENARIO(agent__state_directory_read_only_at_start__says_what_to_do),
+        SCENARIO(agent__more_attempts_than_may_be__says_what_to_raise),
         SCENARIO(agent__disk_full_while_running__admits_nothing_and_loses_nothing),
         SCENARIO(agent__record_does_not_fit__reported_once_there_is_room),
     };
