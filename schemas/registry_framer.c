@@ -17,7 +17,7 @@ struct registry_framer {
     char *prefix;
     struct map *ids; /* topic and fingerprint -> id + 1 */
     struct buffer framed;
-    uint64_t unframed;
+    struct metric *unframed; /* NULL: not measured */
 };
 
 struct key {
@@ -49,7 +49,8 @@ static struct str frame(void *context, const char *topic, struct str value)
     buffer_append(&framer->framed, value.data + SINGLE_OBJECT_HEADER, value.size - SINGLE_OBJECT_HEADER);
     if (id != 0 && !buffer_error(&framer->framed))
         return buffer_str(&framer->framed);
-    framer->unframed++;
+    if (framer->unframed)
+        metric_add(framer->unframed, 1);
     return value;
 }
 
@@ -112,7 +113,7 @@ struct registry *registry_framer_registry(struct registry_framer *framer)
     return framer->registry;
 }
 
-uint64_t registry_framer_unframed(const struct registry_framer *framer)
+void registry_framer_measure(struct registry_framer *framer, struct metric *unframed)
 {
-    return framer->unframed;
+    framer->unframed = unframed;
 }

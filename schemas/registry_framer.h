@@ -2,10 +2,12 @@
  * stream produces leaves with Confluent's header (00, id) in the place of the single-object one.
  *
  * Belongs to one stream, made at its first use when the stream has a schema registry. A value whose schema is
- * not registered keeps the single-object header, which readers take as well, and is counted. */
+ * not registered keeps the single-object header, which readers take as well, and is counted
+ * (registry_framer_measure). */
 #ifndef FORESTALL_SCHEMAS_REGISTRY_FRAMER_H
 #define FORESTALL_SCHEMAS_REGISTRY_FRAMER_H
 
+#include "common/metrics.h"
 #include "common/stream.h"
 #include "schemas/registry.h"
 
@@ -22,7 +24,7 @@ FS_MUST_CHECK int registry_framer_add(struct registry_framer *framer, const char
 struct registry *registry_framer_registry(struct registry_framer *framer);
 /* "<prefix><topic>-value" */
 void registry_framer_subject(const struct registry_framer *framer, const char *topic, char *out, size_t size);
-/* Values that kept the single-object header. */
-uint64_t registry_framer_unframed(const struct registry_framer *framer);
+/* Values that keep the single-object header are counted there from now on; NULL: not measured. */
+void registry_framer_measure(struct registry_framer *framer, struct metric *unframed);
 
 #endif

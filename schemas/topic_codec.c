@@ -70,6 +70,29 @@ const struct topic_codec_counters *topic_codec_counters(const struct topic_codec
     return &codec->counters;
 }
 
+static struct metric *unframed_counter(struct metrics *metrics)
+{
+    return metrics_counter(
+        metrics, "values_unframed_total",
+        "Values written without the schema registry's framing: it does not know their schema", NULL, NULL);
+}
+
+/* A URL that is none is told when schemas are announced. */
+static void measure_framing(struct stream *stream, struct metric *unframed)
+{
+    struct registry_framer *framer;
+    char error[512];
+    if (registry_framer_of(stream, &framer, error, sizeof error) == 0 && framer)
+        registry_framer_measure(framer, unframed);
+}
+
+void topic_codec_measure_framing(struct stream *const *streams, size_t count, struct metrics *metrics)
+{
+    struct metric *unframed = unframed_counter(metrics);
+    for (size_t i = 0; i < count; i++)
+        measure_framing(streams[i], unframed);
+}
+
 void topic_codec_measure(struct topic_codec *const *codecs, size_t count, struct metrics *metrics)
 {
     struct metric *lookups =
@@ -77,9 +100,11 @@ void topic_codec_measure(struct topic_codec *const *codecs, size_t count, struct
     struct metric *given_up =
         metrics_counter(metrics, "schemas_given_up_total",
                         "Times a message was given up because nobody knows its schema", NULL, NULL);
+    struct metric *unframed = unframed_counter(metrics);
     for (size_t i = 0; i < count; i++) {
         codecs[i]->lookups = lookups;
         codecs[i]->given_up = given_up;
+        measure_framing(codecs[i]->stream, unframed);
     }
 }
 

@@ -34,8 +34,12 @@ FS_MUST_CHECK enum stream_outcome topic_codec_decode(struct topic_codec *codec, 
 /* The codec behind it, e.g. for codec_learn(). */
 struct codec *topic_codec_codec(struct topic_codec *codec);
 const struct topic_codec_counters *topic_codec_counters(const struct topic_codec *codec);
-/* Counts in the service's metrics from now on: one pair for all of its codecs. */
+/* Counts in the service's metrics from now on, together for all of its codecs and
+ * (topic_codec_measure_framing) their streams. */
 void topic_codec_measure(struct topic_codec *const *codecs, size_t count, struct metrics *metrics);
+/* For services that produce without a topic_codec: counts in their metrics the values that these streams
+ * write without the framing of the schema registry they have. Once per service. */
+void topic_codec_measure_framing(struct stream *const *streams, size_t count, struct metrics *metrics);
 
 /* Publishes schemas to `schemas` (schema_record.h) and waits for the reports; with a schema registry they are
  * registered first, and this stream frames for it from now on. Not for transactional streams. 0, or with a

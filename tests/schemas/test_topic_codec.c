@@ -149,6 +149,39 @@ static void topic_codec_measure__given_up__in_the_services_metrics(void **state)
     metrics_destroy(metrics);
 }
 
+/* A registry that nobody was told of this schema; producing does not ask it. */
+static void topic_codec_measure__schema_not_registered__unframed_values_counted(void **state)
+{
+    struct fixture *fixture = *state;
+    struct msg_code_policy policy = {.code = str_of("gcc")};
+    struct stream_options options = {.brokers = embedded_broker_bootstrap(fixture->broker),
+                                     .client_id = "framed",
+                                     .schema_registry = "http://127.0.0.1:1"};
+    struct metrics *metrics = metrics_create("unit_");
+    struct buffer out;
+    char error[512];
+    struct stream *stream = stream_open(&options, error, sizeof error);
+    struct topic_codec *codec = stream ? topic_codec_create(stream) : NULL;
+    assert_non_null(codec);
+    buffer_init(&out, 0);
+    topic_codec_measure(&codec, 1, metrics);
+    buffer_reset(&fixture->value);
+    assert_int_equal(codec_encode(&msg_code_policy_type, &policy, &fixture->value), 0);
+    struct str schema = str_of(msg_code_policy_type.json);
+    assert_int_equal(stream_produce(stream, TOPIC_POLICIES, "gcc", 3, fixture->value.data,
+                                    fixture->value.size, NULL, NULL),
+                     0);
+    assert_int_equal(stream_produce(stream, TOPIC_SCHEMAS, "key", 3, schema.data, schema.size, NULL, NULL),
+                     0); /* no message: it is never framed */
+    metrics_render(metrics, &out);
+    buffer_append(&out, "", 1);
+    assert_non_null(strstr((const char *)out.data, "\nunit_values_unframed_total 1\n"));
+    buffer_fini(&out);
+    topic_codec_destroy(codec);
+    stream_close(stream);
+    metrics_destroy(metrics);
+}
+
 static void topic_codec_decode__own_schema_or_damage__no_look_up(void **state)
 {
     struct fixture *fixture = *state;
@@ -205,6 +238,8 @@ int main(void)
                                         tear_down),
         cmocka_unit_test_setup_teardown(topic_codec_measure__given_up__in_the_services_metrics, set_up,
                                         tear_down),
+        cmocka_unit_test_setup_teardown(topic_codec_measure__schema_not_registered__unframed_values_counted,
+                                        set_up, tear_down),
         cmocka_unit_test_setup_teardown(topic_codec_decode__own_schema_or_damage__no_look_up, set_up,
                                         tear_down),
         cmocka_unit_test_setup_teardown(topic_codec_decode__id_of_a_registry__looked_up_as_a_fingerprint_is,
