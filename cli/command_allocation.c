@@ -62,8 +62,8 @@ static int on_policy(void *context, const struct reader_message *message)
 static int read_policy(struct reader *reader, const struct target_options *options, struct found *found,
                        char *error, size_t error_size)
 {
-    int result =
-        reader_add_key(reader, TOPIC_POLICIES, found->code, STREAM_FROM_BEGINNING, error, error_size);
+    const struct reader_key key = {TOPIC_POLICIES, found->code};
+    int result = reader_add_keys(reader, &key, 1, STREAM_FROM_BEGINNING, error, error_size);
     if (result == 0) {
         result = reader_scan(reader, on_policy, found, options->timeout_ms);
         if (result < 0)

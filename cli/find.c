@@ -84,24 +84,17 @@ static int on_detail(void *context, const struct reader_message *message)
 static int add_partitions(struct reader *reader, const struct msg_execution_state *state, char *error,
                           size_t error_size)
 {
-    const struct {
-        const char *topic;
-        struct str key;
-    } topics[] = {
+    const struct reader_key keys[] = {
         {TOPIC_EXECUTIONS_EVENTS, state->request.pool},
         {TOPIC_RISKS, state->request.code},
         {TOPIC_EXECUTIONS_FINISHED, state->request.code},
         {TOPIC_ALLOCATIONS, state->request.code},
         {TOPIC_EXECUTIONS_DLQ, state->request.code},
-        {TOPIC_ADJUSTMENTS, state->node},
+        {TOPIC_ADJUSTMENTS, state->node}, /* last what only a placed one has */
         {TOPIC_TELEMETRY, state->node},
     };
-    int result = 0;
-    for (size_t i = 0; result == 0 && i < FS_COUNT(topics); i++)
-        if (topics[i].key.size > 0) /* no node: it was never placed */
-            result = reader_add_key(reader, topics[i].topic, topics[i].key, STREAM_FROM_BEGINNING, error,
-                                    error_size);
-    return result;
+    size_t count = state->node.size > 0 ? FS_COUNT(keys) : FS_COUNT(keys) - 2;
+    return reader_add_keys(reader, keys, count, STREAM_FROM_BEGINNING, error, error_size);
 }
 
 int find_details(const struct target *target, const struct target_options *options,

@@ -84,18 +84,30 @@ int reader_add_topics(struct reader *reader, const char *const *topics, size_t c
     return stream_assign_all(reader->stream, topics, count, start, true, error, error_size);
 }
 
-int reader_add_key(struct reader *reader, const char *topic, struct str key, enum stream_start start,
-                   char *error, size_t error_size)
+static int unreadable_topic(const char *topic, int result, char *error, size_t error_size)
 {
-    int result = stream_partition_count(reader->stream, topic, COUNT_TIMEOUT_MS);
-    if (result > 0)
-        result = stream_assign_at(reader->stream, topic, stream_partition_of(key.data, key.size, result),
-                                  start == STREAM_FROM_END ? STREAM_OFFSET_END : STREAM_OFFSET_BEGINNING);
-    if (result < 0)
-        (void)snprintf(error, error_size, "topic %s cannot be read: %s", topic,
-                       result == -ENOENT ? "it does not exist (no service was ever started here?)"
-                                         : strerror(-result));
-    return FS_MIN(result, 0);
+    (void)snprintf(error, error_size, "topic %s cannot be read: %s", topic,
+                   result == -ENOENT ? "it does not exist (no service was ever started here?)"
+                                     : strerror(-result));
+    return result;
+}
+
+int reader_add_keys(struct reader *reader, const struct reader_key *keys, size_t count,
+                    enum stream_start start, char *error, size_t error_size)
+{
+    struct stream_position starts[READER_KEYS_MAX];
+    for (size_t i = 0; i < count; i++) {
+        int partitions = stream_partition_count(reader->stream, keys[i].topic, COUNT_TIMEOUT_MS);
+        if (partitions < 0)
+            return unreadable_topic(keys[i].topic, partitions, error, error_size);
+        starts[i] = (struct stream_position){
+            .topic = keys[i].topic,
+            .partition = stream_partition_of(keys[i].key.data, keys[i].key.size, partitions),
+            .offset = start == STREAM_FROM_END ? STREAM_OFFSET_END : STREAM_OFFSET_BEGINNING,
+        };
+    }
+    int result = stream_assign_at(reader->stream, starts, count);
+    return result < 0 ? unreadable_topic(keys[0].topic, result, error, error_size) : 0;
 }
 
 static int hand_out(struct reader *reader, const struct stream_message *message, reader_fn *on_message,

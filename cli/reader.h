@@ -30,12 +30,18 @@ void reader_close(struct reader *reader);
 /* For producing with the same connection. */
 struct stream *reader_stream(struct reader *reader);
 
-/* All partitions of these topics. Only once per reader, before any reader_add_key(). */
+/* All partitions of these topics. Only once per reader, before any reader_add_keys(). */
 FS_MUST_CHECK int reader_add_topics(struct reader *reader, const char *const *topics, size_t count,
                                     enum stream_start start, char *error, size_t error_size);
-/* The partition of topic that this key is on, from its beginning or end. */
-FS_MUST_CHECK int reader_add_key(struct reader *reader, const char *topic, struct str key,
-                                 enum stream_start start, char *error, size_t error_size);
+struct reader_key {
+    const char *topic;
+    struct str key;
+};
+
+/* The partitions that these keys are on, at most READER_KEYS_MAX, each from its beginning or end. */
+#define READER_KEYS_MAX 8
+FS_MUST_CHECK int reader_add_keys(struct reader *reader, const struct reader_key *keys, size_t count,
+                                  enum stream_start start, char *error, size_t error_size);
 
 /* Hands out what is there, up to where the partitions ended when they were added. 0 all read, 1 a callback
  * had enough, -ETIMEDOUT (what came was handed out), -EPIPE, or what a callback returned. */

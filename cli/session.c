@@ -41,19 +41,12 @@ struct session {
 
 static int follow(struct session *session, char *error, size_t error_size)
 {
-    const struct {
-        const char *topic;
-        struct str key;
-    } topics[] = {
+    const struct reader_key keys[] = {
         {TOPIC_EXECUTIONS_STATE, session->request.pool},    {TOPIC_EXECUTIONS_EVENTS, session->request.pool},
         {TOPIC_EXECUTIONS_FINISHED, session->request.code}, {TOPIC_RISKS, session->request.code},
         {TOPIC_ALLOCATIONS, session->request.code},         {TOPIC_CODES, session->request.code},
     };
-    int result = 0;
-    for (size_t i = 0; result == 0 && i < FS_COUNT(topics); i++)
-        result = reader_add_key(session->reader, topics[i].topic, topics[i].key, STREAM_FROM_END, error,
-                                error_size);
-    return result;
+    return reader_add_keys(session->reader, keys, FS_COUNT(keys), STREAM_FROM_END, error, error_size);
 }
 
 static int name_files(struct session *session, struct msg_execution_request *request)

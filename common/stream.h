@@ -79,7 +79,7 @@ struct stream_partition {
     int64_t committed_offset, start_offset;
 };
 
-/* The offset of the next record to read, as committed with a transaction. */
+/* The offset of the next record to read. */
 struct stream_position {
     const char *topic;
     int32_t partition;
@@ -195,11 +195,12 @@ FS_MUST_CHECK int stream_subscribe(struct stream *stream, const char *group, con
 FS_MUST_CHECK int stream_assign_all(struct stream *stream, const char *const *topics, size_t count,
                                     enum stream_start start, bool read_committed, char *error,
                                     size_t error_size);
-/* Adds one partition to what is read without a group (read_committed); offset may be STREAM_OFFSET_*. 0,
- * -ENOENT, -EALREADY (it is read already: stream_seek moves it), -EBUSY (a group is read), -EHOSTDOWN,
- * -ENOMEM. */
-FS_MUST_CHECK int stream_assign_at(struct stream *stream, const char *topic, int32_t partition,
-                                   int64_t offset);
+/* Adds partitions to what is read without a group (read_committed), all or none; an offset may be
+ * STREAM_OFFSET_*. Better all in one call: once something is read, the end of each further one is answered
+ * only after a fetch (up to half a second), and librdkafka 2.0.2 loses some that are added in quick
+ * succession. 0, -ENOENT, -EALREADY (it is read already: stream_seek moves it), -EBUSY (a group is read),
+ * -EHOSTDOWN, -ENOMEM. */
+FS_MUST_CHECK int stream_assign_at(struct stream *stream, const struct stream_position *starts, size_t count);
 
 /* Serves reports and rebalances, and hands out up to 1,000 messages; returns as soon as there is one, or
  * after timeout_ms (also without a consumer). Number of messages, or -EPIPE. The batch (also an empty one)

@@ -245,15 +245,17 @@ static int assign_slots(struct stream *stream)
     return stream_errno(code);
 }
 
-/* One more partition beside the others. Giving librdkafka the whole list again stops and starts them all; a
+/* These partitions beside the others. Giving librdkafka the whole list again stops and starts them all; a
  * third list before the first stop is answered stops a partition twice, which ends the process (an assertion
  * in 2.0.2). */
-static int assign_slot(struct stream *stream, const char *topic, int32_t partition)
+static int assign_beside(struct stream *stream, const struct stream_position *starts, size_t count)
 {
-    const struct stream_slot *slot = stream_slot_find(stream, topic, partition);
-    rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new(1);
-    rd_kafka_topic_partition_list_add(list, stream_topic_find(stream, topic)->full_name, partition)->offset =
-        slot->position;
+    rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new((int)count);
+    for (size_t i = 0; i < count; i++) {
+        const struct stream_slot *slot = stream_slot_find(stream, starts[i].topic, starts[i].partition);
+        const char *name = stream_topic_find(stream, starts[i].topic)->full_name;
+        rd_kafka_topic_partition_list_add(list, name, starts[i].partition)->offset = slot->position;
+    }
     rd_kafka_error_t *failure = rd_kafka_incremental_assign(stream->consumer, list);
     int result = failure ? stream_errno(rd_kafka_error_code(failure)) : 0;
     if (failure)
@@ -315,33 +317,56 @@ int stream_assign_all(struct stream *stream, const char *const *topics, size_t c
     return result;
 }
 
-int stream_assign_at(struct stream *stream, const char *topic, int32_t partition, int64_t offset)
+/* 0, -ENOENT for one that the cluster does not have, -EHOSTDOWN. */
+static int require_partitions(struct stream *stream, const struct stream_position *starts, size_t count)
 {
-    if (stream->mode == STREAM_MODE_GROUP)
-        return -EBUSY;
     char error[256];
     const struct rd_kafka_metadata *metadata =
         stream_metadata(stream, STREAM_OPEN_TIMEOUT_MS, error, sizeof error);
     if (!metadata)
         return -EHOSTDOWN;
-    int partitions = stream_metadata_partitions(stream, metadata, topic);
-    rd_kafka_metadata_destroy(metadata);
-    if (partitions < 0 || partition < 0 || partition >= partitions)
-        return -ENOENT;
-    if (!stream->consumer) {
-        struct stream_consumer_settings settings = {.read_committed = true};
-        int result = open_consumer(stream, &settings, error, sizeof error);
-        if (result < 0) {
-            stream_note_error(stream, error);
-            return result;
-        }
-        stream->mode = STREAM_MODE_FREE;
+    int result = 0;
+    for (size_t i = 0; i < count && result == 0; i++) {
+        int partitions = stream_metadata_partitions(stream, metadata, starts[i].topic);
+        if (starts[i].partition < 0 || starts[i].partition >= partitions)
+            result = -ENOENT;
     }
-    const struct stream_slot *known = stream_slot_find(stream, topic, partition);
-    if (known && known->assigned)
-        return -EALREADY;
-    int result = add_free_slot(stream, topic, partition, offset);
-    return result < 0 ? result : assign_slot(stream, topic, partition);
+    rd_kafka_metadata_destroy(metadata);
+    return result;
+}
+
+static int open_free(struct stream *stream)
+{
+    char error[256];
+    struct stream_consumer_settings settings = {.read_committed = true};
+    int result = stream->consumer ? 0 : open_consumer(stream, &settings, error, sizeof error);
+    if (result < 0)
+        stream_note_error(stream, error);
+    else
+        stream->mode = STREAM_MODE_FREE;
+    return result;
+}
+
+int stream_assign_at(struct stream *stream, const struct stream_position *starts, size_t count)
+{
+    if (stream->mode == STREAM_MODE_GROUP)
+        return -EBUSY;
+    int result = require_partitions(stream, starts, count);
+    if (result == 0)
+        result = open_free(stream);
+    size_t added = 0;
+    while (result == 0 && added < count) {
+        const struct stream_position *start = &starts[added];
+        result = stream_slot_find(stream, start->topic, start->partition)
+                     ? -EALREADY
+                     : add_free_slot(stream, start->topic, start->partition, start->offset);
+        added += result == 0;
+    }
+    if (result == 0)
+        result = assign_beside(stream, starts, count);
+    for (size_t i = 0; result < 0 && i < added; i++)
+        slot_end(stream, stream_slot_find(stream, starts[i].topic, starts[i].partition));
+    return result;
 }
 
 int stream_store_offset(struct stream *stream, const struct stream_message *message)

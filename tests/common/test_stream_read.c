@@ -49,15 +49,20 @@ static void assign_all__missing_topic__error_names_it(void **state)
     stream_close(stream);
 }
 
+static int assign_one(struct stream *stream, const char *topic, int32_t partition, int64_t offset)
+{
+    return stream_assign_at(stream, &(struct stream_position){topic, partition, offset}, 1);
+}
+
 static void assign_at__middle__reads_from_there(void **state)
 {
     (void)state;
     struct stream *stream = open_stream(NULL);
     const char *topic = make_topic(2);
     produce_numbers(stream, topic, 1, 0, 100);
-    assert_int_equal(stream_assign_at(stream, topic, 1, 40), 0);
-    assert_int_equal(stream_assign_at(stream, topic, 2, 0), -ENOENT);
-    assert_int_equal(stream_assign_at(stream, topic, 1, 40), -EALREADY);
+    assert_int_equal(assign_one(stream, topic, 1, 40), 0);
+    assert_int_equal(assign_one(stream, topic, 2, 0), -ENOENT);
+    assert_int_equal(assign_one(stream, topic, 1, 40), -EALREADY);
     expect_numbers(stream, 40, 60);
     assert_int_equal(stream_seek(stream, topic, 1, 90), 0);
     expect_numbers(stream, 90, 10);
@@ -81,7 +86,7 @@ static void assign_at__many_in_turn__all_read(void **state)
         int read = 0;
         stream = open_stream(NULL);
         for (int32_t p = 0; p < PARTITIONS; p++)
-            assert_int_equal(stream_assign_at(stream, topic, p, STREAM_OFFSET_BEGINNING), 0);
+            assert_int_equal(assign_one(stream, topic, p, STREAM_OFFSET_BEGINNING), 0);
         int64_t deadline_ms = clock_monotonic_ms() + 30000;
         while (read < PARTITIONS && clock_monotonic_ms() < deadline_ms) {
             assert_true(stream_poll(stream, &batch, 100) >= 0);
@@ -91,6 +96,58 @@ static void assign_at__many_in_turn__all_read(void **state)
         assert_int_equal(read, PARTITIONS);
         stream_close(stream);
     }
+}
+
+/* A client that begins to follow several topics must not wait for a fetch of the first before each further
+ * one. */
+static void assign_at__ends_of_many__known_at_once_and_nothing_lost(void **state)
+{
+    (void)state;
+    enum { TOPICS = 6, ROUNDS = 10 };
+    struct stream *stream = open_stream(NULL);
+    struct stream_position starts[TOPICS];
+    char topics[TOPICS][64];
+    for (int t = 0; t < TOPICS; t++) {
+        (void)snprintf(topics[t], sizeof topics[t], "%s", make_topic(1));
+        starts[t] = (struct stream_position){topics[t], 0, STREAM_OFFSET_END};
+    }
+    for (int round = 0; round < ROUNDS; round++) {
+        struct stream *reader = open_stream(NULL);
+        struct stream_batch batch;
+        int read = 0;
+        for (int t = 0; t < TOPICS; t++)
+            produce_numbers(stream, starts[t].topic, 0, 0, 1); /* before: not read */
+        int64_t began_ms = clock_monotonic_ms();
+        assert_int_equal(stream_assign_at(reader, starts, TOPICS), 0);
+        int64_t took_ms = clock_monotonic_ms() - began_ms;
+        for (int t = 0; t < TOPICS; t++)
+            produce_numbers(stream, starts[t].topic, 0, 7, 8);
+        int64_t deadline_ms = clock_monotonic_ms() + 30000;
+        while (read < TOPICS && clock_monotonic_ms() < deadline_ms) {
+            assert_true(stream_poll(reader, &batch, 100) >= 0);
+            read += (int)batch.count;
+            stream_batch_release(&batch);
+        }
+        assert_int_equal(read, TOPICS);
+        print_message("six ends in %d ms\n", (int)took_ms);
+        stream_close(reader);
+    }
+    stream_close(stream);
+}
+
+/* All or none. */
+static void assign_at__one_of_two_is_missing__neither_is_read(void **state)
+{
+    (void)state;
+    struct stream *stream = open_stream(NULL);
+    const char *topic = make_topic(1);
+    const struct stream_position starts[] = {{topic, 0, 0}, {topic, 1, 0}},
+                                 twice[] = {{topic, 0, 0}, {topic, 0, 0}};
+    assert_int_equal(stream_assign_at(stream, starts, 2), -ENOENT);
+    assert_int_equal(stream_assign_at(stream, twice, 2), -EALREADY);
+    assert_int_equal(stream_assigned_count(stream), 0);
+    assert_int_equal(stream_assign_at(stream, starts, 1), 0);
+    stream_close(stream);
 }
 
 static void pause__resume_at_random__nothing_skipped_nothing_twice(void **state)
@@ -341,6 +398,8 @@ int main(void)
         MOCK_TEST(assign_all__missing_topic__error_names_it),
         MOCK_TEST(assign_at__middle__reads_from_there),
         MOCK_TEST(assign_at__many_in_turn__all_read),
+        MOCK_TEST(assign_at__ends_of_many__known_at_once_and_nothing_lost),
+        MOCK_TEST(assign_at__one_of_two_is_missing__neither_is_read),
         MOCK_TEST(pause__resume_at_random__nothing_skipped_nothing_twice),
         MOCK_TEST(dispatch__each_outcome__as_promised),
         MOCK_TEST(dispatch__fatal__ends),
