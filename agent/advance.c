@@ -2,19 +2,17 @@
  * program grows by more than a raise; with a brake it would wait for them, without one it would die. Its
  * reasons: docs/design/closed-loop.md.
  *
- * The limit becomes ADVANCE_HEADROOM times what the program holds, at least ADVANCE_LEAST above that; at most
- * what the admission lets it have (a person's ceiling), what the node can raise one attempt to, and
- * `agent.advance` times what was decided last, so that somebody has to agree in between. It counts as a
- * decision: one that was made on an older sample is ignored from then on, and made again on the newer one. */
-#include <math.h>
+ * The limit becomes what limit_advanced() says for what the program holds; at most what the admission lets it
+ * have (a person's ceiling), what the node can raise one attempt to, and `agent.advance` times what was
+ * decided last, so that somebody has to agree in between. It counts as a decision: one that was made on an
+ * older sample is ignored from then on, and made again on the newer one. */
 #include <stdio.h>
 
 #include "agent/agent.h"
+#include "agent/limit_marks.h"
 #include "common/clock.h"
 
 #define MIB (INT64_C(1) << 20)
-#define ADVANCE_HEADROOM 1.22    /* the next one 7 % of the memory later (near.c) */
-#define ADVANCE_LEAST (10 * MIB) /* what the fastest programs make in five milliseconds */
 
 static int64_t most_of(const struct agent *agent, const struct attempt *attempt)
 {
@@ -79,7 +77,7 @@ bool agent_advance(struct agent *agent, struct attempt *attempt, int64_t held)
 {
     char reason[160];
     int64_t limit = attempt->limits.memory_bytes;
-    double wanted = fmax((double)held * ADVANCE_HEADROOM, (double)held + (double)ADVANCE_LEAST);
+    double wanted = limit_advanced((double)held, agent_has_brake(agent));
     int64_t most = FS_MIN(most_of(agent, attempt), wanted < 9e18 ? (int64_t)wanted : INT64_MAX);
     int64_t bytes = fitting(agent, attempt, most) / MIB * MIB;
     if (bytes <= limit) {

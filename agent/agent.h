@@ -161,6 +161,8 @@ void agent_take_notices(struct agent *agent);
 /* near.c: looks at the attempts whose time has come; samples and advances. Milliseconds
  * until the next look, INT64_MAX when nothing is looked at. */
 int64_t agent_look_near(struct agent *agent);
+/* A brake holds what outgrows its limit here: the kernel has one and agent.brake is on. */
+bool agent_has_brake(const struct agent *agent);
 /* patience.c: extends the stay in the brake of those for whose raise there is no room; with each tick */
 void agent_be_patient(const struct agent *agent);
 /* report.c */

@@ -9,10 +9,10 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "agent/limit_marks.h"
 #include "common/clock.h"
 
-#define BRAKE_STEP_MIN (4LL << 20) /* 2 ms of the fastest ramp seen, 2 GiB/s: the brake takes one */
-#define FREEZE_WAIT_MS 100         /* freezing takes microseconds unless a task is stuck in the kernel */
+#define FREEZE_WAIT_MS 100 /* freezing takes microseconds unless a task is stuck in the kernel */
 
 static bool name_is_valid(const char *name)
 {
@@ -293,8 +293,8 @@ int64_t cgroup_brake_level(const struct cgroup_host *host, int64_t limit)
 {
     if (limit <= 0 || limit == CGROUP_UNLIMITED)
         return CGROUP_UNLIMITED;
-    int64_t step = host->brake_step_bytes > 0 ? host->brake_step_bytes : FS_MAX(limit / 16, BRAKE_STEP_MIN);
-    return limit - FS_MIN(step, limit / 2);
+    return host->brake_step_bytes > 0 ? limit - FS_MIN(host->brake_step_bytes, limit / 2)
+                                      : (int64_t)limit_brake_level((double)limit);
 }
 
 int cgroup_brake_arm(struct cgroup *cgroup)

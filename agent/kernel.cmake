@@ -16,4 +16,4 @@ forestall_library(forestall_agent_kernel
     check.c
     netcount.c
     netshape.c
-  LINKS forestall_common Threads::Threads)
+  LINKS forestall_common Threads::Threads m)

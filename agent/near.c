@@ -5,11 +5,9 @@
 #include <math.h>
 
 #include "agent/agent.h"
+#include "agent/limit_marks.h"
 #include "common/clock.h"
 
-#define NEAR_SHARE 0.12 /* of the limit, so far below it is near; the brake begins at a sixteenth */
-#define NEAR_LEAST_BYTES (6 << 20)
-#define NEAR_MOST_SHARE 0.65    /* of a small limit */
 #define SAMPLE_TENTHS 5         /* from half of the limit on each further tenth is worth a sample */
 #define FASTEST_BYTES_US 4096.0 /* 4 GiB/s; convert was seen to make 164 MiB within 100 ms */
 #define SOONEST_US 1000
@@ -24,16 +22,16 @@ static bool is_watched(const struct attempt *attempt)
            attempt->admission.arm == MSG_ARM_TREATED && attempt->limits.memory_bytes > 0;
 }
 
+bool agent_has_brake(const struct agent *agent)
+{
+    return agent->options->brake && (cgroup_host_features(agent->host) & CGROUP_HAS_BRAKE);
+}
+
 /* The time in which the fastest program would come near from here. */
 static int64_t soon_us(double distance, int32_t calm)
 {
     double us = distance / FASTEST_BYTES_US * (1 << calm);
     return us > SOONEST_US ? us < LATEST_US ? (int64_t)us : LATEST_US : SOONEST_US;
-}
-
-static double near_level(double limit)
-{
-    return fmax(limit - fmax(limit * NEAR_SHARE, NEAR_LEAST_BYTES), limit * NEAR_MOST_SHARE);
 }
 
 /* Memory passed another tenth of the limit: the model should know. */
@@ -52,7 +50,8 @@ static void note_tenths(struct agent *agent, struct attempt *attempt, int64_t he
 static int64_t look(struct agent *agent, struct attempt *attempt)
 {
     struct near *near = &attempt->near;
-    double limit = (double)attempt->limits.memory_bytes, level = near_level(limit);
+    double limit = (double)attempt->limits.memory_bytes,
+           level = limit_near_level(limit, agent_has_brake(agent));
     int64_t usage, held;
     if (cgroup_memory_usage(attempt->cgroup, &usage) < 0)
         return LATEST_US; /* just ended */

@@ -5,6 +5,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 
+#include "agent/limit_marks.h"
 #include "allocate/amounts.h"
 #include "allocate/policy_internal.h"
 
@@ -19,8 +20,8 @@ const struct policy_config policy_defaults = {
     .memory_stalled = 0.2, /* docs/design/closed-loop.md: crawling 0.25 and more, healthy below 0.1 */
     .memory_overhead_bytes = INT64_C(6)
                              << 20, /* measured on xz, gcc, python3: 1..5 MiB beside anonymous memory */
-    .brake_share = 1.0 / 16,        /* both as agent/cgroup.h has it */
-    .brake_least_bytes = INT64_C(4) << 20,
+    .brake_share = LIMIT_BRAKE_SHARE,
+    .brake_least_bytes = (int64_t)LIMIT_BRAKE_LEAST,
     .brake_step = 1.1, /* the growth seen asks for more by itself (tests/allocate/test_policy_loop.c) */
     .rate_step = 4.0,  /* reaches what 75 % throttling asks for at once */
     .rate_stalled = 0.3,

@@ -5,11 +5,11 @@
 #include <math.h>
 #include <stdlib.h>
 
+#include "agent/limit_marks.h"
 #include "common/map.h"
 
 #define NORMAL_95 1.959963984540054 /* two-sided */
 #define GIB_HOUR_US (1073741824.0 * 3600e6)
-#define BRAKE_SHARE (1.0 / 16) /* below the limit: where the brake takes hold, agent/cgroup.h */
 
 struct effect {
     struct effect_tally all, *codes;
@@ -140,7 +140,7 @@ static void count_raises(struct effect_tally *tally, const struct msg_execution_
     double first = (double)record->first_limits.memory_bytes, peak = (double)record->totals.memory_peak_bytes;
     tally->raised += raised;
     tally->outgrew += record->outcome == MSG_OUTCOME_FINISHED && first > 0 && peak > first;
-    tally->false_alarms += memory && first > 0 && peak <= first * (1 - BRAKE_SHARE) &&
+    tally->false_alarms += memory && first > 0 && peak <= first * (1 - LIMIT_BRAKE_SHARE) &&
                            record->brakes.count == 0 && record->totals.oom_kills == 0;
 }
 

@@ -2,26 +2,19 @@
  *
  * The program follows its recorded memory over its own running time, straight between samples; demand does
  * not depend on the limit (model/labels.h says where that is wrong). Its own time stands still while the
- * brake holds it. A limit is in force LOOP_S after the sample it was decided on. The brake takes hold a
- * sixteenth, at least 4 MiB, below the limit (agent/cgroup.h), FREEZE_S late, and gives up after DEADLINE_S;
- * without it the kernel kills at the limit. The agent's advance (agent/near.c, agent/advance.c) comes with
- * the step in which a program came near its limit; what was decided before it is ignored. */
+ * brake holds it. A limit is in force LOOP_S after the sample it was decided on. The brake takes hold below
+ * the limit (agent/limit_marks.h), a step late, and gives up after DEADLINE_S; without it the kernel kills at
+ * the limit. The agent's advance comes with the step in which a program came near its limit; what was decided
+ * before it is ignored. */
 #include <math.h>
 
+#include "agent/limit_marks.h"
 #include "replay/attempt.h"
 
-#define MIB 1048576.0
-#define STEP_S 0.002     /* of virtual time; the brake's delay */
-#define LOOP_S 0.02      /* sample to limit in the kernel, median */
-#define DEADLINE_S 5.0   /* the agent's default */
-#define KERNEL (3 * MIB) /* charged beside the program's own memory: 1 to 5 MiB were measured */
-#define BRAKE_SHARE (1.0 / 16)
-#define BRAKE_LEAST (4 * MIB)
-#define NEAR_SHARE 0.12 /* these as agent/near.c and agent/advance.c have them */
-#define NEAR_LEAST (6 * MIB)
-#define NEAR_MOST_SHARE 0.65
-#define ADVANCE_HEADROOM 1.22
-#define ADVANCE_LEAST (10 * MIB)
+#define STEP_S 0.002           /* of virtual time; the brake's delay */
+#define LOOP_S 0.02            /* sample to limit in the kernel, median */
+#define DEADLINE_S 5.0         /* the agent's default */
+#define KERNEL (3 * LIMIT_MIB) /* charged beside the program's own memory: 1 to 5 MiB were measured */
 #define ADVANCE_MOST 4
 #define PENDING_NONE (-1.0)
 
@@ -64,14 +57,9 @@ static double demand(struct flight *flight)
     return to_s > from_s ? from + (to - from) * (flight->progress_s - from_s) / (to_s - from_s) : to;
 }
 
-static double brake_level(double limit)
-{
-    return limit - fmax(limit * BRAKE_SHARE, BRAKE_LEAST);
-}
-
 static bool has_brake(const struct flight *flight)
 {
-    return flight->input->brake && flight->input->policy->brake && !flight->spent;
+    return flight->input->brake && flight->input->policy->brake;
 }
 
 static void counters_now(const struct flight *flight, struct msg_counters *out)
@@ -121,24 +109,19 @@ static void event(struct flight *flight)
 static void brake(struct flight *flight)
 {
     double charged = flight->used + KERNEL;
-    bool over = charged > brake_level(flight->limit);
+    bool over = charged > limit_brake_level(flight->limit);
     if (flight->frozen && !over) {
         flight->frozen = false;
         event(flight);
     } else if (flight->frozen && flight->now_s - flight->frozen_since_s > DEADLINE_S) {
         flight->frozen = false;
         flight->spent = true;
-    } else if (!flight->frozen && over && has_brake(flight) && charged <= flight->limit) {
+    } else if (!flight->frozen && over && has_brake(flight) && !flight->spent && charged <= flight->limit) {
         flight->frozen = true;
         flight->frozen_since_s = flight->now_s;
         event(flight);
     }
     flight->out->failed = charged > flight->limit;
-}
-
-static double near_level(double limit)
-{
-    return fmax(limit - fmax(limit * NEAR_SHARE, NEAR_LEAST), limit * NEAR_MOST_SHARE);
 }
 
 static void set_limit(struct flight *flight, double limit)
@@ -163,13 +146,13 @@ static void apply(struct flight *flight)
 
 static void advance(struct flight *flight, double before)
 {
-    double held = flight->used + KERNEL, wanted = fmax(held * ADVANCE_HEADROOM, held + ADVANCE_LEAST);
-    wanted = fmin(wanted, flight->decided * ADVANCE_MOST);
-    if (!flight->input->policy->advance || flight->used <= before || held < near_level(flight->limit) ||
-        wanted <= flight->limit)
+    double held = flight->used + KERNEL,
+           wanted = fmin(limit_advanced(held, has_brake(flight)), flight->decided * ADVANCE_MOST);
+    if (!flight->input->policy->advance || flight->used <= before ||
+        held < limit_near_level(flight->limit, has_brake(flight)) || wanted <= flight->limit)
         return;
     flight->due_s = PENDING_NONE;
-    set_limit(flight, floor(wanted / MIB) * MIB);
+    set_limit(flight, floor(wanted / LIMIT_MIB) * LIMIT_MIB);
     event(flight);
 }
 

@@ -42,7 +42,7 @@ add_executable(guest_cgroup_v2
 # No sanitizers here: they cannot be linked statically.
 target_include_directories(guest_cgroup_v2 PRIVATE ${CMAKE_SOURCE_DIR})
 target_compile_definitions(guest_cgroup_v2 PRIVATE _GNU_SOURCE)
-target_link_libraries(guest_cgroup_v2 PRIVATE Threads::Threads -static)
+target_link_libraries(guest_cgroup_v2 PRIVATE Threads::Threads m -static)
 set_target_properties(guest_cgroup_v2 PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/tests)
 add_test(NAME test_cgroup_v2 COMMAND ${CMAKE_CURRENT_SOURCE_DIR}/qemu/run.sh $<TARGET_FILE:guest_cgroup_v2> 120)
 set_tests_properties(test_cgroup_v2 PROPERTIES TIMEOUT 240 SKIP_RETURN_CODE 77 LABELS "qemu")
