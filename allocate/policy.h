@@ -25,7 +25,7 @@ struct policy_config {
                               needs room */
     int64_t memory_overhead_bytes; /* kernel memory charged beside memory_bytes: stacks, page tables, slab */
     double brake_share;            /* the brake takes hold so far below the limit, */
-    int64_t brake_least_bytes;     /* at least so far: agent/cgroup.h; both 0: no brake */
+    int64_t brake_least_bytes;     /* at least so far: agent/limit_marks.h; both 0: no brake */
     double brake_step;             /* least raise of a program that waits in the brake, as a ratio */
     double rate_step;              /* most that one raise multiplies CPU, I/O or network by */
     double rate_stalled;    /* share of the last second a resource must stall for a raise by deadline alone */

@@ -168,12 +168,11 @@ static bool is_stalled(const struct policy_case *now, double used)
            used >= CALM_SHARE * (double)risk->limits.memory_bytes;
 }
 
-/* Room for page cache, within the headroom of a node without a brake: no brake helps against that. False:
- * that is used up. */
+/* Room for page cache, as long as the stall is measured: no brake helps against that, and no forecast is in
+ * it. False: there is as much for the cache as the program has of its own. */
 static bool decide_stalled(struct policy_case *now, double used)
 {
-    double limit = (double)now->risk->limits.memory_bytes;
-    double most = used * now->config->memory_headroom + (double)now->config->memory_overhead_bytes;
+    double limit = (double)now->risk->limits.memory_bytes, most = used / CALM_SHARE;
     double best = below_refused(now, fmin(limit * STALL_STEP, most));
     if (best < limit * now->config->memory_step)
         return false;

@@ -251,6 +251,8 @@ static void cpu__no_quota__weight_goes_up_and_stops(void **state)
         stand->risk.limits = stand->decision.limits;
         raises++;
     }
+    print_message("%d %lld %s\n", raises, (long long)stand->risk.limits.memory_bytes / MIB,
+                  stand->decision.reason);
     assert_int_equal(raises, 4);
     assert_int_equal(stand->risk.limits.cpu_weight, 10000);
 }
@@ -283,7 +285,7 @@ static void cpu__history_meets_the_deadline__kept(void **state)
 }
 
 /* A limit just above what it holds: its files are read again and again, whatever the model says. */
-static void memory__stalled__room_for_page_cache_within_the_headroom(void **state)
+static void memory__stalled__room_for_page_cache_up_to_twice_the_use(void **state)
 {
     struct stand *stand = stand_quiet(state);
     stand->risk.memory_stall_permille = 400;
@@ -293,12 +295,14 @@ static void memory__stalled__room_for_page_cache_within_the_headroom(void **stat
     stand->risk.limits.memory_bytes = stand->decision.limits.memory_bytes;
     stand_pass(stand, SECOND / 2);
     assert_int_equal(stand_decide(stand), MSG_DIRECTION_KEEP); /* the last second was mostly before it */
-    stand_pass(stand, SECOND);
-    assert_int_equal(stand_decide(stand), MSG_DIRECTION_RAISE);
-    stand->risk.limits.memory_bytes = stand->decision.limits.memory_bytes;
-    assert_in_range(stand->risk.limits.memory_bytes, 80 * MIB, (58 * 14 / 10 + 7) * MIB);
-    stand_pass(stand, 2 * SECOND);
-    assert_int_equal(stand_decide(stand), MSG_DIRECTION_KEEP); /* the headroom is used up */
+    int raises = 1;
+    for (int half = 0; half < 20; half++) {
+        stand_pass(stand, SECOND / 2);
+        raises += stand_decide(stand) == MSG_DIRECTION_RAISE;
+        stand->risk.limits.memory_bytes = stand->decision.limits.memory_bytes;
+    }
+    assert_int_equal(raises, 3); /* 64, 77, 93, 112: nearly as much for the cache as it has of its own */
+    assert_int_equal(stand->risk.limits.memory_bytes, 112 * MIB);
 }
 
 static void memory__stalled_far_below_the_limit__its_own_affair(void **state)
@@ -335,7 +339,7 @@ int main(void)
         cmocka_unit_test(memory__alarm_of_another_cause__kept),
         cmocka_unit_test(memory__alarm__by_its_own_threshold),
         cmocka_unit_test(memory__room_enough__kept),
-        cmocka_unit_test(memory__stalled__room_for_page_cache_within_the_headroom),
+        cmocka_unit_test(memory__stalled__room_for_page_cache_up_to_twice_the_use),
         cmocka_unit_test(memory__stalled_far_below_the_limit__its_own_affair),
         cmocka_unit_test(memory__no_limit__kept),
         cmocka_unit_test(memory__brake_and_silent_model__raised_out_of_it),
