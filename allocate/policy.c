@@ -17,7 +17,7 @@ const struct policy_config policy_defaults = {
     .memory_headroom = 1.4,         /* keeps highest limit / peak below 1.5 whatever the model says */
     .memory_headroom_braked = 1.12, /* docs/design/closed-loop.md: 0.1 s in the brake per execution */
     .memory_step = 1.05,            /* below it the write costs more attention than it helps */
-    .memory_stalled = 0.2, /* docs/design/closed-loop.md: crawling 0.25 and more, healthy below 0.1 */
+    .memory_stalled = 0.15, /* docs/design/closed-loop.md: crawling 0.25 and more, healthy below 0.1 */
     .memory_overhead_bytes = INT64_C(6)
                              << 20, /* measured on xz, gcc, python3: 1..5 MiB beside anonymous memory */
     .brake_share = LIMIT_BRAKE_SHARE,

@@ -10,7 +10,7 @@
     1.06 /* peaks of the same command: a few percent apart; beyond it this execution is another case */
 #define SAMPLE_SPREAD 1.02    /* what a program may have grown since its sample */
 #define SAMPLE_LEAST_US 20000 /* nearer samples are noise as a rate */
-#define STALL_STEP 1.2        /* of the limit: room for page cache */
+#define STALL_STEP 1.4        /* of the limit: room for page cache */
 #define CALM_SHARE                                                                                           \
     0.5 /* of the limit: far from it an alarm raises nothing where the brake holds what jumps; programs of a \
            few MiB under 10 MiB were raised for the kernel's part that they never had */

@@ -6,7 +6,7 @@
 #define USAGE_MAX 1e15 /* 1 PB, 1 PB/s: nothing real is above (as in model/features.c) */
 #define MILLICORES_MAX 1e9
 #define STALLED_PERMILLE 300        /* share of the last second */
-#define MEMORY_STALLED_PERMILLE 200 /* allocate acts from there on (policy_defaults.memory_stalled) */
+#define MEMORY_STALLED_PERMILLE 150 /* allocate acts from there on (policy_defaults.memory_stalled) */
 #define NET_FULL_PERCENT 85         /* of an egress limit: senders wait only once the class is full */
 
 static double bounded(double value, double most)
