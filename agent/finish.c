@@ -91,7 +91,7 @@ static void look(struct attempt *attempt, struct ending *ending)
         attempt->last_taken = true; /* a full disk brings us here again */
         ending->status.counters.limits = limits_to_kernel(&attempt->limits);
         track_add(attempt->track, ending->status.ended_us, clock_monotonic_us(), &ending->status.counters,
-                  true);
+                  true, true);
     }
 }
 

@@ -121,7 +121,7 @@ static void take_sample(struct run *run)
     if (run->metrics_fd >= 0)
         statsd_drain(run->metrics_fd, run->track, &run->gauges);
     if (cgroup_read(run->cgroup, &sample) == 0)
-        track_add(run->track, clock_realtime_us(), clock_monotonic_us(), &sample, true);
+        track_add(run->track, clock_realtime_us(), clock_monotonic_us(), &sample, false, true);
 }
 
 static int open_timer(int64_t period_ms)

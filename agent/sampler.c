@@ -28,7 +28,10 @@ static bool read_attempt(struct agent *agent, struct attempt *attempt, int64_t t
     }
     if (cgroup_read(attempt->cgroup, &sample) < 0)
         return false; /* just ended: its last counters are in the status file */
-    track_add(attempt->track, time_us, monotonic_us, &sample, in_cycle);
+    /* The supervisor ends the stay some milliseconds after the raise that ended it, cgroup v1 lets it wait for
+     * the new threshold; a sample that says "in the brake" under the new limit would be answered by another. */
+    bool braked = attempt->track->brake_engaged && cgroup_brake_engaged(attempt->cgroup) != 0;
+    track_add(attempt->track, time_us, monotonic_us, &sample, braked, in_cycle);
     return true;
 }
 

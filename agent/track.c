@@ -130,7 +130,7 @@ static void note_rates(struct track *track)
 }
 
 void track_add(struct track *track, int64_t time_us, int64_t monotonic_us, const struct cgroup_sample *sample,
-               bool push)
+               bool braked, bool push)
 {
     struct series_point *point = &track->last;
     point->time_us = time_us;
@@ -139,7 +139,7 @@ void track_add(struct track *track, int64_t time_us, int64_t monotonic_us, const
     copy_sample(&point->counters, sample);
     track->memory_peak_bytes = FS_MAX(track->memory_peak_bytes, sample->memory_bytes);
     point->counters.memory_peak_bytes = track->memory_peak_bytes;
-    point->counters.brake_engaged = track->brake_engaged;
+    point->counters.brake_engaged = track->brake_engaged && braked;
     point->counters.brake_us = brake_total(track, monotonic_us);
     memcpy(point->custom, track->custom_values, sizeof point->custom);
     point->custom_set = track->custom_set;

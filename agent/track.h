@@ -44,9 +44,10 @@ FS_MUST_CHECK int track_map(int directory_fd, const char *name, bool create, str
 void track_unmap(struct track *track);
 
 /* Takes one sample of the kernel's counters: peaks, rates, brake time. The sample becomes track->last; push
- * says whether it joins the series as well (a sample out of the 100 ms cycle does not have to). */
+ * says whether it joins the series as well (a sample out of the 100 ms cycle does not have to). braked: the
+ * kernel holds it still; between stays (track_brake) it does not matter. */
 void track_add(struct track *track, int64_t time_us, int64_t monotonic_us, const struct cgroup_sample *sample,
-               bool push);
+               bool braked, bool push);
 /* limits were put in force: highest and raised follow. */
 void track_limits(struct track *track, const struct msg_limits *before, const struct msg_limits *after);
 /* One gauge of the program's: 0, or -ENOSPC when it is one name too many, -EINVAL a name too long or empty.

@@ -137,6 +137,7 @@ struct brake_watch {
     int64_t last_sequence;
     bool in_order;
     const struct msg_tick *engaged_tick, *raised_tick;
+    int32_t braked; /* samples in the brake under the new limit, far above what it has */
 };
 
 static void watch_brake(struct peer *peer, const struct msg_tick *tick)
@@ -153,6 +154,7 @@ static void watch_brake(struct peer *peer, const struct msg_tick *tick)
             watch->engaged_tick = tick;
         if (sample->limits.memory_bytes == 200 * MIB && !watch->raised_tick)
             watch->raised_tick = tick;
+        watch->braked += sample->limits.memory_bytes == 200 * MIB && sample->counters.brake_engaged;
     }
 }
 
@@ -177,6 +179,7 @@ static void agent__brake_and_raise__samples_out_of_the_cycle(void **state)
     assert_int_equal(record->outcome, MSG_OUTCOME_FINISHED);
     assert_true(watch.in_order);
     assert_non_null(watch.raised_tick);
+    assert_int_equal(watch.braked, 0);
     assert_true(watch.engaged_tick->extra && watch.engaged_tick->samples.count == 1);
     assert_true(watch.raised_tick->extra && watch.raised_tick->samples.count == 1);
     print_message("brake to sample %.2f ms, decision to sample with the new limit %.2f ms\n",
