@@ -135,12 +135,33 @@ static int is_near(const struct cgroup *cgroup, int64_t level)
     return usage - active_file - inactive_file + USAGE_LAG >= level;
 }
 
+/* By the limit that is in force now: setting the threshold took 8 ms, in which it may have been raised, and a
+ * raise thaws, so that one which comes while this freezes would be waited for in vain. */
+static int hold_if_near(struct cgroup *cgroup)
+{
+    int64_t limit = 0, after = 0;
+    for (;;) {
+        int result = read_limit(cgroup, &limit);
+        int64_t level = result < 0 ? CGROUP_UNLIMITED : cgroup_brake_level(cgroup->host, limit);
+        if (level == CGROUP_UNLIMITED)
+            return result;
+        result = is_near(cgroup, level);
+        if (result <= 0)
+            return result;
+        if (freeze(cgroup, true) < 0)
+            return 0; /* without a freezer the second stage is all there is */
+        if (read_limit(cgroup, &after) < 0 || after <= limit)
+            return 1;
+        fs_drop(freeze(cgroup, false)); /* it could be frozen: it can be thawed */
+    }
+}
+
 int cgroup_v1_brake_engaged(struct cgroup *cgroup)
 {
     char buffer[256];
     struct str text;
     uint64_t events;
-    int64_t disabled = 0, under_oom = 0, limit = CGROUP_UNLIMITED;
+    int64_t disabled = 0, under_oom = 0, limit = 0;
     if (cgroup->brake_fd >= 0)
         fs_drop(read(cgroup->brake_fd, &events, sizeof events)); /* takes the notification, if there is one */
     int result = cgroup_get(cgroup, CGROUP_MEMORY, "memory.oom_control", buffer, sizeof buffer, &text);
@@ -157,14 +178,7 @@ int cgroup_v1_brake_engaged(struct cgroup *cgroup)
     result = read_limit(cgroup, &limit);
     if (result == 0 && limit != cgroup->brake_limit)
         result = watch_limit(cgroup, limit);
-    int64_t level = cgroup_brake_level(cgroup->host, limit);
-    if (result < 0 || level == CGROUP_UNLIMITED)
-        return result;
-    int near = is_near(cgroup, level);
-    if (near <= 0)
-        return near;
-    result = freeze(cgroup, true);
-    return result < 0 ? 0 : 1; /* without a freezer the second stage is all there is */
+    return result < 0 ? result : hold_if_near(cgroup);
 }
 
 int cgroup_v1_brake_thaw(struct cgroup *cgroup)

@@ -207,6 +207,37 @@ static enum case_outcome brake__second_ramp_after_raise__held_again(struct cgrou
     return CASE_PASSED;
 }
 
+/* The raise comes from another process, the agent, at any moment of what the holder does. */
+static enum case_outcome brake__raised_while_it_takes_hold__lets_go(struct cgroup_host *host)
+{
+    enum { ROUNDS = 40, LATEST_US = 25000 };
+    unsigned seed = (unsigned)clock_monotonic_us();
+    int status = 0;
+    struct cgroup *cgroup = case_make(host, "race", 60 * MIB), *agent;
+    REQUIRE(cgroup && cgroup_brake_arm(cgroup) == 0 && cgroup_open_existing(host, "race", &agent) == 0);
+    pid_t pid = kernel_case_start(cgroup, load_hold, 27), raiser;
+    REQUIRE(case_wait_memory(cgroup, 26 * MIB));
+    printf("seed %u\n", seed);
+    for (int round = 0; round < ROUNDS; round++) {
+        REQUIRE(cgroup_reload(agent) == 0 && case_set_memory(agent, 30 * MIB) == 0);
+        raiser = fork();
+        if (raiser == 0) {
+            load_pause_us(rand_r(&seed) % LATEST_US);
+            _exit(case_set_memory(agent, 60 * MIB) == 0 ? 0 : 1);
+        }
+        do
+            REQUIRE(cgroup_brake_engaged(cgroup) >= 0);
+        while (waitpid(raiser, &status, WNOHANG) == 0);
+        (void)rand_r(&seed);
+        REQUIRE(case_ended_well(status) && case_wait_brake(cgroup, 0));
+    }
+    (void)kill(pid, SIGKILL);
+    REQUIRE(case_killed_by(kernel_case_wait(pid, DEADLINE_MS), SIGKILL));
+    cgroup_close(agent);
+    REQUIRE(cgroup_destroy(cgroup, 5000) == 0);
+    return CASE_PASSED;
+}
+
 static enum case_outcome brake__released_to_kernel__oom_kill_is_the_truth(struct cgroup_host *host)
 {
     struct cgroup *cgroup = case_make(host, "release", 30 * MIB);
@@ -437,6 +468,7 @@ const struct kernel_case kernel_cases[] = {
     CASE(brake__growth_in_system_calls__held_and_no_error),
     CASE(brake__page_cache_only__not_engaged),
     CASE(brake__second_ramp_after_raise__held_again),
+    CASE(brake__raised_while_it_takes_hold__lets_go),
     CASE(brake__released_to_kernel__oom_kill_is_the_truth),
     CASE(brake__adopted_while_engaged__seen_and_kept),
     CASE(held__own_memory_and_page_cache__told_apart),
