@@ -13,14 +13,14 @@
 #define LIMIT_BRAKE_LEAST (4 * LIMIT_MIB)
 
 /* An advance is due so far below the limit, but not below a share of a small one; it gives so many times what
- * is held, at least so much above it. Where a brake holds what is faster it is due later and gives less: the
- * next one 4 % of the memory later, 7 % without one. Without one at least what the fastest make in 5 ms. */
+ * is held, at least so much above it: the next one 4 to 6 % of the memory later. Where no brake holds what is
+ * faster, at least what the fastest make in 3 ms; the agent looks every one. */
 #define LIMIT_NEAR_MOST_SHARE 0.65
 struct limit_advance {
     double near_share, near_least, headroom, least;
 };
-static const struct limit_advance limit_advance_braked = {0.07, 5 * LIMIT_MIB, 1.12, 7 * LIMIT_MIB},
-                                  limit_advance_bare = {0.12, 6 * LIMIT_MIB, 1.22, 10 * LIMIT_MIB};
+static const struct limit_advance limit_advance_braked = {0.07, 5 * LIMIT_MIB, 1.12, 6 * LIMIT_MIB},
+                                  limit_advance_bare = {0.09, 5.5 * LIMIT_MIB, 1.17, 8 * LIMIT_MIB};
 
 /* Memory charged from which the brake holds a program. */
 static inline double limit_brake_level(double limit)

@@ -24,10 +24,12 @@ struct policy_config {
     double memory_stalled; /* share of the last second that all tasks wait for memory, from which page cache
                               needs room */
     int64_t memory_overhead_bytes; /* kernel memory charged beside memory_bytes: stacks, page tables, slab */
-    double brake_share;            /* the brake takes hold so far below the limit, */
-    int64_t brake_least_bytes;     /* at least so far: agent/limit_marks.h; both 0: no brake */
-    double brake_step;             /* least raise of a program that waits in the brake, as a ratio */
-    double rate_step;              /* most that one raise multiplies CPU, I/O or network by */
+    int64_t memory_overhead_braked_bytes; /* the same on a node with a brake or advances, which make up for
+                                             what is above it */
+    double brake_share;                   /* the brake takes hold so far below the limit, */
+    int64_t brake_least_bytes;            /* at least so far: agent/limit_marks.h; both 0: no brake */
+    double brake_step;                    /* least raise of a program that waits in the brake, as a ratio */
+    double rate_step;                     /* most that one raise multiplies CPU, I/O or network by */
     double rate_stalled;    /* share of the last second a resource must stall for a raise by deadline alone */
     double deadline_share;  /* share of its time a program may stall before its deadline counts */
     double deadline_late;   /* share of its time after which steps are not bounded any more */

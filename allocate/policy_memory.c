@@ -15,16 +15,52 @@
     0.5 /* of the limit: far from it an alarm raises nothing where the brake holds what jumps; programs of a \
            few MiB under 10 MiB were raised for the kernel's part that they never had */
 
+static double usable_beside(const struct policy_config *config, double overhead, double limit)
+{
+    return limit - fmax(limit * config->brake_share, (double)config->brake_least_bytes) - overhead;
+}
+
+static double limit_beside(const struct policy_config *config, double overhead, double usable)
+{
+    double level = usable + overhead;
+    return fmax(level / (1 - config->brake_share), level + (double)config->brake_least_bytes);
+}
+
 double policy_memory_usable(const struct policy_config *config, double limit)
 {
-    return limit - fmax(limit * config->brake_share, (double)config->brake_least_bytes) -
-           (double)config->memory_overhead_bytes;
+    return usable_beside(config, (double)config->memory_overhead_bytes, limit);
 }
 
 double policy_memory_limit(const struct policy_config *config, double usable)
 {
-    double level = usable + (double)config->memory_overhead_bytes;
-    return fmax(level / (1 - config->brake_share), level + (double)config->brake_least_bytes);
+    return limit_beside(config, (double)config->memory_overhead_bytes, usable);
+}
+
+static bool has_brake(const struct policy_case *now)
+{
+    const struct policy_node *node = now->input->node;
+    return node && node->known && node->brake;
+}
+
+static double headroom(const struct policy_case *now)
+{
+    return has_brake(now) ? now->config->memory_headroom_braked : now->config->memory_headroom;
+}
+
+static double overhead(const struct policy_case *now)
+{
+    return (double)(has_brake(now) ? now->config->memory_overhead_braked_bytes
+                                   : now->config->memory_overhead_bytes);
+}
+
+static double usable_of(const struct policy_case *now, double limit)
+{
+    return usable_beside(now->config, overhead(now), limit);
+}
+
+static double limit_for(const struct policy_case *now, double usable)
+{
+    return limit_beside(now->config, overhead(now), usable);
 }
 
 void policy_memory_observe(struct policy_case *now)
@@ -78,7 +114,7 @@ static double memory_cost(const struct policy_case *now, const struct demand *de
 {
     const struct policy_config *config = now->config;
     double elapsed_s = fmax((double)(now->risk->sampled_us - now->risk->started_us) / 1e6, 0);
-    double usable = fmax(policy_memory_usable(config, limit), 1);
+    double usable = fmax(usable_of(now, limit), 1);
     double slack = fmax(usable - demand->p50, 0) * config->slack_s;
     return (slack + demand_exceeds(demand, usable) * used * (config->rerun_s + elapsed_s)) /
            (1024 * POLICY_MIB);
@@ -93,17 +129,6 @@ static void cut(struct demand *demand, double most)
     demand->p99 = fmin(demand->p99, most);
 }
 
-static bool has_brake(const struct policy_case *now)
-{
-    const struct policy_node *node = now->input->node;
-    return node && node->known && node->brake;
-}
-
-static double headroom(const struct policy_case *now)
-{
-    return has_brake(now) ? now->config->memory_headroom_braked : now->config->memory_headroom;
-}
-
 /* Its growth does not count: the first samples of any program look like a steep ramp. */
 static bool is_calm(const struct policy_case *now, double used)
 {
@@ -113,14 +138,12 @@ static bool is_calm(const struct policy_case *now, double used)
 /* The cheapest limit between the least that helps and the headroom. */
 static double cheapest(struct policy_case *now, double used, double least)
 {
-    const struct policy_config *config = now->config;
     struct demand demand = memory_demand(now, used);
-    double highest = used * headroom(now) + (double)config->memory_overhead_bytes;
+    double highest = used * headroom(now) + overhead(now);
     if (history_covers(now->input->history, used))
-        highest =
-            fmax(highest, policy_memory_limit(config, now->input->history->memory_max * HISTORY_SPREAD));
+        highest = fmax(highest, limit_for(now, now->input->history->memory_max * HISTORY_SPREAD));
     highest = fmax(highest, least);
-    cut(&demand, policy_memory_usable(config, highest));
+    cut(&demand, usable_of(now, highest));
     double best = least, ratio = pow(highest / least, 1.0 / (CANDIDATES - 1)), limit = least;
     now->decision->expected_cost = INFINITY;
     for (int i = 0; i < CANDIDATES; i++) {
@@ -196,8 +219,8 @@ void policy_memory_decide(struct policy_case *now)
         return;
     /* In the brake the program has met its limit, whatever the last sample of its usage says. */
     if (forced)
-        used = fmax(used, policy_memory_usable(now->config, limit));
-    double least = policy_memory_limit(now->config, used * SAMPLE_SPREAD);
+        used = fmax(used, usable_of(now, limit));
+    double least = limit_for(now, used * SAMPLE_SPREAD);
     if (forced)
         least = fmax(least, limit * now->config->brake_step);
     double best = below_refused(now, cheapest(now, used, least));
