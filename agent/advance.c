@@ -9,7 +9,6 @@
 #include <stdio.h>
 
 #include "agent/agent.h"
-#include "agent/limit_marks.h"
 #include "common/clock.h"
 
 #define MIB (INT64_C(1) << 20)
@@ -77,7 +76,7 @@ bool agent_advance(struct agent *agent, struct attempt *attempt, int64_t held)
 {
     char reason[160];
     int64_t limit = attempt->limits.memory_bytes;
-    double wanted = limit_advanced((double)held, agent_has_brake(agent));
+    double wanted = limit_advanced((double)held, agent_brake(agent));
     int64_t most = FS_MIN(most_of(agent, attempt), wanted < 9e18 ? (int64_t)wanted : INT64_MAX);
     int64_t bytes = fitting(agent, attempt, most) / MIB * MIB;
     if (bytes <= limit) {

@@ -9,6 +9,7 @@
 #include "agent/adjust.h"
 #include "agent/attempt_files.h"
 #include "agent/capacity.h"
+#include "agent/limit_marks.h"
 #include "agent/link.h"
 #include "agent/node.h"
 #include "agent/options.h"
@@ -61,6 +62,7 @@ struct attempt {
     bool sample_now;                    /* out of the cycle */
     bool limits_file_due;               /* the limits in force are not in it yet */
     int64_t extra_us;                   /* last sample out of the cycle, monotonic */
+    int64_t let_go_us;                  /* memory was raised last, monotonic: what the brake held goes on */
     struct near near;
     int64_t decided_bytes; /* memory limit that somebody else decided last */
     int64_t retry_ms;      /* ATTEMPT_ENDED, ATTEMPT_REPORTED: not before */
@@ -161,8 +163,9 @@ void agent_take_notices(struct agent *agent);
 /* near.c: looks at the attempts whose time has come; samples and advances. Milliseconds
  * until the next look, INT64_MAX when nothing is looked at. */
 int64_t agent_look_near(struct agent *agent);
-/* A brake holds what outgrows its limit here: the kernel has one and agent.brake is on. */
-bool agent_has_brake(const struct agent *agent);
+/* What holds programs that outgrow their limit here: the kernel's brake when agent.brake is on. An attempt
+ * whose stay ended by the deadline is without until its limits change. */
+enum limit_brake agent_brake(const struct agent *agent);
 /* patience.c: extends the stay in the brake of those for whose raise there is no room; with each tick */
 void agent_be_patient(const struct agent *agent);
 /* report.c */

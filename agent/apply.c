@@ -98,6 +98,8 @@ static void write_limits(struct agent *agent, struct attempt *attempt, struct ms
     applied->after = limits_from_kernel(cgroup_limits(attempt->cgroup));
     applied->result = error == 0 ? MSG_ADJUSTMENT_RESULT_APPLIED
                                  : adjust_result(&result, &applied->before, &applied->after, detail);
+    if (limits_raised(&applied->before, &applied->after) & 1u << MSG_CAUSE_MEMORY)
+        attempt->let_go_us = clock_monotonic_us();
     attempt_signal(attempt, SIGUSR1); /* the supervisor reads the limits again and arms the brake anew */
     agent_commit(agent, attempt, &applied->after);
     track_limits(attempt->track, &applied->before, &applied->after);

@@ -151,7 +151,7 @@ static int hold_if_near(struct cgroup *cgroup)
         if (freeze(cgroup, true) < 0)
             return 0; /* without a freezer the second stage is all there is */
         if (read_limit(cgroup, &after) < 0 || after <= limit)
-            return 1;
+            return is_frozen(cgroup);
         fs_drop(freeze(cgroup, false)); /* it could be frozen: it can be thawed */
     }
 }

@@ -5,22 +5,33 @@
 #define FORESTALL_AGENT_LIMIT_MARKS_H
 
 #include <math.h>
-#include <stdbool.h>
 
 #define LIMIT_MIB 1048576.0
 /* The brake: 2 ms of the fastest ramp seen, 2 GiB/s; it takes one. */
 #define LIMIT_BRAKE_SHARE (1.0 / 16)
 #define LIMIT_BRAKE_LEAST (4 * LIMIT_MIB)
 
+/* What holds a program that outgrows its limit, and how exactly: v1's brake to half a MiB; v2's to a 32nd of
+ * its level, with page cache up to there (agent/cgroup_v2.c). */
+enum limit_brake { LIMIT_BRAKE_NONE, LIMIT_BRAKE_EXACT, LIMIT_BRAKE_COARSE };
+
 /* An advance is due so far below the limit, but not below a share of a small one; it gives so many times what
- * is held, at least so much above it: the next one 4 to 6 % of the memory later. Where no brake holds what is
- * faster, at least what the fastest make in 3 ms; the agent looks every one. */
+ * is held, at least so much above it. It must come before the brake, so it is due earlier with a coarse one;
+ * where none holds what is faster it gives more. */
 #define LIMIT_NEAR_MOST_SHARE 0.65
 struct limit_advance {
     double near_share, near_least, headroom, least;
 };
-static const struct limit_advance limit_advance_braked = {0.07, 5 * LIMIT_MIB, 1.12, 6 * LIMIT_MIB},
-                                  limit_advance_bare = {0.09, 5.5 * LIMIT_MIB, 1.17, 8 * LIMIT_MIB};
+
+static inline struct limit_advance limit_advance_of(enum limit_brake brake)
+{
+    static const struct limit_advance all[] = {
+        [LIMIT_BRAKE_NONE] = {0.09, 5.5 * LIMIT_MIB, 1.17, 7.5 * LIMIT_MIB},
+        [LIMIT_BRAKE_EXACT] = {0.07, 5 * LIMIT_MIB, 1.12, 6.25 * LIMIT_MIB},
+        [LIMIT_BRAKE_COARSE] = {0.11, 7 * LIMIT_MIB, 1.18, 9 * LIMIT_MIB},
+    };
+    return all[brake];
+}
 
 /* Memory charged from which the brake holds a program. */
 static inline double limit_brake_level(double limit)
@@ -29,18 +40,17 @@ static inline double limit_brake_level(double limit)
 }
 
 /* Memory held from which an advance is due. */
-static inline double limit_near_level(double limit, bool braked)
+static inline double limit_near_level(double limit, enum limit_brake brake)
 {
-    const struct limit_advance *advance = braked ? &limit_advance_braked : &limit_advance_bare;
-    return fmax(limit - fmax(limit * advance->near_share, advance->near_least),
-                limit * LIMIT_NEAR_MOST_SHARE);
+    struct limit_advance advance = limit_advance_of(brake);
+    return fmax(limit - fmax(limit * advance.near_share, advance.near_least), limit * LIMIT_NEAR_MOST_SHARE);
 }
 
-/* The limit that an advance gives, before anybody's bound. */
-static inline double limit_advanced(double held, bool braked)
+/* The limit that an advance gives, whole MiB, before anybody's bound. */
+static inline double limit_advanced(double held, enum limit_brake brake)
 {
-    const struct limit_advance *advance = braked ? &limit_advance_braked : &limit_advance_bare;
-    return fmax(held * advance->headroom, held + advance->least);
+    struct limit_advance advance = limit_advance_of(brake);
+    return ceil(fmax(held * advance.headroom, held + advance.least) / LIMIT_MIB) * LIMIT_MIB;
 }
 
 #endif

@@ -5,7 +5,6 @@
 #include <math.h>
 
 #include "agent/agent.h"
-#include "agent/limit_marks.h"
 #include "common/clock.h"
 
 #define SAMPLE_TENTHS 5         /* from half of the limit on each further tenth is worth a sample */
@@ -22,9 +21,12 @@ static bool is_watched(const struct attempt *attempt)
            attempt->admission.arm == MSG_ARM_TREATED && attempt->limits.memory_bytes > 0;
 }
 
-bool agent_has_brake(const struct agent *agent)
+enum limit_brake agent_brake(const struct agent *agent)
 {
-    return agent->options->brake && (cgroup_host_features(agent->host) & CGROUP_HAS_BRAKE);
+    unsigned features = cgroup_host_features(agent->host);
+    if (!agent->options->brake || !(features & CGROUP_HAS_BRAKE))
+        return LIMIT_BRAKE_NONE;
+    return features & CGROUP_HAS_V2 ? LIMIT_BRAKE_COARSE : LIMIT_BRAKE_EXACT;
 }
 
 /* The time in which the fastest program would come near from here. */
@@ -50,8 +52,7 @@ static void note_tenths(struct agent *agent, struct attempt *attempt, int64_t he
 static int64_t look(struct agent *agent, struct attempt *attempt)
 {
     struct near *near = &attempt->near;
-    double limit = (double)attempt->limits.memory_bytes,
-           level = limit_near_level(limit, agent_has_brake(agent));
+    double limit = (double)attempt->limits.memory_bytes, level = limit_near_level(limit, agent_brake(agent));
     int64_t usage, held;
     if (cgroup_memory_usage(attempt->cgroup, &usage) < 0)
         return LATEST_US; /* just ended */

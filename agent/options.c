@@ -23,7 +23,8 @@ const struct config_option agent_option_table[] = {
     {KEY(brake), CONFIG_BOOL, FIELD(brake), "yes", 0, 0,
      "let programs wait at their memory limit instead of dying, when the advance did not suffice"},
     {KEY(advance), CONFIG_DOUBLE, FIELD(advance), "4", 1, 100,
-     "what comes near its memory limit is given a fifth more before anybody can decide, again and again up "
+     "what comes near its memory limit is given a sixth more (an eighth where a brake holds) before anybody "
+     "can decide, again and again up "
      "to so "
      "many times the limit decided last; never above its code's ceiling; 1 = never"},
     {KEY(brake_deadline), CONFIG_DURATION_MS, FIELD(brake_deadline_ms), "5s", 10, 600000,

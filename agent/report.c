@@ -76,7 +76,7 @@ static size_t list_capabilities(const struct agent *agent, struct str out[16])
                  {CGROUP_HAS_ROOT, "root"}};
     unsigned features = cgroup_host_features(agent->host);
     size_t count = 0;
-    if (!agent_has_brake(agent)) /* the kernel may have it, but nobody arms it */
+    if (agent_brake(agent) == LIMIT_BRAKE_NONE) /* the kernel may have it, but nobody arms it */
         features &= ~(unsigned)CGROUP_HAS_BRAKE;
     for (size_t i = 0; i < FS_COUNT(names); i++)
         if (features & names[i].bit)

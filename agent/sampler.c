@@ -11,6 +11,16 @@
 /* Samples of one attempt out of the cycle are at least so far apart: a program that flaps in its brake cannot
  * flood. */
 #define EXTRA_LEAST_US 5000
+#define LET_GO_US 3000 /* after a raise: what it let go has run */
+
+/* The supervisor ends a stay some milliseconds after the raise that ended it (cgroup v1 lets it wait for the
+ * new threshold), and a task that slept in front of the limit is counted until it runs; a sample that says
+ * "in the brake" under the new limit would be answered by another raise. */
+static bool is_held(const struct attempt *attempt, int64_t monotonic_us)
+{
+    return attempt->track->brake_engaged && monotonic_us - attempt->let_go_us >= LET_GO_US &&
+           cgroup_brake_engaged(attempt->cgroup) != 0;
+}
 
 static bool read_attempt(struct agent *agent, struct attempt *attempt, int64_t time_us, int64_t monotonic_us,
                          bool in_cycle)
@@ -28,10 +38,7 @@ static bool read_attempt(struct agent *agent, struct attempt *attempt, int64_t t
     }
     if (cgroup_read(attempt->cgroup, &sample) < 0)
         return false; /* just ended: its last counters are in the status file */
-    /* The supervisor ends the stay some milliseconds after the raise that ended it, cgroup v1 lets it wait for
-     * the new threshold; a sample that says "in the brake" under the new limit would be answered by another. */
-    bool braked = attempt->track->brake_engaged && cgroup_brake_engaged(attempt->cgroup) != 0;
-    track_add(attempt->track, time_us, monotonic_us, &sample, braked, in_cycle);
+    track_add(attempt->track, time_us, monotonic_us, &sample, is_held(attempt, monotonic_us), in_cycle);
     return true;
 }
 

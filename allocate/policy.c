@@ -14,8 +14,8 @@
 #define LEAST_ASKED 1.25 /* what is asked for of a rate the node has none of, so that neighbours give */
 
 const struct policy_config policy_defaults = {
-    .memory_headroom = 1.4,         /* keeps highest limit / peak below 1.5 whatever the model says */
-    .memory_headroom_braked = 1.12, /* docs/design/closed-loop.md: 0.1 s in the brake per execution */
+    .memory_headroom = 1.4, /* keeps highest limit / peak below 1.5 whatever the model says; stalls 2 */
+    .memory_headroom_braked = 1.12, /* docs/design/closed-loop.md: hardly any stay in the brake */
     .memory_step = 1.05,            /* below it the write costs more attention than it helps */
     .memory_stalled = 0.15, /* docs/design/closed-loop.md: crawling 0.25 and more, healthy below 0.1 */
     .memory_overhead_bytes = INT64_C(6)

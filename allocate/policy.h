@@ -6,11 +6,12 @@
  *
  *     cost(L) = slack_s * (usable(L) - demand) + P(demand > usable(L)) * used * (rerun_s + time spent)
  *
- * and bounded by `memory_headroom` times what was really seen, so that a wrong forecast cannot run away. On a
- * node with a brake the bound is tighter: a program that outgrows such a raise is held for some milliseconds,
- * which costs less than memory that nobody uses; where the agent gives an advance instead, likewise. CPU, I/O
- * and network go to what the throttling says the program would use, at most `rate_step` times at once: an
- * idle quota costs nothing until somebody else wants it, and shrinking gives it back. */
+ * and bounded by `memory_headroom` times what was really seen, so that a wrong forecast cannot run away (a
+ * stall for want of page cache is no forecast: twice what was seen). On a node with a brake the bound is
+ * tighter: a program that outgrows such a raise is held for some milliseconds, which costs less than memory
+ * that nobody uses; where the agent gives an advance instead, likewise. CPU, I/O and network go to what the
+ * throttling says the program would use, at most `rate_step` times at once: an idle quota costs nothing until
+ * somebody else wants it, and shrinking gives it back. */
 #ifndef FORESTALL_ALLOCATE_POLICY_H
 #define FORESTALL_ALLOCATE_POLICY_H
 
@@ -128,7 +129,7 @@ struct msg_limits policy_bound(struct msg_limits limits, const struct msg_code_p
 bool policy_limits_equal(const struct msg_limits *a, const struct msg_limits *b);
 
 /* Memory that a program can use under a limit before it meets the brake, a sixteenth (at least 4 MiB) below
- * the limit as agent/cgroup.h has it, and the least limit under which it can use so much. */
+ * the limit as agent/limit_marks.h has it, and the least limit under which it can use so much. */
 double policy_memory_usable(const struct policy_config *config, double limit);
 double policy_memory_limit(const struct policy_config *config, double usable);
 

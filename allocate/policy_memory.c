@@ -11,6 +11,7 @@
 #define SAMPLE_SPREAD 1.02    /* what a program may have grown since its sample */
 #define SAMPLE_LEAST_US 20000 /* nearer samples are noise as a rate */
 #define STALL_STEP 1.4        /* of the limit: room for page cache */
+#define STALL_MOST 2.0        /* times the use: as much page cache as memory of its own */
 #define CALM_SHARE                                                                                           \
     0.5 /* of the limit: far from it an alarm raises nothing where the brake holds what jumps; programs of a \
            few MiB under 10 MiB were raised for the kernel's part that they never had */
@@ -195,7 +196,7 @@ static bool is_stalled(const struct policy_case *now, double used)
  * it. False: there is as much for the cache as the program has of its own. */
 static bool decide_stalled(struct policy_case *now, double used)
 {
-    double limit = (double)now->risk->limits.memory_bytes, most = used / CALM_SHARE;
+    double limit = (double)now->risk->limits.memory_bytes, most = used * STALL_MOST;
     double best = below_refused(now, fmin(limit * STALL_STEP, most));
     if (best < limit * now->config->memory_step)
         return false;

@@ -140,7 +140,7 @@ static void count_raises(struct effect_tally *tally, const struct msg_execution_
     double first = (double)record->first_limits.memory_bytes, peak = (double)record->totals.memory_peak_bytes;
     tally->raised += raised;
     tally->outgrew += record->outcome == MSG_OUTCOME_FINISHED && first > 0 && peak > first;
-    tally->false_alarms += memory && first > 0 && peak <= first * (1 - LIMIT_BRAKE_SHARE) &&
+    tally->false_alarms += memory && first > 0 && peak <= limit_brake_level(first) &&
                            record->brakes.count == 0 && record->totals.oom_kills == 0;
 }
 

@@ -90,11 +90,15 @@ static int add_partitions(struct reader *reader, const struct msg_execution_stat
         {TOPIC_EXECUTIONS_FINISHED, state->request.code},
         {TOPIC_ALLOCATIONS, state->request.code},
         {TOPIC_EXECUTIONS_DLQ, state->request.code},
-        {TOPIC_ADJUSTMENTS, state->node}, /* last what only a placed one has */
+        {TOPIC_ADJUSTMENTS, state->node},
         {TOPIC_TELEMETRY, state->node},
     };
-    size_t count = state->node.size > 0 ? FS_COUNT(keys) : FS_COUNT(keys) - 2;
-    return reader_add_keys(reader, keys, count, STREAM_FROM_BEGINNING, error, error_size);
+    struct reader_key known[FS_COUNT(keys)];
+    size_t count = 0;
+    for (size_t i = 0; i < FS_COUNT(keys); i++)
+        if (keys[i].key.size > 0) /* no node: it was never placed */
+            known[count++] = keys[i];
+    return reader_add_keys(reader, known, count, STREAM_FROM_BEGINNING, error, error_size);
 }
 
 int find_details(const struct target *target, const struct target_options *options,

@@ -1,6 +1,7 @@
 /* See reader.h. */
 #include "cli/reader.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
@@ -95,7 +96,8 @@ static int unreadable_topic(const char *topic, int result, char *error, size_t e
 int reader_add_keys(struct reader *reader, const struct reader_key *keys, size_t count,
                     enum stream_start start, char *error, size_t error_size)
 {
-    struct stream_position starts[READER_KEYS_MAX];
+    struct stream_position starts[READER_KEYS_MAX] = {0};
+    assert(count <= READER_KEYS_MAX);
     for (size_t i = 0; i < count; i++) {
         int partitions = stream_partition_count(reader->stream, keys[i].topic, COUNT_TIMEOUT_MS);
         if (partitions < 0)
@@ -107,7 +109,10 @@ int reader_add_keys(struct reader *reader, const struct reader_key *keys, size_t
         };
     }
     int result = stream_assign_at(reader->stream, starts, count);
-    return result < 0 ? unreadable_topic(keys[0].topic, result, error, error_size) : 0;
+    if (result < 0)
+        (void)snprintf(error, error_size, "cannot read from Kafka (topic %s%s): %s", keys[0].topic,
+                       count > 1 ? " and others" : "", strerror(-result));
+    return result;
 }
 
 static int hand_out(struct reader *reader, const struct stream_message *message, reader_fn *on_message,

@@ -197,9 +197,8 @@ FS_MUST_CHECK int stream_assign_all(struct stream *stream, const char *const *to
                                     size_t error_size);
 /* Adds partitions to what is read without a group (read_committed), all or none; an offset may be
  * STREAM_OFFSET_*. Better all in one call: once something is read, the end of each further one is answered
- * only after a fetch (up to half a second), and librdkafka 2.0.2 loses some that are added in quick
- * succession. 0, -ENOENT, -EALREADY (it is read already: stream_seek moves it), -EBUSY (a group is read),
- * -EHOSTDOWN, -ENOMEM. */
+ * only after a fetch (up to half a second). 0, -ENOENT, -EALREADY (it is read already: stream_seek moves
+ * it), -EBUSY (a group is read), -EHOSTDOWN, -EINVAL, -ENOMEM. */
 FS_MUST_CHECK int stream_assign_at(struct stream *stream, const struct stream_position *starts, size_t count);
 
 /* Serves reports and rebalances, and hands out up to 1,000 messages; returns as soon as there is one, or

@@ -65,7 +65,7 @@ static bool set(rd_kafka_conf_t *conf, const char *key, const char *value, char 
     return false;
 }
 
-/* The user's: what a value is only librdkafka knows, it may be a password, so no error repeats it. */
+/* The user's: what a value is only librdkafka knows, it may be a password, so no error of ours repeats it. */
 static bool set_theirs(rd_kafka_conf_t *conf, const char *key, const char *value, char *error,
                        size_t error_size)
 {

@@ -62,6 +62,12 @@ static bool has_brake(const struct flight *flight)
     return flight->input->brake && flight->input->policy->brake;
 }
 
+/* As on cgroup v1. */
+static enum limit_brake brake_of(const struct flight *flight)
+{
+    return has_brake(flight) ? LIMIT_BRAKE_EXACT : LIMIT_BRAKE_NONE;
+}
+
 static void counters_now(const struct flight *flight, struct msg_counters *out)
 {
     *out = flight->record->series.items[flight->at].counters;
@@ -147,9 +153,9 @@ static void apply(struct flight *flight)
 static void advance(struct flight *flight, double before)
 {
     double held = flight->used + KERNEL,
-           wanted = fmin(limit_advanced(held, has_brake(flight)), flight->decided * ADVANCE_MOST);
+           wanted = fmin(limit_advanced(held, brake_of(flight)), flight->decided * ADVANCE_MOST);
     if (!flight->input->policy->advance || flight->used <= before ||
-        held < limit_near_level(flight->limit, has_brake(flight)) || wanted <= flight->limit)
+        held < limit_near_level(flight->limit, brake_of(flight)) || wanted <= flight->limit)
         return;
     flight->due_s = PENDING_NONE;
     set_limit(flight, floor(wanted / LIMIT_MIB) * LIMIT_MIB);

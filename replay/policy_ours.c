@@ -52,7 +52,7 @@ static const struct policy_config *config_of(bool series)
     if (series)
         return &policy_defaults;
     bare = policy_defaults;
-    bare.memory_overhead_bytes = 0;
+    bare.memory_overhead_bytes = bare.memory_overhead_braked_bytes = 0;
     bare.brake_share = 0;
     bare.brake_least_bytes = 0;
     return &bare;

@@ -1,5 +1,6 @@
 # Tests of the kernel layer (agent/kernel.cmake).
 forestall_test(test_cgroup_parse SOURCES test_cgroup_parse.c LINKS forestall_agent_kernel)
+forestall_test(test_limit_marks SOURCES test_limit_marks.c LINKS forestall_common m)
 forestall_test(test_check SOURCES test_check.c LINKS forestall_agent_kernel ROOT)
 
 forestall_test(test_cgroup

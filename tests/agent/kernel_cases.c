@@ -225,6 +225,7 @@ static enum case_outcome brake__raised_while_it_takes_hold__lets_go(struct cgrou
             load_pause_us(rand_r(&seed) % LATEST_US);
             _exit(case_set_memory(agent, 60 * MIB) == 0 ? 0 : 1);
         }
+        REQUIRE(raiser > 0);
         do
             REQUIRE(cgroup_brake_engaged(cgroup) >= 0);
         while (waitpid(raiser, &status, WNOHANG) == 0);

@@ -251,8 +251,6 @@ static void cpu__no_quota__weight_goes_up_and_stops(void **state)
         stand->risk.limits = stand->decision.limits;
         raises++;
     }
-    print_message("%d %lld %s\n", raises, (long long)stand->risk.limits.memory_bytes / MIB,
-                  stand->decision.reason);
     assert_int_equal(raises, 4);
     assert_int_equal(stand->risk.limits.cpu_weight, 10000);
 }

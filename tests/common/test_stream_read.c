@@ -126,6 +126,8 @@ static void assign_at__ends_of_many__known_at_once_and_nothing_lost(void **state
         while (read < TOPICS && clock_monotonic_ms() < deadline_ms) {
             assert_true(stream_poll(reader, &batch, 100) >= 0);
             read += (int)batch.count;
+            for (size_t i = 0; i < batch.count; i++)
+                assert_int_equal(batch.messages[i].offset, round * 2 + 1);
             stream_batch_release(&batch);
         }
         assert_int_equal(read, TOPICS);
