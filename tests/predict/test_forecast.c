@@ -96,11 +96,11 @@ static void forecast__stalled__only_by_a_limit_and_with_a_deadline(void **state)
 static void forecast__stalled_for_memory__told_without_a_deadline(void **state)
 {
     (void)state;
-    struct msg_risk risk = {.limits = {.memory_bytes = 100}, .memory_stall_permille = 200};
+    struct msg_risk risk = {.limits = {.memory_bytes = 100}, .memory_stall_permille = 150};
     struct publish_view view;
     forecast_view(&risk, &view);
     assert_true(view.stalled);
-    risk.memory_stall_permille = 199;
+    risk.memory_stall_permille = 149;
     forecast_view(&risk, &view);
     assert_false(view.stalled);
     risk = (struct msg_risk){.memory_stall_permille = 900};
