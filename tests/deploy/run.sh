@@ -55,9 +55,14 @@ bc_minus() {
 
 # --- what must be the same before and after -----------------------------------------------------------------------------
 
+# Of iptables-save what somebody put there: a table that the first look made, with its own chains open and empty, is nothing.
+rules() {
+    awk '/^\*/ { table = substr($1, 2) } /^:/ && $2 != "ACCEPT" { print table, $1, $2 } /^-A/ { print table, $0 }'
+}
+
 picture() {
     echo "forward: $(sysctl -n net.ipv4.ip_forward 2>/dev/null)"
-    iptables-save 2>/dev/null | grep -v '^#' | sed 's/\[[0-9]*:[0-9]*\]//'
+    iptables-save 2>/dev/null | rules
     ip -o link 2>/dev/null | awk -F': ' '{ print "link: " $2 }' | grep -E 'docker0|br-|veth'
     awk '{ print "mount: " $2 }' /proc/mounts | grep -E "$box|/docker" | sort
     find /sys/fs/cgroup -maxdepth 2 -type d \( -name 'forestall-compose-test*' -o -name 'forestall-test-engine' \) | sort
