@@ -20,7 +20,7 @@ const struct policy_config policy_defaults = {
     .memory_stalled = 0.15, /* docs/design/closed-loop.md: crawling 0.25 and more, healthy below 0.1 */
     .memory_overhead_bytes = INT64_C(6)
                              << 20, /* measured on xz, gcc, python3: 1..5 MiB beside anonymous memory */
-    .memory_overhead_braked_bytes = INT64_C(4) << 20, /* docs/design/closed-loop.md: half a point of slack */
+    .memory_overhead_braked_bytes = INT64_C(4) << 20, /* docs/design/closed-loop.md */
     .brake_share = LIMIT_BRAKE_SHARE,
     .brake_least_bytes = (int64_t)LIMIT_BRAKE_LEAST,
     .brake_step = 1.1, /* the growth seen asks for more by itself (tests/allocate/test_policy_loop.c) */
