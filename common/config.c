@@ -11,7 +11,6 @@
 
 #include "common/arena.h"
 #include "common/config_value.h"
-#include "common/url.h"
 
 #define TABLES_MAX 8
 #define SECTIONS_MAX 4
@@ -340,54 +339,6 @@ static void print_reference(const struct config *config)
         }
 }
 
-/* A comment: what is printed can be read back, and "(set)" is not taken for the value. */
-static void print_secret(const char *key, const char *value)
-{
-    if (*value)
-        printf("; %s = (set)\n", key);
-    else
-        printf("%s = \n", key);
-}
-
-static void print_address(const char *key, const char *value)
-{
-    struct str before, after;
-    if (url_split_user(value, &before, &after))
-        printf("; %s = %.*s(set)@%s\n", key, (int)before.size, before.data, after.data);
-    else
-        printf("%s = %s\n", key, value);
-}
-
-static void print_value(const struct config_option *option, const void *target)
-{
-    const void *field = (const char *)target + option->offset;
-    switch (option->type) {
-    case CONFIG_STRING:
-        printf("%s = %s\n", option->key, *(const char *const *)field);
-        break;
-    case CONFIG_SECRET:
-        print_secret(option->key, *(const char *const *)field);
-        break;
-    case CONFIG_ADDRESS:
-        print_address(option->key, *(const char *const *)field);
-        break;
-    case CONFIG_BOOL:
-        printf("%s = %s\n", option->key, *(const bool *)field ? "yes" : "no");
-        break;
-    case CONFIG_DOUBLE:
-        printf("%s = %g\n", option->key, *(const double *)field);
-        break;
-    case CONFIG_DURATION_MS:
-        printf("%s = %lldms\n", option->key, (long long)*(const int64_t *)field);
-        break;
-    case CONFIG_INT:
-    case CONFIG_BYTES:
-    default:
-        printf("%s = %lld\n", option->key, (long long)*(const int64_t *)field);
-        break;
-    }
-}
-
 static void print_config(const struct config *config)
 {
     const char *section = "";
@@ -396,12 +347,12 @@ static void print_config(const struct config *config)
             const struct config_option *option = &config->tables[t].options[i];
             if (strcmp(section, option->section) != 0)
                 printf("[%s]\n", section = option->section);
-            print_value(option, config->tables[t].target);
+            config_value_print(option, config->tables[t].target);
         }
     for (size_t i = 0; i < config->kept_count; i++) {
         if (i == 0 || strcmp(config->kept[i].section, config->kept[i - 1].section) != 0)
             printf("[%s]\n", config->kept[i].section);
-        print_secret(config->kept[i].key, config->kept[i].value);
+        config_value_print_secret(config->kept[i].key, config->kept[i].value);
     }
 }
 

@@ -1,4 +1,4 @@
-/* Parsing of single values: numbers with units, checked for range before they are converted. */
+/* Single values: parsed (numbers with units, checked for range before they are converted), and printed. */
 #include "common/config_value.h"
 
 #include <ctype.h>
@@ -6,6 +6,8 @@
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
+
+#include "common/url.h"
 
 struct unit {
     const char *name;
@@ -148,4 +150,51 @@ int config_value_store(const struct config_option *option, const char *text, voi
     if (!error && !(error = in_range(option, (double)whole)))
         memcpy(field, &whole, sizeof whole);
     return error;
+}
+
+void config_value_print_secret(const char *key, const char *value)
+{
+    if (*value)
+        printf("; %s = (set)\n", key);
+    else
+        printf("%s = \n", key);
+}
+
+static void print_address(const char *key, const char *value)
+{
+    struct str before, after;
+    if (url_split_user(value, &before, &after))
+        printf("; %s = %.*s(set)@%s\n", key, (int)before.size, before.data, after.data);
+    else
+        printf("%s = %s\n", key, value);
+}
+
+void config_value_print(const struct config_option *option, const void *target)
+{
+    const void *field = (const char *)target + option->offset;
+    switch (option->type) {
+    case CONFIG_STRING:
+        printf("%s = %s\n", option->key, *(const char *const *)field);
+        break;
+    case CONFIG_SECRET:
+        config_value_print_secret(option->key, *(const char *const *)field);
+        break;
+    case CONFIG_ADDRESS:
+        print_address(option->key, *(const char *const *)field);
+        break;
+    case CONFIG_BOOL:
+        printf("%s = %s\n", option->key, *(const bool *)field ? "yes" : "no");
+        break;
+    case CONFIG_DOUBLE:
+        printf("%s = %g\n", option->key, *(const double *)field);
+        break;
+    case CONFIG_DURATION_MS:
+        printf("%s = %lldms\n", option->key, (long long)*(const int64_t *)field);
+        break;
+    case CONFIG_INT:
+    case CONFIG_BYTES:
+    default:
+        printf("%s = %lld\n", option->key, (long long)*(const int64_t *)field);
+        break;
+    }
 }

@@ -134,6 +134,8 @@ static void agent__malformed_frames__connection_begun_anew(void **state)
     assert_int_equal(peer_events(peer, admission.request.execution, MSG_EVENT_KIND_STARTED, NULL), 1);
 }
 
+#define TEXT_SIZE 4096 /* of what the agent says */
+
 /* --- a full disk: a small tmpfs that only this process sees --- */
 
 static void mount_small(const struct peer *peer)
@@ -167,19 +169,25 @@ static void free_disk(const struct peer *peer)
     assert_int_equal(unlink(path), 0);
 }
 
+/* The agent ends at once; what it said, and the small disk is gone again. */
+static void expect_no_start(struct peer *peer, char text[TEXT_SIZE])
+{
+    int status = peer_run_agent(peer, 0, NULL, text, TEXT_SIZE);
+    (void)umount2(peer->state_dir, MNT_DETACH);
+    assert_int_equal(status, 1);
+}
+
 static void agent__disk_full_at_start__says_so(void **state)
 {
     struct peer *peer = *state;
-    char text[4096];
+    char text[TEXT_SIZE];
     if (!peer) {
         skip();
         return;
     }
     mount_small(peer);
     fill_disk(peer);
-    int status = peer_run_agent(peer, 0, NULL, text, sizeof text);
-    (void)umount2(peer->state_dir, MNT_DETACH);
-    assert_int_equal(status, 1);
+    expect_no_start(peer, text);
     assert_non_null(strstr(text, "No space left on device"));
     assert_non_null(strstr(text, peer->state_dir));
     assert_non_null(strstr(text, "free space"));
@@ -189,16 +197,14 @@ static void agent__disk_full_at_start__says_so(void **state)
 static void agent__state_directory_read_only_at_start__says_what_to_do(void **state)
 {
     struct peer *peer = *state;
-    char text[4096];
+    char text[TEXT_SIZE];
     if (!peer) {
         skip();
         return;
     }
     mount_small(peer);
     assert_int_equal(mount("small", peer->state_dir, "tmpfs", MS_REMOUNT | MS_RDONLY, NULL), 0);
-    int status = peer_run_agent(peer, 0, NULL, text, sizeof text);
-    (void)umount2(peer->state_dir, MNT_DETACH);
-    assert_int_equal(status, 1);
+    expect_no_start(peer, text);
     assert_non_null(strstr(text, "Read-only file system"));
     assert_non_null(strstr(text, "mount it writable, or set service.state_dir"));
 }
