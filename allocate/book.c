@@ -279,6 +279,8 @@ int book_set_allocation(struct code_entry *entry, const struct msg_allocation *a
     kept->held_out_permille = allocation->held_out_permille;
     kept->pinned = allocation->pinned;
     kept->memory_most_bytes = allocation->memory_most_bytes;
+    kept->outgrown = allocation->outgrown;
+    kept->outgrown_failed = allocation->outgrown_failed;
     kept->raised_count = (uint32_t)FS_MIN(allocation->raised.count, (size_t)MSG_CAUSE_COUNT);
     for (uint32_t i = 0; i < kept->raised_count; i++)
         kept->raised[i] = allocation->raised.items[i];
@@ -386,6 +388,8 @@ int book_allocation_message(const struct code_entry *entry, struct codec *codec,
         .good_since_raise = kept->good_since_raise,
         .pinned = kept->pinned,
         .memory_most_bytes = kept->memory_most_bytes,
+        .outgrown = kept->outgrown,
+        .outgrown_failed = kept->outgrown_failed,
         .held_out_permille = kept->held_out_permille,
         .runs = kept->runs,
         .updated_us = kept->updated_us,

@@ -25,7 +25,7 @@ struct book_position {
 struct book_allocation {
     struct msg_limits limits, before;
     int64_t revision, runs, updated_us, memory_most_bytes;
-    float probability;
+    float probability, outgrown, outgrown_failed;
     enum msg_cause raised[MSG_CAUSE_COUNT];
     uint32_t raised_count, through_count;
     int32_t good_since_raise, held_out_permille;

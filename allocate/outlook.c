@@ -365,8 +365,8 @@ static void sum_up(const struct outlook *outlook, struct sums *sums)
 }
 
 /* From the top: the least cost of all needs from value i on, and the amount that has it, when every try that
- * does not fit is followed by the best one for what is left. */
-double outlook_cheapest(struct outlook *outlook, double rerun_s, double above)
+ * does not fit is raised while it runs or fails, and then is followed by the best one for what is left. */
+double outlook_cheapest(struct outlook *outlook, const struct sizing_config *config, double above)
 {
     double least[OUTLOOK_KEPT + 1];
     size_t choice = 0;
@@ -383,8 +383,10 @@ double outlook_cheapest(struct outlook *outlook, double rerun_s, double above)
             double amount = outlook->values[j].value;
             double slack = amount * (sums.time[j + 1] - sums.time[i]) - (sums.used[j + 1] - sums.used[i]);
             double failed = amount * (sums.time[count] - sums.time[j + 1]) +
-                            rerun_s * (sums.need[count] - sums.need[j + 1]);
-            double cost = slack + failed + least[j + 1];
+                            config->rerun_s * (sums.need[count] - sums.need[j + 1]);
+            double raised = config->raised * (sums.used[count] - sums.used[j + 1]);
+            double cost =
+                slack + config->unsaved * (failed + least[j + 1]) + (1 - config->unsaved) * raised;
             if (cost < least[i]) {
                 least[i] = cost;
                 choice = j;

@@ -61,6 +61,6 @@ void outlook_finish(struct outlook *outlook);
 /* What is left of it when the need is known to be above, and the chance of a jump. */
 void outlook_above(struct outlook *outlook, const struct sizing_config *config, double failed);
 /* Of the values the one that costs least to start with; `above` when there is none. Thins the outlook out. */
-double outlook_cheapest(struct outlook *outlook, double rerun_s, double above);
+double outlook_cheapest(struct outlook *outlook, const struct sizing_config *config, double above);
 
 #endif

@@ -3,6 +3,7 @@
 
 #include <math.h>
 
+#define OUTGROWN_FADES 0.97f /* per execution that outgrew its start: half after 23 */
 #define ABOVE 1.1 /* a peak of before counts when it lies so far above all newest ones */
 
 static bool is_run(const struct msg_recent_run *run)
@@ -22,6 +23,34 @@ static void read_runs(const struct msg_allocation *allocation, struct recent *ou
     }
     for (size_t i = 0; i < SIZING_METHOD_COUNT && i < allocation->method_costs.count; i++)
         out->costs[i] = isfinite(allocation->method_costs.items[i]) ? allocation->method_costs.items[i] : 0;
+}
+
+/* Numbers that cannot be are as if nothing had been seen. */
+static bool counts_outgrown(const struct msg_allocation *allocation)
+{
+    return isfinite(allocation->outgrown) && allocation->outgrown_failed >= 0 &&
+           allocation->outgrown_failed <= allocation->outgrown;
+}
+
+/* One is counted that nobody has seen, and it failed. */
+static double unsaved_of(const struct msg_allocation *allocation)
+{
+    return counts_outgrown(allocation)
+               ? (1 + (double)allocation->outgrown_failed) / (1 + (double)allocation->outgrown)
+               : 1;
+}
+
+void recent_outgrown(const struct msg_execution_record *record, struct msg_allocation *next)
+{
+    bool saved = record->outcome == MSG_OUTCOME_FINISHED && record->first_limits.memory_bytes > 0 &&
+                 record->totals.memory_peak_bytes > record->first_limits.memory_bytes;
+    bool failed = record->outcome == MSG_OUTCOME_OOM_KILLED && record->cause == MSG_CAUSE_MEMORY;
+    if (record->arm == MSG_ARM_HELD_OUT || !(saved || failed))
+        return; /* nothing was to save what was held out */
+    if (!counts_outgrown(next))
+        next->outgrown = next->outgrown_failed = 0;
+    next->outgrown = next->outgrown * OUTGROWN_FADES + 1;
+    next->outgrown_failed = next->outgrown_failed * OUTGROWN_FADES + (failed ? 1.0f : 0.0f);
 }
 
 /* Large peaks that the history remembers and the newest runs do not show: together as likely as what was not
@@ -45,9 +74,11 @@ static void read_older(const struct policy_history *history, struct recent *out)
 void recent_read(const struct msg_allocation *allocation, const struct policy_history *history,
                  struct recent *out)
 {
-    *out = (struct recent){.code = {.runs = out->runs, .older = out->older}};
-    if (allocation)
+    *out = (struct recent){.code = {.runs = out->runs, .older = out->older}, .unsaved = 1};
+    if (allocation) {
         read_runs(allocation, out);
+        out->unsaved = unsaved_of(allocation);
+    }
     if (history && history->runs > (int64_t)out->code.count)
         read_older(history, out);
 }

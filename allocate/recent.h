@@ -10,6 +10,7 @@ struct recent {
     struct sizing_older older[SIZING_OLDER_MAX];
     struct sizing_code code; /* borrows both */
     float costs[SIZING_METHOD_COUNT];
+    double unsaved; /* as in struct sizing_config */
 };
 
 /* What an allocation borrows. */
@@ -24,6 +25,8 @@ void recent_read(const struct msg_allocation *allocation, const struct policy_hi
                  struct recent *out);
 /* Judges the methods by the run, then counts it; the oldest gives way. */
 void recent_add(struct recent *recent, const struct sizing_config *config, const struct sizing_run *run);
+/* Counts in *next an execution that needed more memory than it started with. */
+void recent_outgrown(const struct msg_execution_record *record, struct msg_allocation *next);
 void recent_write(const struct recent *recent, struct recent_storage *storage, struct msg_allocation *next);
 
 #endif

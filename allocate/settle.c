@@ -10,7 +10,7 @@
 #include "schemas/hints.h"
 
 #define MIB 1048576.0
-#define UNSAVED 0.5     /* share of too small starts that no raise while running saves: a careful guess */
+#define RERUN_PART 0.5  /* of rerun_seconds, in the choice of a start: the try after it costs its slack too */
 #define STALL_MOST 0.98 /* share of an attempt's time; beyond it the quotient says nothing */
 
 const struct settle_config settle_defaults = {
@@ -138,10 +138,11 @@ static int64_t rate_wanted(const struct settle_config *config, int64_t previous,
     return (int64_t)fmin((double)previous, fmax(enough, (double)previous * config->slow_step));
 }
 
-static struct sizing_config sizing_of(const struct settle_input *input)
+static struct sizing_config sizing_of(const struct settle_input *input, const struct recent *recent)
 {
     struct sizing_config config = sizing_defaults;
-    config.rerun_s = input->policy->rerun_s * UNSAVED;
+    config.rerun_s = input->policy->rerun_s * RERUN_PART;
+    config.unsaved = recent->unsaved;
     return config;
 }
 
@@ -158,7 +159,7 @@ static bool is_sized(const struct settle_input *input, const struct recent *rece
 /* The memory of the next start by the newest runs, this one among them. */
 static int64_t memory_sized(const struct settle_input *input, const struct recent *recent)
 {
-    struct sizing_config config = sizing_of(input);
+    struct sizing_config config = sizing_of(input, recent);
     enum sizing_method method = sizing_pick(&recent->code, recent->costs, false);
     return limit_for(input, sizing_start(&config, &recent->code, method, NAN));
 }
@@ -167,7 +168,7 @@ static int64_t memory_sized(const struct settle_input *input, const struct recen
 static void draw_curve(const struct settle_input *input, const struct recent *recent,
                        struct settle_storage *storage, struct msg_allocation *next)
 {
-    struct sizing_config config = sizing_of(input);
+    struct sizing_config config = sizing_of(input, recent);
     struct knot knots[SIZING_KNOTS_MAX];
     next->by_input.count = 0;
     if (sizing_pick(&recent->code, recent->costs, true) != SIZING_INPUT)
@@ -227,7 +228,7 @@ static double failure_step(const struct settle_config *config, const struct msg_
 static int64_t memory_again(const struct settle_input *input, const struct msg_execution_record *record,
                             const struct recent *recent)
 {
-    struct sizing_config config = sizing_of(input);
+    struct sizing_config config = sizing_of(input, recent);
     double told = hints_input_bytes(&record->request.hints),
            had = (double)record->highest_limits.memory_bytes;
     enum sizing_method method = sizing_pick(&recent->code, recent->costs, told > 0);
@@ -376,7 +377,7 @@ static size_t settle_good(const struct settle_input *input, const struct msg_exe
     struct recent recent;
     recent_read(next, input->history, &recent);
     if (record->highest_limits.memory_bytes > 0 && record->totals.memory_peak_bytes > 0) {
-        struct sizing_config config = sizing_of(input);
+        struct sizing_config config = sizing_of(input, &recent);
         const struct sizing_run run = {(double)record->totals.memory_peak_bytes,
                                        (double)(record->ended_us - record->started_us) / 1e6,
                                        hints_input_bytes(&record->request.hints)};
@@ -408,6 +409,7 @@ bool settle_record(const struct settle_input *input, const struct msg_allocation
         return false;
     size_t marks = begin(previous, &record->first_limits, storage, next);
     next->runs++;
+    recent_outgrown(record, next);
     if (failed) {
         struct recent recent;
         recent_read(next, input->history, &recent);

@@ -21,6 +21,8 @@ const struct sizing_config sizing_defaults = {
     .fades = 0.98,       /* half after 34 runs */
     .jump_share = 0.003, /* one run in some hundred is the first of a new version */
     .jump_most = 10, /* inputs of one code differ six times in the field; the first step is then fourfold */
+    .unsaved = 1,
+    .raised = 0.3, /* more than the advances leave idle (docs/design/closed-loop.md): a raise may be refused */
 };
 
 /* Runs that told their input size; 0 when that is always the same. */
@@ -69,7 +71,7 @@ double sizing_start(const struct sizing_config *config, const struct sizing_code
     if (code->count == 0)
         return 0;
     look(config, code, method, input, &outlook);
-    return outlook_cheapest(&outlook, config->rerun_s, 0);
+    return outlook_cheapest(&outlook, config, 0);
 }
 
 double sizing_retry(const struct sizing_config *config, const struct sizing_code *code,
@@ -80,17 +82,21 @@ double sizing_retry(const struct sizing_config *config, const struct sizing_code
         return 0;
     look(config, code, method, input, &outlook);
     outlook_above(&outlook, config, failed);
-    return outlook_cheapest(&outlook, 0, failed); /* how long a run takes must not decide how far to go */
+    struct sizing_config again = *config;
+    again.rerun_s = 0; /* how long a run takes must not decide how far to go */
+    again.unsaved = 1; /* and it has failed once */
+    return outlook_cheapest(&outlook, &again, failed);
 }
 
-/* What an amount would have cost, in units of the need: slack, or the failed try and what it takes to run
- * again. */
+/* What an amount would have cost, in units of the need: slack; or a raise while running, or the failed try and
+ * what it takes to run again. */
 static double judged(const struct sizing_config *config, const struct sizing_run *run, double amount)
 {
     double need = fmax(run->peak, 1), seconds = fmax(run->seconds, 0.001);
     if (amount >= need)
         return (amount - need) / need;
-    return (amount * seconds + need * config->rerun_s) / (need * seconds) + JUDGED_RETRY_SLACK;
+    double failed = (amount * seconds + need * config->rerun_s) / (need * seconds) + JUDGED_RETRY_SLACK;
+    return config->unsaved * failed + (1 - config->unsaved) * config->raised;
 }
 
 void sizing_judge(const struct sizing_config *config, const struct sizing_code *code,
@@ -144,7 +150,7 @@ size_t sizing_curve(const struct sizing_config *config, const struct sizing_code
         outlook_begin(&outlook);
         outlook_by_input(&outlook, config, &curve, at);
         outlook_finish(&outlook);
-        knots[i] = (struct knot){at, fmax(outlook_cheapest(&outlook, config->rerun_s, 0), 1)};
+        knots[i] = (struct knot){at, fmax(outlook_cheapest(&outlook, config, 0), 1)};
     }
     return SIZING_KNOTS_MAX;
 }

@@ -40,6 +40,8 @@ struct sizing_config {
     double fades;      /* weight of a run compared with the next one */
     double jump_share; /* chance that a run is the first of a code that needs something else */
     double jump_most;  /* it then needs up to so many times the limit that was too small */
+    double unsaved;    /* share of starts that are too small and that no raise while running saves; 1: all */
+    double raised;     /* what one that is saved costs: share of its need, as long as it runs */
 };
 
 extern const struct sizing_config sizing_defaults;

@@ -209,14 +209,15 @@ static void record_of(const struct state *ours, const struct replay_run *run, st
     };
     out->series = (struct msg_series_point_array){ours->tools->points, ours->tools->point_count};
     parts->cause = MSG_CAUSE_MEMORY;
-    if (ours->raised || (ours->known && ours->allocation.raised.count > 0))
+    bool raised = ours->raised || run->limit_bytes > run->first_limit_bytes; /* or by an advance */
+    if (raised || (ours->known && ours->allocation.raised.count > 0))
         out->raised = (struct msg_cause_array){&parts->cause, 1};
     if (isfinite(run->input_bytes)) {
         (void)snprintf(parts->input, sizeof parts->input, "%.0f", run->input_bytes);
         parts->hint = (struct msg_str_entry){str_of(HINT_INPUT_BYTES), str_of(parts->input)};
         out->request.hints = (struct msg_str_map){&parts->hint, 1};
     }
-    if (!ours->raised)
+    if (!raised)
         return;
     parts->adjustment = (struct msg_applied_adjustment){.adjustment = {.direction = MSG_DIRECTION_RAISE},
                                                         .result = MSG_ADJUSTMENT_RESULT_APPLIED};

@@ -52,6 +52,8 @@ static void book__allocation__comes_back_as_it_was(void **state)
     in.by_input = (struct msg_input_knot_array){knots, 2};
     in.probability = 0.25f;
     in.pinned = true;
+    in.outgrown = 3.5f;
+    in.outgrown_failed = 1.25f;
     assert_int_equal(book_allocation_message(entry, tools->codec, tools->arena, &out), -ENOENT);
     assert_int_equal(book_set_allocation(entry, &in), 1);
     assert_int_equal(book_allocation_message(entry, tools->codec, tools->arena, &out), 0);

@@ -175,6 +175,88 @@ static void two_sizes_at_random__cost_decides_and_a_failure_tells_which(void **s
     assert_true(again(start()) >= 1200 && again(start()) < 1300);
 }
 
+/* Peaks that lie fivefold apart: where what is too small is raised while it runs, a start need not cover them;
+ * where one in two dies of it, it must. A failed try is answered the same either way. */
+static void raised_while_running__start_need_not_cover_all(void **state)
+{
+    (void)state;
+    struct sizing_config config = sizing_defaults;
+    begin();
+    for (int i = 0; i < 30; i++)
+        run(100 * pow(5, draw()), 20, NAN);
+    double all = sizing_start(&config, &recent.code, SIZING_LEVEL, NAN) / MIB;
+    double again_all = sizing_retry(&config, &recent.code, SIZING_LEVEL, NAN, 200 * MIB);
+    assert_true(all > 450 && all < 600);
+    config.unsaved = 0.02;
+    double few = sizing_start(&config, &recent.code, SIZING_LEVEL, NAN) / MIB;
+    assert_true(few > 100 && few < 0.8 * all);
+    assert_true(sizing_retry(&config, &recent.code, SIZING_LEVEL, NAN, 200 * MIB) == again_all);
+    config.unsaved = 0.5;
+    double half = sizing_start(&config, &recent.code, SIZING_LEVEL, NAN) / MIB;
+    assert_true(half > few && half <= all);
+}
+
+static void raised_while_running__equal_runs_still_fit(void **state)
+{
+    (void)state;
+    struct sizing_config config = sizing_defaults;
+    config.unsaved = 0.02;
+    begin();
+    for (int i = 0; i < 30; i++)
+        run(512, 60, NAN);
+    double bytes = sizing_start(&config, &recent.code, SIZING_LEVEL, NAN) / MIB;
+    assert_true(bytes >= 512 && bytes < 1.01 * 512);
+}
+
+static struct msg_execution_record outgrown(double first_mib, double peak_mib, bool killed)
+{
+    return (struct msg_execution_record){.outcome = killed ? MSG_OUTCOME_OOM_KILLED : MSG_OUTCOME_FINISHED,
+                                         .cause = killed ? MSG_CAUSE_MEMORY : MSG_CAUSE_NONE,
+                                         .first_limits.memory_bytes = (int64_t)(first_mib * MIB),
+                                         .totals.memory_peak_bytes = (int64_t)(peak_mib * MIB)};
+}
+
+static double unsaved_after(struct msg_allocation *allocation, struct msg_execution_record record)
+{
+    recent_outgrown(&record, allocation);
+    recent_read(allocation, NULL, &recent);
+    return recent.unsaved;
+}
+
+static void outgrown__share_learned_and_forgotten(void **state)
+{
+    (void)state;
+    struct msg_allocation allocation = {.revision = 1};
+    struct msg_execution_record held_out = outgrown(64, 64, true);
+    held_out.arm = MSG_ARM_HELD_OUT;
+    assert_true(unsaved_after(&allocation, outgrown(64, 60, false)) == 1);  /* it fitted */
+    assert_true(unsaved_after(&allocation, outgrown(0, 60, false)) == 1);   /* there was no limit */
+    assert_true(unsaved_after(&allocation, held_out) == 1);                 /* nobody was to save it */
+    assert_true(unsaved_after(&allocation, outgrown(64, 100, false)) == 0.5);
+    for (int i = 0; i < 30; i++)
+        (void)unsaved_after(&allocation, outgrown(64, 100, false));
+    assert_true(recent.unsaved < 0.06);
+    assert_true(unsaved_after(&allocation, outgrown(64, 64, true)) > 0.08);
+    for (int i = 0; i < 60; i++)
+        (void)unsaved_after(&allocation, outgrown(64, 64, true));
+    assert_true(recent.unsaved > 0.8 && recent.unsaved < 1);
+    for (int i = 0; i < 120; i++)
+        (void)unsaved_after(&allocation, outgrown(64, 100, false));
+    assert_true(recent.unsaved < 0.06); /* what was long ago is forgotten */
+}
+
+static void outgrown__absurd_counts__as_if_nothing_was_seen(void **state)
+{
+    (void)state;
+    static const float absurd[][2] = {{NAN, 0}, {INFINITY, 0}, {3, NAN}, {3, 5}, {-4, -5}, {-2, 0}};
+    for (size_t i = 0; i < FS_COUNT(absurd); i++) {
+        struct msg_allocation allocation = {.outgrown = absurd[i][0], .outgrown_failed = absurd[i][1]};
+        recent_read(&allocation, NULL, &recent);
+        assert_true(recent.unsaved == 1);
+        assert_true(unsaved_after(&allocation, outgrown(64, 100, false)) == 0.5);
+    }
+}
+
 static void rare_large_ones_of_before__wait_for_a_failure(void **state)
 {
     (void)state;
@@ -274,6 +356,10 @@ int main(void)
         cmocka_unit_test(slow_growth__followed),
         cmocka_unit_test(sizes_in_turns__told_apart),
         cmocka_unit_test(two_sizes_at_random__cost_decides_and_a_failure_tells_which),
+        cmocka_unit_test(raised_while_running__start_need_not_cover_all),
+        cmocka_unit_test(raised_while_running__equal_runs_still_fit),
+        cmocka_unit_test(outgrown__share_learned_and_forgotten),
+        cmocka_unit_test(outgrown__absurd_counts__as_if_nothing_was_seen),
         cmocka_unit_test(rare_large_ones_of_before__wait_for_a_failure),
         cmocka_unit_test(input_told__curve),
         cmocka_unit_test(input_told_and_of_no_use__not_taken),
