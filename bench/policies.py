@@ -136,11 +136,19 @@ SERIES = {
     "plateaus": lambda draw, t: 60 * 2**int(t / 8),
     "fast-ramp": lambda draw, t: 40 + min(max(t - 5, 0) * 800, 1200),
     "cap-below-peak": lambda draw, t: 100 + 25 * min(t, 20),
+    "growing": lambda draw, t: 20 + 10 * t,
 }
+REQUESTS_MIB = {"cap-below-peak": 128}
+RUNS = {"growing": 40}
+
+
+def scale_of(draw, name):
+    """Of one run beside the others; growing programs have another input each time, up to eight times as large."""
+    return 2**draw.uniform(-1.5, 1.5) if name == "growing" else draw.uniform(0.97, 1.03)
 
 
 def series_record(codec, draw, name, number):
-    curve, seconds, scale = SERIES[name], 30, draw.uniform(0.97, 1.03)
+    curve, seconds, scale = SERIES[name], 30, scale_of(draw, name)
     start = 1700000000000000 + number * 600 * 10**6
     counters = {"custom": [], "brake_engaged": False, "tasks": 1}
     schema = codec.template("ExecutionRecord")
@@ -151,7 +159,7 @@ def series_record(codec, draw, name, number):
         points.append({"time_us": start + i * 100000, "limits": schema["first_limits"], "counters": {
             **schema["totals"], **counters, "memory_bytes": memory, "memory_usage_bytes": memory,
             "memory_peak_bytes": peak, "cpu_usage_us": i * 90000}})
-    request = 128 if name == "cap-below-peak" else 256
+    request = REQUESTS_MIB.get(name, 256)
     return codec.encode("ExecutionRecord", {
         **schema, "attempt": 1, "code": name, "started_us": start, "ended_us": start + seconds * 10**6,
         "outcome": "FINISHED", "totals": points[-1]["counters"], "series": points, "series_inclusion": 1.0,
@@ -192,7 +200,7 @@ def write_rows(path, rows):
 
 def write_series(path, codec, draw, name):
     with path.open("wb") as file:
-        for number in range(5):
+        for number in range(RUNS.get(name, 5)):
             framed = series_record(codec, draw, name, number)
             file.write(struct.pack(">I", len(framed)) + framed)
 

@@ -3,6 +3,7 @@ import csv
 import json
 import os
 import pathlib
+import random
 import struct
 import subprocess
 
@@ -75,6 +76,40 @@ def test_recorded_series():
     braked = lines("--policy", "ours", "--request-share", "0.5", CORPUS)[0]
     bare = lines("--policy", "ours", "--request-share", "0.5", "--no-brake", CORPUS)[0]
     assert braked["failures"] <= bare["failures"] and bare["stalled_s"] == 0
+
+
+def growing_records(codec, like, peaks_mib):
+    """Each grows evenly for 20 s to its peak; 128 MiB are asked for."""
+    for number, peak_mib in enumerate(peaks_mib):
+        start = 1700000000000000 + number * 600 * 10**6
+        base = {**like["series"][0], "limits": dict.fromkeys(like["first_limits"], 0)}
+        points = []
+        for i in range(1, 201):
+            memory = (peak_mib << 20) * i // 200
+            points.append({**base, "time_us": start + i * 100000, "counters": {
+                **base["counters"], "memory_bytes": memory, "memory_usage_bytes": memory, "memory_peak_bytes": memory,
+                "cpu_usage_us": i * 90000}})
+        framed = codec.encode("ExecutionRecord", {
+            **like, "execution": number.to_bytes(16, "big"), "attempt": 1, "code": "growing", "started_us": start,
+            "ended_us": start + 20 * 10**6, "outcome": "FINISHED", "cause": "NONE", "raised": [], "adjustments": [],
+            "totals": {**points[-1]["counters"], "oom_kills": 0}, "series": points, "series_inclusion": 1.0,
+            "series_stride": 1, "propensity": 1.0,
+            "request": {**like["request"], "hints": {}, "limits": {**base["limits"], "memory_bytes": 128 << 20}}})
+        yield struct.pack(">I", len(framed)) + framed
+
+
+def test_growing_programs__starts_need_not_cover_the_largest(tmp_path):
+    """What is too small is raised while it runs, and that is learned: peaks lie eightfold apart, and nothing fails."""
+    codec, path, seed = MessageCodec(), tmp_path / "growing.records", 5
+    print(f"seed {seed}")
+    draw = random.Random(seed)
+    size = struct.unpack(">I", CORPUS.read_bytes()[:4])[0]
+    like = codec.decode(CORPUS.read_bytes()[4:4 + size], "ExecutionRecord")[1]
+    path.write_bytes(b"".join(growing_records(codec, like, [int(100 * 8**draw.random()) for _ in range(30)])))
+    found = {line["policy"]: line for line in lines("--policy", "all", path)}
+    ours = found.pop("ours")
+    assert ours["executions"] == 30 and ours["failures"] == 0
+    assert ours["wastage_gib_h"] < 0.75 * min(line["wastage_gib_h"] for line in found.values())
 
 
 def test_dead_letter_is_told_what_would_have_saved_it(tmp_path):
