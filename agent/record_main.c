@@ -23,7 +23,9 @@
 #include "agent/statsd.h"
 #include "common/clock.h"
 #include "common/config.h"
+#include "common/input_size.h"
 #include "common/uuid.h"
+#include "schemas/hints.h"
 #include "schemas/limits.h"
 
 #define EXIT_NOT_RECORDED 125 /* as timeout(1) and env(1) */
@@ -80,6 +82,7 @@ struct run {
     int pid_fd, timer_fd, metrics_fd;
     struct statsd_counts gauges;
     int64_t started_us, started_monotonic_us, ended_us;
+    int64_t input_bytes; /* as `forestall run` would have measured it; 0 = not known */
     int wait_status;
     bool timed_out;
 };
@@ -205,6 +208,7 @@ static int start(struct run *run)
                             .stdout_path = given(options->stdout_path),
                             .stderr_path = given(options->stderr_path),
                             .inherit_stdin = true};
+    run->input_bytes = input_size(launch.cwd, run->argv);
     run->started_us = clock_realtime_us();
     run->started_monotonic_us = clock_monotonic_us();
     track_reset(run->track, run->started_us, run->started_monotonic_us, &run->limits);
@@ -282,6 +286,11 @@ static int write_record(const struct run *run)
     record.request.timeout_ms = run->options->timeout_ms;
     record.request.max_attempts = 1;
     record.request.submitted_us = run->started_us;
+    char input[32];
+    (void)snprintf(input, sizeof input, "%" PRId64, run->input_bytes);
+    struct msg_str_entry hint = {str_of(HINT_INPUT_BYTES), str_of(input)};
+    if (run->input_bytes > 0)
+        record.request.hints = (struct msg_str_map){&hint, 1};
     record_fill(&record, run->track, custom);
     record.ended_us = run->ended_us;
     struct outcome outcome = judge(run, &record);

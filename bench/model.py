@@ -1,9 +1,10 @@
 #!/usr/bin/env python3
 """The shipped model beside simpler predictors on programs none of them saw: one JSON object per line.
 
-    bench/model.py --corpus DIR [--model FILE] [--ticks N] [--seed N] [--draws N] [--svg FILE]
+    bench/model.py --corpus DIR [--model FILE] [--profiles none|known] [--ticks N] [--seed N] [--draws N] [--svg FILE]
 
-All see the same features of the same ticks, as bench-ticks writes them, every code unknown. Learned ones are fitted on
+All see the same features of the same ticks, as bench-ticks writes them, every code unknown; or with --profiles known,
+each execution of a code of which others were recorded, with what is known from up to eight of them. Learned ones are fitted on
 the train programs (a choice of N ticks with the weights that the trainer gives them) and stopped by the validation
 programs, as the network is; rules have nothing to fit. Then, for memory, on the test programs at their true base rate,
 without intervention:
@@ -56,7 +57,7 @@ def export(arguments, directory):
     binary = pathlib.Path(os.environ.get("FORESTALL_BIN", ROOT / "build/release/bin"))
     model = arguments.model or binary.parent / "share/forestall/champion.safetensors"
     subprocess.run([binary.parent / "bench/bench-ticks", "--model", model, "--splits", arguments.corpus / "manifest.jsonl",
-                    "--parts", "all", "--out", directory, "--records", arguments.corpus], check=True)
+                    "--parts", "all", "--profiles", arguments.profiles, "--out", directory, "--records", arguments.corpus], check=True)
     return model_data.load(directory)
 
 
@@ -178,6 +179,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--corpus", type=pathlib.Path, required=True, help="directory as `make collect` fills it")
     parser.add_argument("--model", type=pathlib.Path, help="default: the shipped one")
+    parser.add_argument("--profiles", choices=("none", "known"), default="none", help="what is known of the codes judged")
     parser.add_argument("--ticks", type=int, default=500000, help="most ticks that rivals are fitted on")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--draws", type=int, default=1000, help="of the bootstrap")
@@ -188,7 +190,7 @@ def main():
     need_sklearn()
     with tempfile.TemporaryDirectory(prefix="bench-model-") as directory:
         columns, parts = export(arguments, directory)
-    tell(model=columns["model"], hidden=columns["hidden"], layers=columns["layers"], thresholds=columns["thresholds"],
+    tell(model=columns["model"], profiles=arguments.profiles, hidden=columns["hidden"], layers=columns["layers"], thresholds=columns["thresholds"],
          **{f"{name}_{what}": count for name, part in parts.items() for what, count in
             (("programs", len(part.programs)), ("examples", len(part.examples)), ("ticks", len(part.time_s)))})
     watches = {kind: [model_data.Watch(parts[part], columns, kind == "recorded") for part in ("validation", "test")]

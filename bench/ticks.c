@@ -3,7 +3,8 @@
  *   PART.rows    float32 [ticks][columns], columns as in columns.json
  *   PART.jsonl   one line per example, in the order of the rows
  * train is made as the trainer has it; validation and test as `forestall-retrain evaluate` has them: every
- * code unknown, as recorded and under hypothetical limits and deadlines, no limit that is raised on the way.
+ * code unknown (--profiles none) or known by other runs of it (known), as recorded and under hypothetical
+ * limits and deadlines, no limit that is raised on the way.
  * The model's answers are columns of validation and test (zero in train). */
 #include <errno.h>
 #include <math.h>
@@ -98,9 +99,10 @@ static int export_part(struct exporting *e, enum split part, const struct split_
                        const struct record_set *records)
 {
     static const char *const names[SPLIT_COUNT] = {"train", "validation", "test"};
-    bool training = part == SPLIT_TRAIN;
+    bool training = part == SPLIT_TRAIN, known = strcmp(e->options->profiles, "known") == 0;
+    enum dataset_profiles judged = known ? DATASET_PROFILES_KNOWN : DATASET_PROFILES_NONE;
     struct dataset_options how =
-        retrain_dataset_options(e->options, training ? DATASET_PROFILES_MIXED : DATASET_PROFILES_NONE);
+        retrain_dataset_options(e->options, training ? DATASET_PROFILES_MIXED : judged);
     struct dataset dataset = {0};
     size_t *chosen = calloc(records->count + 1, sizeof *chosen), count = 0;
     how.staircases = training;

@@ -2,15 +2,14 @@
 #include "cli/submit.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <inttypes.h>
 #include <pwd.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include "cli/code_name.h"
+#include "common/input_size.h"
 #include "common/topics.h"
 #include "common/uuid.h"
 #include "schemas/hints.h"
@@ -18,7 +17,6 @@
 
 #define FIELD(field) offsetof(struct submit_options, field)
 #define ARGV_MAX 4096
-#define MEASURED_MAX 1024                /* arguments looked at for files */
 #define MESSAGE_BYTES_MAX (960u << 10)   /* below the client's 1,000,000; a dead letter has up to 900 KiB */
 #define REQUEST_BYTES_MAX (768u << 10)   /* the most that queue.max_request may be: queue adds to it */
 #define REQUEST_BYTES_USUAL (256u << 10) /* its default */
@@ -126,24 +124,6 @@ static int build_env(const struct submit_options *options, char *const *environm
     return 0;
 }
 
-/* Bytes of the files that arguments name, directly or behind a `=`; of interest is how large the input is. */
-static int64_t measure_files(const struct submit_options *options, char *const *argv)
-{
-    int directory = options->cwd ? open(options->cwd, O_RDONLY | O_DIRECTORY | O_CLOEXEC) : AT_FDCWD;
-    int64_t bytes = 0;
-    for (size_t i = 1; argv[0] && argv[i] && i < MEASURED_MAX; i++) {
-        const char *equals = strchr(argv[i], '=');
-        struct stat status;
-        bool found = fstatat(directory, argv[i], &status, 0) == 0 ||
-                     (equals && fstatat(directory, equals + 1, &status, 0) == 0);
-        if (found && S_ISREG(status.st_mode) && status.st_size > 0)
-            bytes = status.st_size < INT64_MAX - bytes ? bytes + status.st_size : INT64_MAX;
-    }
-    if (directory >= 0)
-        (void)close(directory); /* only looked at */
-    return bytes;
-}
-
 static bool hints_name(const struct msg_str_map *hints, const char *key)
 {
     for (size_t i = 0; i < hints->count; i++)
@@ -157,7 +137,7 @@ static int add_input_hint(const struct submit_options *options, char *const *arg
                           struct msg_str_map *hints)
 {
     char text[32];
-    int64_t bytes = hints_name(hints, HINT_INPUT_BYTES) ? 0 : measure_files(options, argv);
+    int64_t bytes = hints_name(hints, HINT_INPUT_BYTES) ? 0 : input_size(options->cwd, argv);
     if (bytes == 0)
         return 0;
     (void)snprintf(text, sizeof text, "%" PRId64, bytes);

@@ -1,0 +1,11 @@
+/* How large the input of a command is, when nobody tells it. */
+#ifndef FORESTALL_COMMON_INPUT_SIZE_H
+#define FORESTALL_COMMON_INPUT_SIZE_H
+
+#include <stdint.h>
+
+/* Bytes of the regular files that the arguments after the first name, directly or behind a `=`; relative names are those
+ * in cwd (NULL: the working directory). 0: none, or none that can be seen. */
+int64_t input_size(const char *cwd, char *const *argv);
+
+#endif
