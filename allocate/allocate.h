@@ -113,6 +113,9 @@ void allocate_look_again(struct allocate *allocate);
 /* Finds or begins a code, making room when the book is full. NULL: no room (counted). */
 struct code_entry *allocate_entry(struct allocate *allocate, struct str code, int32_t partition,
                                   int64_t now_us);
+/* What settle is told of a code. entry NULL: nothing is known. */
+struct settle_input allocate_settle_input(const struct allocate *allocate, const struct code_entry *entry,
+                                          int64_t now_us);
 /* Publishes what people fixed for codes whose policy changed while nobody looked; some entries per call. */
 void allocate_apply_fixed(struct allocate *allocate);
 /* Takes back allocations of codes idle for long; some entries per call. */

@@ -80,7 +80,7 @@ static int on_allocation(void *context, const struct stream_message *message)
     if (!entry)
         return -ENOSPC;
     entry->has_allocation = false; /* offsets, not revisions, say which is newer here */
-    return FS_MIN(book_set_allocation(entry, &allocation), 0);
+    return FS_MIN(book_set_allocation(allocate->book, entry, &allocation), 0);
 }
 
 static int on_policy(void *context, const struct stream_message *message)

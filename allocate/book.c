@@ -2,6 +2,7 @@
 #include "allocate/book.h"
 
 #include <errno.h>
+#include <math.h>
 #include <stdlib.h>
 
 #include "common/map.h"
@@ -12,6 +13,7 @@ struct book {
     size_t max, used;
     struct map *map;
     struct code_entry *oldest, *newest, *free;
+    double outgrown, outgrown_failed; /* sums over the entries */
 };
 
 /* Stands before each framed Verdict. */
@@ -50,6 +52,17 @@ void book_destroy(struct book *book)
 struct code_entry *book_find(const struct book *book, struct str code)
 {
     return map_get(book->map, code.data, code.size);
+}
+
+static void count_outgrown(struct book *book, const struct book_allocation *kept, double times)
+{
+    book->outgrown += times * (double)kept->outgrown;
+    book->outgrown_failed += times * (double)kept->outgrown_failed;
+}
+
+double book_saved(const struct book *book)
+{
+    return fmin(fmax((book->outgrown - book->outgrown_failed) / (1 + fmax(book->outgrown, 0)), 0), 1);
 }
 
 static void unlink_age(struct book *book, struct code_entry *entry)
@@ -143,6 +156,7 @@ void book_remove(struct book *book, struct code_entry *entry)
     unlink_age(book, entry);
     (void)map_remove(book->map, entry->code, strlen(entry->code));
     buffer_fini(&entry->verdicts);
+    count_outgrown(book, &entry->allocation, -1);
     *entry = (struct code_entry){.newer = book->free};
     book->free = entry;
 }
@@ -264,7 +278,7 @@ static int fill_sizing(const struct book_allocation *kept, struct arena *arena, 
     return 0;
 }
 
-int book_set_allocation(struct code_entry *entry, const struct msg_allocation *allocation)
+int book_set_allocation(struct book *book, struct code_entry *entry, const struct msg_allocation *allocation)
 {
     struct book_allocation *kept = &entry->allocation;
     if (entry->has_allocation && allocation->revision <= kept->revision)
@@ -279,8 +293,11 @@ int book_set_allocation(struct code_entry *entry, const struct msg_allocation *a
     kept->held_out_permille = allocation->held_out_permille;
     kept->pinned = allocation->pinned;
     kept->memory_most_bytes = allocation->memory_most_bytes;
-    kept->outgrown = allocation->outgrown;
-    kept->outgrown_failed = allocation->outgrown_failed;
+    count_outgrown(book, kept, -1);
+    bool possible = recent_can_be(allocation);
+    kept->outgrown = possible ? allocation->outgrown : 0;
+    kept->outgrown_failed = possible ? allocation->outgrown_failed : 0;
+    count_outgrown(book, kept, 1);
     kept->raised_count = (uint32_t)FS_MIN(allocation->raised.count, (size_t)MSG_CAUSE_COUNT);
     for (uint32_t i = 0; i < kept->raised_count; i++)
         kept->raised[i] = allocation->raised.items[i];

@@ -75,7 +75,11 @@ size_t book_count(const struct book *book);
 
 /* Takes a value of its topic in, with copies of all it needs. What is older than what is known is ignored: 0;
  * 1 taken. Verdicts in an allocation count as not yet committed. -ENOMEM. */
-FS_MUST_CHECK int book_set_allocation(struct code_entry *entry, const struct msg_allocation *allocation);
+FS_MUST_CHECK int book_set_allocation(struct book *book, struct code_entry *entry,
+                                      const struct msg_allocation *allocation);
+/* Share of the executions here that outgrew their start and were saved by a raise, one that was not before
+ * any was seen: 0 .. 1. */
+double book_saved(const struct book *book);
 bool book_set_history(struct code_entry *entry, const struct policy_history *history, int64_t revision);
 void book_set_policy(struct code_entry *entry, const struct msg_code_policy *policy);
 /* The allocation as a message, with verdicts; arrays and what verdicts hold from the arena, the other strings

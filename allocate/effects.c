@@ -109,7 +109,7 @@ int settlement_publish(struct settlement *settlement, struct code_entry *entry,
     if (result == -EAGAIN)
         return result;
     if (result == 0 && entry) {
-        result = book_set_allocation(entry, allocation);
+        result = book_set_allocation(allocate->book, entry, allocation);
         if (result < 0) /* it is on its way, and the settlement with it */
             allocate_fail(allocate, result, "out of memory for the allocation of %s", settlement->code);
     } else if (result < 0) {

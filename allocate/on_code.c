@@ -82,13 +82,23 @@ struct code_entry *allocate_entry(struct allocate *allocate, struct str code, in
     return entry;
 }
 
+struct settle_input allocate_settle_input(const struct allocate *allocate, const struct code_entry *entry,
+                                          int64_t now_us)
+{
+    return (struct settle_input){.config = &allocate->options->settle,
+                                 .policy = &allocate->options->policy,
+                                 .history = book_history(entry),
+                                 .fixed = book_policy(entry),
+                                 .now_us = now_us,
+                                 .saved = book_saved(allocate->book)};
+}
+
 /* 0: nothing to do or done; -EAGAIN: later. */
 static int publish_fixed(struct allocate *allocate, struct code_entry *entry, struct ticket *ticket)
 {
     struct msg_allocation previous, next;
     struct settle_storage storage;
-    struct settle_input input = {&allocate->options->settle, &allocate->options->policy, book_history(entry),
-                                 book_policy(entry), clock_realtime_us()};
+    struct settle_input input = allocate_settle_input(allocate, entry, clock_realtime_us());
     int known =
         book_allocation_message(entry, topic_codec_codec(allocate->codec), allocate->arena, &previous);
     if (known == -ENOMEM)

@@ -253,8 +253,7 @@ enum stream_outcome allocate_on_record(struct allocate *allocate, const struct s
     int64_t now_us = clock_realtime_us();
     now.attempt = attempts_find(allocate->attempts, now.record.execution, now.record.attempt);
     now.entry = allocate_entry(allocate, now.record.code, message->partition, now_us);
-    now.input = (struct settle_input){&allocate->options->settle, &allocate->options->policy,
-                                      book_history(now.entry), book_policy(now.entry), now_us};
+    now.input = allocate_settle_input(allocate, now.entry, now_us);
     bool known = now.entry && book_contains(now.entry, message->partition, message->offset);
     outcome = known ? repeat(&now, ticket) : settle(&now, ticket);
     if (outcome != STREAM_DONE)

@@ -109,8 +109,7 @@ static void raise_code(struct allocate *allocate, const struct attempt *attempt,
     struct settle_storage storage;
     if (!entry)
         return;
-    struct settle_input input = {&allocate->options->settle, &allocate->options->policy, book_history(entry),
-                                 book_policy(entry), now_us};
+    struct settle_input input = allocate_settle_input(allocate, entry, now_us);
     int known = book_allocation_message(entry, codec, allocate->look_arena, &previous);
     if (known == -ENOMEM || !settle_raise(&input, known == 0 ? &previous : NULL, &attempt->first_limits,
                                           decision, &storage, &next))

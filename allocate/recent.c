@@ -3,8 +3,10 @@
 
 #include <math.h>
 
+#define OUTGROWN_MOST 34.0f  /* all that fades so can come to */
 #define OUTGROWN_FADES 0.97f /* per execution that outgrew its start: half after 23 */
-#define ABOVE 1.1 /* a peak of before counts when it lies so far above all newest ones */
+#define OTHERS 2.0           /* executions of a code that nothing is known of */
+#define ABOVE 1.1            /* a peak of before counts when it lies so far above all newest ones */
 
 static bool is_run(const struct msg_recent_run *run)
 {
@@ -25,19 +27,21 @@ static void read_runs(const struct msg_allocation *allocation, struct recent *ou
         out->costs[i] = isfinite(allocation->method_costs.items[i]) ? allocation->method_costs.items[i] : 0;
 }
 
-/* Numbers that cannot be are as if nothing had been seen. */
-static bool counts_outgrown(const struct msg_allocation *allocation)
+bool recent_can_be(const struct msg_allocation *allocation)
 {
-    return isfinite(allocation->outgrown) && allocation->outgrown_failed >= 0 &&
-           allocation->outgrown_failed <= allocation->outgrown;
+    return allocation->outgrown_failed >= 0 && allocation->outgrown_failed <= allocation->outgrown &&
+           allocation->outgrown <= OUTGROWN_MOST;
 }
 
-/* One is counted that nobody has seen, and it failed. */
-static double unsaved_of(const struct msg_allocation *allocation)
+/* What all codes say weighs as much as OTHERS of the code's own. */
+static double unsaved_of(const struct msg_allocation *allocation, double saved)
 {
-    return counts_outgrown(allocation)
-               ? (1 + (double)allocation->outgrown_failed) / (1 + (double)allocation->outgrown)
-               : 1;
+    double failed = OTHERS * (1 - saved), outgrown = OTHERS;
+    if (allocation && recent_can_be(allocation)) {
+        failed += (double)allocation->outgrown_failed;
+        outgrown += (double)allocation->outgrown;
+    }
+    return failed / outgrown;
 }
 
 void recent_outgrown(const struct msg_execution_record *record, struct msg_allocation *next)
@@ -47,7 +51,7 @@ void recent_outgrown(const struct msg_execution_record *record, struct msg_alloc
     bool failed = record->outcome == MSG_OUTCOME_OOM_KILLED && record->cause == MSG_CAUSE_MEMORY;
     if (record->arm == MSG_ARM_HELD_OUT || !(saved || failed))
         return; /* nothing was to save what was held out */
-    if (!counts_outgrown(next))
+    if (!recent_can_be(next))
         next->outgrown = next->outgrown_failed = 0;
     next->outgrown = next->outgrown * OUTGROWN_FADES + 1;
     next->outgrown_failed = next->outgrown_failed * OUTGROWN_FADES + (failed ? 1.0f : 0.0f);
@@ -71,14 +75,13 @@ static void read_older(const struct policy_history *history, struct recent *out)
         out->older[i].share *= most / total;
 }
 
-void recent_read(const struct msg_allocation *allocation, const struct policy_history *history,
+void recent_read(const struct msg_allocation *allocation, const struct policy_history *history, double saved,
                  struct recent *out)
 {
-    *out = (struct recent){.code = {.runs = out->runs, .older = out->older}, .unsaved = 1};
-    if (allocation) {
+    *out = (struct recent){.code = {.runs = out->runs, .older = out->older},
+                           .unsaved = unsaved_of(allocation, saved)};
+    if (allocation)
         read_runs(allocation, out);
-        out->unsaved = unsaved_of(allocation);
-    }
     if (history && history->runs > (int64_t)out->code.count)
         read_older(history, out);
 }

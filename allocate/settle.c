@@ -10,7 +10,8 @@
 #include "schemas/hints.h"
 
 #define MIB 1048576.0
-#define RERUN_PART 0.5  /* of rerun_seconds, in the choice of a start: the try after it costs its slack too */
+#define RERUN_PART 0.5  /* of rerun_seconds, in the choice of a start: the try after it costs its slack too  \
+                         */
 #define STALL_MOST 0.98 /* share of an attempt's time; beyond it the quotient says nothing */
 
 const struct settle_config settle_defaults = {
@@ -375,7 +376,7 @@ static size_t settle_good(const struct settle_input *input, const struct msg_exe
                           size_t marks, struct settle_storage *storage, struct msg_allocation *next)
 {
     struct recent recent;
-    recent_read(next, input->history, &recent);
+    recent_read(next, input->history, input->saved, &recent);
     if (record->highest_limits.memory_bytes > 0 && record->totals.memory_peak_bytes > 0) {
         struct sizing_config config = sizing_of(input, &recent);
         const struct sizing_run run = {(double)record->totals.memory_peak_bytes,
@@ -412,7 +413,7 @@ bool settle_record(const struct settle_input *input, const struct msg_allocation
     recent_outgrown(record, next);
     if (failed) {
         struct recent recent;
-        recent_read(next, input->history, &recent);
+        recent_read(next, input->history, input->saved, &recent);
         settle_failure(input, record, &recent, &next->limits);
         mark(storage, &marks, record->cause);
         next->good_since_raise = 0;

@@ -28,6 +28,7 @@ struct settle_input {
     const struct policy_history *history; /* NULL = nothing known; may count the record already */
     const struct msg_code_policy *fixed;  /* NULL = nothing fixed */
     int64_t now_us;
+    double saved; /* of all codes: recent.h */
 };
 
 /* What an allocation borrows its arrays and strings from. */

@@ -22,7 +22,7 @@ const struct sizing_config sizing_defaults = {
     .jump_share = 0.003, /* one run in some hundred is the first of a new version */
     .jump_most = 10, /* inputs of one code differ six times in the field; the first step is then fourfold */
     .unsaved = 1,
-    .raised = 0.3, /* more than the advances leave idle (docs/design/closed-loop.md): a raise may be refused */
+    .raised = 0.15, /* what an advance leaves above use, had it grown at once (agent/limit_marks.h) */
 };
 
 /* Runs that told their input size; 0 when that is always the same. */
@@ -88,8 +88,8 @@ double sizing_retry(const struct sizing_config *config, const struct sizing_code
     return outlook_cheapest(&outlook, &again, failed);
 }
 
-/* What an amount would have cost, in units of the need: slack; or a raise while running, or the failed try and
- * what it takes to run again. */
+/* What an amount would have cost, in units of the need: slack; or a raise while running, or the failed try
+ * and what it takes to run again. */
 static double judged(const struct sizing_config *config, const struct sizing_run *run, double amount)
 {
     double need = fmax(run->peak, 1), seconds = fmax(run->seconds, 0.001);

@@ -63,11 +63,15 @@ static struct settle_input input_of(const struct state *ours, int64_t now_us, bo
     return (struct settle_input){.config = &settle_defaults,
                                  .policy = config_of(series),
                                  .history = ours->has_history ? &ours->history : NULL,
-                                 .now_us = now_us};
+                                 .now_us = now_us,
+                                 .saved = (ours->tools->outgrown - ours->tools->outgrown_failed) /
+                                          (1 + ours->tools->outgrown)}; /* as book_saved() */
 }
 
 static void take(struct state *ours, const struct msg_allocation *next)
 {
+    ours->tools->outgrown += (double)(next->outgrown - ours->allocation.outgrown);
+    ours->tools->outgrown_failed += (double)(next->outgrown_failed - ours->allocation.outgrown_failed);
     ours->allocation = *next;
     ours->turn ^= 1;
     ours->known = true;

@@ -1,4 +1,5 @@
 /* The book of codes: allocations, positions, verdicts and policies of each. */
+#include <math.h>
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -55,7 +56,7 @@ static void book__allocation__comes_back_as_it_was(void **state)
     in.outgrown = 3.5f;
     in.outgrown_failed = 1.25f;
     assert_int_equal(book_allocation_message(entry, tools->codec, tools->arena, &out), -ENOENT);
-    assert_int_equal(book_set_allocation(entry, &in), 1);
+    assert_int_equal(book_set_allocation(book, entry, &in), 1);
     assert_int_equal(book_allocation_message(entry, tools->codec, tools->arena, &out), 0);
     struct buffer a, b;
     buffer_init(&a, 0);
@@ -69,14 +70,36 @@ static void book__allocation__comes_back_as_it_was(void **state)
     book_destroy(book);
 }
 
+static void book__saved_executions__share_of_all_codes(void **state)
+{
+    (void)state;
+    struct book *book = book_create(16);
+    struct code_entry *one = book_obtain(book, str_of("one"), 0, 1),
+                      *other = book_obtain(book, str_of("other"), 1, 1);
+    struct msg_allocation saved = allocation_of(1), failed = allocation_of(1), absurd = allocation_of(2);
+    assert_true(book_saved(book) == 0);
+    saved.outgrown = 8;
+    failed.outgrown = failed.outgrown_failed = 1;
+    absurd.outgrown = NAN;
+    assert_int_equal(book_set_allocation(book, one, &saved), 1);
+    assert_true(book_saved(book) == 8.0 / 9);
+    assert_int_equal(book_set_allocation(book, other, &failed), 1);
+    assert_true(book_saved(book) == 0.8);
+    book_forget_partition(book, 1);
+    assert_true(book_saved(book) == 8.0 / 9);
+    assert_int_equal(book_set_allocation(book, one, &absurd), 1);
+    assert_true(book_saved(book) == 0 && one->allocation.outgrown == 0);
+    book_destroy(book);
+}
+
 static void book__older_revision__ignored(void **state)
 {
     (void)state;
     struct book *book = book_create(16);
     struct code_entry *entry = book_obtain(book, str_of("c"), 0, 1);
     struct msg_allocation newer = allocation_of(7), older = allocation_of(6);
-    assert_int_equal(book_set_allocation(entry, &newer), 1);
-    assert_int_equal(book_set_allocation(entry, &older), 0);
+    assert_int_equal(book_set_allocation(book, entry, &newer), 1);
+    assert_int_equal(book_set_allocation(book, entry, &older), 0);
     assert_int_equal(entry->allocation.revision, 7);
     book_destroy(book);
 }
@@ -91,7 +114,7 @@ static void book__positions__guard_and_stay_bounded(void **state)
         allocation.revision++;
         assert_int_equal(book_through(entry, partition, 100 + partition, tools->arena, &allocation.through),
                          0);
-        assert_int_equal(book_set_allocation(entry, &allocation), 1);
+        assert_int_equal(book_set_allocation(book, entry, &allocation), 1);
         assert_true(book_contains(entry, partition, 100 + partition));
         assert_false(book_contains(entry, partition, 101 + partition));
     }
@@ -99,7 +122,7 @@ static void book__positions__guard_and_stay_bounded(void **state)
     assert_false(book_contains(entry, 0, 1)); /* the oldest went */
     assert_int_equal(book_through(entry, 6, 50, tools->arena, &allocation.through), 0);
     allocation.revision++;
-    assert_int_equal(book_set_allocation(entry, &allocation), 1);
+    assert_int_equal(book_set_allocation(book, entry, &allocation), 1);
     assert_true(book_contains(entry, 6, 106)); /* never back */
     book_destroy(book);
 }
@@ -116,7 +139,7 @@ static void book__verdicts__found_and_dropped_when_committed_or_old(void **state
         allocation.revision = i + 1;
         allocation.verdicts = (struct msg_verdict_array){verdicts, (size_t)i + 1};
         assert_int_equal(book_through(entry, 0, 100 + i, tools->arena, &allocation.through), 0);
-        assert_int_equal(book_set_allocation(entry, &allocation), 1);
+        assert_int_equal(book_set_allocation(book, entry, &allocation), 1);
     }
     assert_int_equal(book_verdict(entry, tools->codec, second, 2, tools->arena, &found), 0);
     assert_int_equal(found.decided_us, 20);
@@ -204,6 +227,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST(book__allocation__comes_back_as_it_was),
+        TEST(book__saved_executions__share_of_all_codes),
         TEST(book__older_revision__ignored),
         TEST(book__positions__guard_and_stay_bounded),
         TEST(book__verdicts__found_and_dropped_when_committed_or_old),

@@ -16,7 +16,7 @@ static struct recent recent;
 
 static void begin(void)
 {
-    recent_read(NULL, NULL, &recent);
+    recent_read(NULL, NULL, 0, &recent);
 }
 
 static void run(double mib, double seconds, double input)
@@ -175,8 +175,8 @@ static void two_sizes_at_random__cost_decides_and_a_failure_tells_which(void **s
     assert_true(again(start()) >= 1200 && again(start()) < 1300);
 }
 
-/* Peaks that lie fivefold apart: where what is too small is raised while it runs, a start need not cover them;
- * where one in two dies of it, it must. A failed try is answered the same either way. */
+/* Peaks that lie fivefold apart: where what is too small is raised while it runs, a start need not cover
+ * them; where one in two dies of it, it must. A failed try is answered the same either way. */
 static void raised_while_running__start_need_not_cover_all(void **state)
 {
     (void)state;
@@ -219,7 +219,7 @@ static struct msg_execution_record outgrown(double first_mib, double peak_mib, b
 static double unsaved_after(struct msg_allocation *allocation, struct msg_execution_record record)
 {
     recent_outgrown(&record, allocation);
-    recent_read(allocation, NULL, &recent);
+    recent_read(allocation, NULL, 0, &recent);
     return recent.unsaved;
 }
 
@@ -229,32 +229,48 @@ static void outgrown__share_learned_and_forgotten(void **state)
     struct msg_allocation allocation = {.revision = 1};
     struct msg_execution_record held_out = outgrown(64, 64, true);
     held_out.arm = MSG_ARM_HELD_OUT;
-    assert_true(unsaved_after(&allocation, outgrown(64, 60, false)) == 1);  /* it fitted */
-    assert_true(unsaved_after(&allocation, outgrown(0, 60, false)) == 1);   /* there was no limit */
-    assert_true(unsaved_after(&allocation, held_out) == 1);                 /* nobody was to save it */
-    assert_true(unsaved_after(&allocation, outgrown(64, 100, false)) == 0.5);
-    for (int i = 0; i < 30; i++)
+    assert_true(unsaved_after(&allocation, outgrown(64, 60, false)) == 1); /* it fitted */
+    assert_true(unsaved_after(&allocation, outgrown(0, 60, false)) == 1);  /* there was no limit */
+    assert_true(unsaved_after(&allocation, held_out) == 1);                /* nobody was to save it */
+    assert_true(fabs(unsaved_after(&allocation, outgrown(64, 100, false)) - 2.0 / 3) < 1e-6);
+    for (int i = 0; i < 60; i++)
         (void)unsaved_after(&allocation, outgrown(64, 100, false));
-    assert_true(recent.unsaved < 0.06);
+    assert_true(recent.unsaved < 0.08);
     assert_true(unsaved_after(&allocation, outgrown(64, 64, true)) > 0.08);
     for (int i = 0; i < 60; i++)
         (void)unsaved_after(&allocation, outgrown(64, 64, true));
     assert_true(recent.unsaved > 0.8 && recent.unsaved < 1);
     for (int i = 0; i < 120; i++)
         (void)unsaved_after(&allocation, outgrown(64, 100, false));
-    assert_true(recent.unsaved < 0.06); /* what was long ago is forgotten */
+    assert_true(recent.unsaved < 0.08); /* what was long ago is forgotten */
 }
 
 static void outgrown__absurd_counts__as_if_nothing_was_seen(void **state)
 {
     (void)state;
-    static const float absurd[][2] = {{NAN, 0}, {INFINITY, 0}, {3, NAN}, {3, 5}, {-4, -5}, {-2, 0}};
+    static const float absurd[][2] = {{NAN, 0}, {INFINITY, 0}, {1e9f, 0}, {3, NAN},
+                                      {3, 5},   {-4, -5},      {-2, 0}};
     for (size_t i = 0; i < FS_COUNT(absurd); i++) {
         struct msg_allocation allocation = {.outgrown = absurd[i][0], .outgrown_failed = absurd[i][1]};
-        recent_read(&allocation, NULL, &recent);
+        recent_read(&allocation, NULL, 0, &recent);
         assert_true(recent.unsaved == 1);
-        assert_true(unsaved_after(&allocation, outgrown(64, 100, false)) == 0.5);
+        assert_true(fabs(unsaved_after(&allocation, outgrown(64, 100, false)) - 2.0 / 3) < 1e-6);
     }
+}
+
+/* A code of which nothing is known is taken for one of all; its own soon count for more. */
+static void outgrown__others_speak_until_the_code_does(void **state)
+{
+    (void)state;
+    struct msg_allocation allocation = {.revision = 1};
+    recent_read(NULL, NULL, 0.95, &recent);
+    assert_true(fabs(recent.unsaved - 0.05) < 1e-9);
+    for (int i = 0; i < 10; i++) {
+        const struct msg_execution_record killed = outgrown(64, 64, true);
+        recent_outgrown(&killed, &allocation);
+    }
+    recent_read(&allocation, NULL, 0.95, &recent);
+    assert_true(recent.unsaved > 0.75);
 }
 
 static void rare_large_ones_of_before__wait_for_a_failure(void **state)
@@ -266,7 +282,7 @@ static void rare_large_ones_of_before__wait_for_a_failure(void **state)
     for (size_t i = 0; i < FS_COUNT(runs); i++)
         runs[i] = (struct msg_recent_run){100 * MIB, 60, -1};
     const struct msg_allocation allocation = {.recent = {runs, FS_COUNT(runs)}};
-    recent_read(&allocation, &history, &recent);
+    recent_read(&allocation, &history, 0, &recent);
     assert_int_equal(recent.code.older_count, 1);
     assert_true(start() < 120);
     assert_true(again(start()) >= 850 && again(start()) < 1100);
@@ -316,7 +332,7 @@ static void absurd_runs__left_out(void **state)
         {NAN, 1, 1}, {-5, 1, 1}, {100, INFINITY, 1}, {100, 1, NAN}, {1e300, 0, 1e300}};
     float costs[] = {(float)NAN, 1};
     const struct msg_allocation allocation = {.recent = {runs, FS_COUNT(runs)}, .method_costs = {costs, 2}};
-    recent_read(&allocation, NULL, &recent);
+    recent_read(&allocation, NULL, 0, &recent);
     assert_int_equal(recent.code.count, 2);
     assert_true(recent.costs[0] == 0 && recent.costs[1] == 1);
     for (int i = 0; i < 5; i++)
@@ -335,7 +351,7 @@ static void storage__written_and_read__the_same(void **state)
     for (int i = 0; i < 50; i++)
         run(100 + i, i, i % 2 ? (double)NAN : 1000.0 + i);
     recent_write(&recent, &storage, &allocation);
-    recent_read(&allocation, NULL, &copy);
+    recent_read(&allocation, NULL, 0, &copy);
     assert_int_equal(copy.code.count, SIZING_RUNS_MAX);
     assert_memory_equal(copy.costs, recent.costs, sizeof copy.costs);
     for (size_t i = 0; i < copy.code.count; i++) {
@@ -359,6 +375,7 @@ int main(void)
         cmocka_unit_test(raised_while_running__start_need_not_cover_all),
         cmocka_unit_test(raised_while_running__equal_runs_still_fit),
         cmocka_unit_test(outgrown__share_learned_and_forgotten),
+        cmocka_unit_test(outgrown__others_speak_until_the_code_does),
         cmocka_unit_test(outgrown__absurd_counts__as_if_nothing_was_seen),
         cmocka_unit_test(rare_large_ones_of_before__wait_for_a_failure),
         cmocka_unit_test(input_told__curve),
