@@ -1,10 +1,12 @@
 #!/usr/bin/env python3
 """The shipped model beside simpler predictors on programs none of them saw: one JSON object per line.
 
-    bench/model.py --corpus DIR [--model FILE] [--profiles none|known] [--ticks N] [--seed N] [--draws N] [--svg FILE]
+    bench/model.py --corpus DIR [--model FILE] [--profiles none|known|past] [--ticks N] [--seed N] [--draws N] [--svg FILE]
 
 All see the same features of the same ticks, as bench-ticks writes them, every code unknown; or with --profiles known,
-each execution of a code of which others were recorded, with what is known from up to eight of them. Learned ones are fitted on
+each execution of a code of which others were recorded, with what is known from up to eight of them; or with past, each
+with what a service knows: the profile that the code's executions before it made, and for the model the online head that
+learned from them. Learned ones are fitted on
 the train programs (a choice of N ticks with the weights that the trainer gives them) and stopped by the validation
 programs, as the network is; rules have nothing to fit. Then, for memory, on the test programs at their true base rate,
 without intervention:
@@ -179,7 +181,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--corpus", type=pathlib.Path, required=True, help="directory as `make collect` fills it")
     parser.add_argument("--model", type=pathlib.Path, help="default: the shipped one")
-    parser.add_argument("--profiles", choices=("none", "known"), default="none", help="what is known of the codes judged")
+    parser.add_argument("--profiles", choices=("none", "known", "past"), default="none", help="what is known of the codes judged")
     parser.add_argument("--ticks", type=int, default=500000, help="most ticks that rivals are fitted on")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--draws", type=int, default=1000, help="of the bootstrap")

@@ -3,9 +3,9 @@
  *   PART.rows    float32 [ticks][columns], columns as in columns.json
  *   PART.jsonl   one line per example, in the order of the rows
  * train is made as the trainer has it; validation and test as `forestall-retrain evaluate` has them: every
- * code unknown (--profiles none) or known by other runs of it (known), as recorded and under hypothetical
- * limits and deadlines, no limit that is raised on the way.
- * The model's answers are columns of validation and test (zero in train). */
+ * code unknown (--profiles none), known by other runs of it (known) or by those before (past; the model's
+ * answers then with the code's online head), as recorded and under hypothetical limits and deadlines, no
+ * limit that is raised on the way. The model's answers are columns of validation and test (zero in train). */
 #include <errno.h>
 #include <math.h>
 #include <stdio.h>
@@ -18,12 +18,14 @@
 #include "retrain/alarms.h"
 #include "retrain/answers.h"
 #include "retrain/commands.h"
+#include "retrain/learned.h"
 #include "retrain/split.h"
 
 #define COLUMNS (FEATURE_COUNT + 4 * NETWORK_CAUSES + 1)
 
 struct exporting {
     const struct retrain_options *options;
+    enum dataset_profiles profiles; /* of what is judged */
     const struct network *network;
     FILE *rows, *examples;
 };
@@ -82,6 +84,8 @@ static int write_part(struct exporting *e, const char *name, const struct datase
 {
     struct answers answers = {0};
     int result = answered ? answers_make(e->network, dataset, &answers) : 0;
+    if (result == 0 && answered && e->profiles == DATASET_PROFILES_PAST)
+        result = learned_correct(e->network, dataset, &answers);
     e->rows = open_in(e->options->out, name, "rows");
     e->examples = open_in(e->options->out, name, "jsonl");
     if (result == 0 && (!e->rows || !e->examples))
@@ -99,10 +103,9 @@ static int export_part(struct exporting *e, enum split part, const struct split_
                        const struct record_set *records)
 {
     static const char *const names[SPLIT_COUNT] = {"train", "validation", "test"};
-    bool training = part == SPLIT_TRAIN, known = strcmp(e->options->profiles, "known") == 0;
-    enum dataset_profiles judged = known ? DATASET_PROFILES_KNOWN : DATASET_PROFILES_NONE;
+    bool training = part == SPLIT_TRAIN;
     struct dataset_options how =
-        retrain_dataset_options(e->options, training ? DATASET_PROFILES_MIXED : judged);
+        retrain_dataset_options(e->options, training ? DATASET_PROFILES_MIXED : e->profiles);
     struct dataset dataset = {0};
     size_t *chosen = calloc(records->count + 1, sizeof *chosen), count = 0;
     how.staircases = training;
@@ -142,15 +145,18 @@ static int run(const struct retrain_options *options, char *const *more, int cou
 {
     struct record_set records;
     struct split_table *table = NULL;
+    enum dataset_profiles profiles;
     char error[512];
     if (!*options->out || (mkdir(options->out, 0777) < 0 && errno != EEXIST))
         return command_fail("cannot write", "say --out DIRECTORY");
+    if (retrain_profiles(options, &profiles) < 0)
+        return command_fail("--profiles", "must be none, known or past");
     if (*options->splits && split_table_load(options->splits, &table, error, sizeof error) < 0)
         return command_fail("cannot read the splits", error);
     struct network *network = command_load_network(options->model);
     int result = network ? command_load_records(options, more, count, &records) : -ENOENT;
     if (result == 0) {
-        struct exporting exporting = {.options = options, .network = network};
+        struct exporting exporting = {.options = options, .network = network, .profiles = profiles};
         result = write_columns(options, network);
         for (int part = 0; part < SPLIT_COUNT && result == 0; part++)
             if (split_wanted(options->parts, (enum split)part))

@@ -1,34 +1,29 @@
-/* The online head of one code: a small logistic correction of the backbone that learns from each finished
- * execution, so that a code whose alarms are always false, or always late, gets its own answer without a new
- * backbone.
+/* The online head of one code: a correction of the backbone that learns from each finished execution, so that
+ * a code whose alarms are always false, or always late, gets its own answer without a new backbone.
  *
- * Per cause: corrected logit = slope * (backbone logit + weights . inputs) + intercept, where inputs are a
- * few named features (model-independent; online_inputs[] names them) and slope/intercept are the calibration.
- * Fitted by AdaGrad with steps and weights bounded and a pull towards "no correction", so that a few records
- * cannot turn it round. It carries the model version it was fitted to and says nothing on another one, and
- * nothing before ONLINE_MIN_EXAMPLES labelled ticks. Pure functions over a fixed-size struct. */
+ * Per cause: corrected logit = slope * backbone logit + offset, with a normal prior around "no correction"
+ * (slope 1, offset 0). A record moves both to where its labelled ticks are most probable (Newton's method on
+ * the posterior; Laplace's approximation carries the information on: Spiegelhalter & Lauritzen 1990, section
+ * 4), and older records fade. The ticks of one record are alike, so that together they weigh as little as
+ * ONLINE_RECORD_WEIGHT of their kind: few records turn nothing round. A head carries the model version it was
+ * fitted to and says nothing on another one. What the code's earlier executions needed is not its business:
+ * the backbone has that among its features. docs/design/predict.md has what it is worth. Pure functions over
+ * a fixed-size struct. */
 #ifndef FORESTALL_MODEL_ONLINE_H
 #define FORESTALL_MODEL_ONLINE_H
 
 #include "common/arena.h"
-#include "model/features.h"
 #include "schemas/messages.h"
 
-#define ONLINE_CAUSES 5 /* memory, cpu, io, net, other: MSG_CAUSE_MEMORY + i */
-#define ONLINE_INPUTS 10
-#define ONLINE_MIN_EXAMPLES 60  /* 6 s of labelled ticks: less says nothing about a code */
-#define ONLINE_MIN_RECORDS 2    /* one run alone is no pattern */
-#define ONLINE_RECORD_TICKS 100 /* ticks of one record weigh together at most as much as so many */
-#define ONLINE_VERSION_MAX 65   /* hex SHA-256 and the end */
-
-/* Which features feed the head, in order; part of the head's contract (a change raises ONLINE_FORMAT). */
-#define ONLINE_FORMAT 1
-extern const enum feature_index online_inputs[ONLINE_INPUTS];
+#define ONLINE_CAUSES 5          /* memory, cpu, io, net, other: MSG_CAUSE_MEMORY + i */
+#define ONLINE_RECORD_WEIGHT 2.0 /* ticks that all of one record weigh as, at most */
+#define ONLINE_VERSION_MAX 65    /* hex SHA-256 and the end */
+#define ONLINE_FORMAT 2          /* of the arrays of a CodeProfile */
 
 struct online_cause {
-    float weights[ONLINE_INPUTS];
-    float slope, intercept;
-    float squares[ONLINE_INPUTS + 2]; /* AdaGrad's sums of squared gradients */
+    float information[3]; /* of records, beyond the prior: offset, offset with slope, slope */
+    float pull[2];        /* (prior + information) * correction: offset, slope */
+    float offset, slope;  /* follow from both; what the prior and the records speak for */
 };
 
 struct online_head {
@@ -37,9 +32,8 @@ struct online_head {
     struct online_cause causes[ONLINE_CAUSES];
 };
 
-/* One tick with the backbone's answer. labels[i] < 0: masked. */
+/* One tick with the backbone's calibrated answer. labels[i] < 0: masked. */
 struct online_example {
-    const float *features; /* FEATURE_COUNT */
     float logits[ONLINE_CAUSES];
     int8_t labels[ONLINE_CAUSES];
 };
@@ -53,8 +47,8 @@ void online_learn(struct online_head *head, const char *version, const struct on
 /* True when the head may be applied to this model version. */
 bool online_ready(const struct online_head *head, const char *version);
 /* Corrected logits; a head that is not ready copies them. out may be logits. Always finite. */
-void online_apply(const struct online_head *head, const char *version, const float *features,
-                  const float logits[ONLINE_CAUSES], float out[ONLINE_CAUSES]);
+void online_apply(const struct online_head *head, const char *version, const float logits[ONLINE_CAUSES],
+                  float out[ONLINE_CAUSES]);
 
 /* head/calibration arrays of a CodeProfile. -EBADMSG on another format or numbers that are not finite: head
  * is then reset, i.e. it begins anew, so a caller may go on. */

@@ -105,8 +105,7 @@ size_t explain(struct explainer *explainer, const struct explain_input *input,
         float logits[NETWORK_CAUSES];
         forecast_calibrate(input->network, explainer->out[t].logits, logits);
         if (input->head)
-            online_apply(input->head, input->network->version, explainer->features + t * explainer->inputs,
-                         logits, logits);
+            online_apply(input->head, input->network->version, logits, logits);
         insert(terms, &found,
                (struct msg_contribution){str_of(feature_name((enum feature_index)tried[t])),
                                          input->features[tried[t]], input->logit - logits[input->cause]});

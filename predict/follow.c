@@ -8,8 +8,9 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "common/installed.h"
 #include "common/clock.h"
+#include "common/installed.h"
+#include "model/features.h"
 #include "predict/predict.h"
 
 #define PATH_SIZE 4096

@@ -74,7 +74,7 @@ static void score(struct learn_score *into, const struct online_head *head, cons
                   const struct online_example *example)
 {
     float logits[ONLINE_CAUSES];
-    online_apply(head, version, example->features, example->logits, logits);
+    online_apply(head, version, example->logits, logits);
     for (size_t c = 0; c < ONLINE_CAUSES; c++) {
         if (example->labels[c] < 0)
             continue;
@@ -99,8 +99,8 @@ static size_t run(struct learner *learner, bool challenger, const struct network
         struct online_example *example = &learner->examples[i];
         const float *label = labels->label + (first + i) * NETWORK_CAUSES;
         const float *mask = labels->mask + (first + i) * NETWORK_CAUSES;
-        example->features = labels->features + (first + i) * FEATURE_COUNT;
-        network_step(network, runner->scratch, example->features, &runner->state, &output, 1);
+        const float *features = labels->features + (first + i) * FEATURE_COUNT;
+        network_step(network, runner->scratch, features, &runner->state, &output, 1);
         forecast_calibrate(network, output.logits, example->logits);
         for (size_t c = 0; c < ONLINE_CAUSES; c++)
             example->labels[c] = (int8_t)(mask[c] > 0 ? label[c] > 0.5f : -1);

@@ -141,7 +141,7 @@ static size_t refused(const struct check_counts *counts)
 static int write_report(const struct challenge *c)
 {
     json_t *scores =
-        evaluate_network(c->challenger, &c->parts[SPLIT_TEST], c->options->false_alarms_per_hour);
+        evaluate_network(c->challenger, &c->parts[SPLIT_TEST], c->options->false_alarms_per_hour, false);
     size_t seen = c->part_records[SPLIT_TRAIN] + c->part_records[SPLIT_VALIDATION];
     json_t *report = json_pack(
         "{s:s, s:s, s:f, s:f, s:f, s:f, s:I, s:I, s:I, s:I, s:I, s:f, s:f, s:I, s:I, s:s, s:s, s:o*}",

@@ -8,9 +8,9 @@
 #include "retrain/split.h"
 
 static int print(const struct retrain_options *options, const struct network *network,
-                 const struct dataset *dataset, size_t records)
+                 const struct dataset *dataset, size_t records, bool learned)
 {
-    json_t *scores = evaluate_network(network, dataset, options->false_alarms_per_hour);
+    json_t *scores = evaluate_network(network, dataset, options->false_alarms_per_hour, learned);
     if (!scores)
         return -ENOMEM;
     json_object_set_new(scores, "model", json_string(network->version));
@@ -28,12 +28,11 @@ static int print(const struct retrain_options *options, const struct network *ne
     return result < 0 || fflush(stdout) != 0 ? -EIO : 0;
 }
 
-static int evaluate(const struct retrain_options *options, const struct split_table *table,
-                    const struct record_set *records, const struct network *network)
+static int evaluate(const struct retrain_options *options, enum dataset_profiles profiles,
+                    const struct split_table *table, const struct record_set *records,
+                    const struct network *network)
 {
-    bool known = strcmp(options->profiles, "known") == 0;
-    struct dataset_options how =
-        retrain_dataset_options(options, known ? DATASET_PROFILES_KNOWN : DATASET_PROFILES_NONE);
+    struct dataset_options how = retrain_dataset_options(options, profiles);
     struct dataset dataset = {0};
     size_t *chosen = calloc(records->count + 1, sizeof *chosen), count = 0;
     how.staircases = false;
@@ -43,7 +42,7 @@ static int evaluate(const struct retrain_options *options, const struct split_ta
             chosen[count++] = i;
     int result = chosen ? dataset_add(&dataset, records, chosen, count, &how) : -ENOMEM;
     if (result == 0)
-        result = print(options, network, &dataset, count);
+        result = print(options, network, &dataset, count, profiles == DATASET_PROFILES_PAST);
     if (result < 0)
         (void)command_fail("cannot evaluate", strerror(-result));
     free(chosen);
@@ -56,14 +55,15 @@ int command_evaluate(const struct retrain_options *options, char *const *more, i
     struct split_table *table = NULL;
     struct record_set records;
     char error[512];
-    if (strcmp(options->profiles, "none") != 0 && strcmp(options->profiles, "known") != 0)
-        return command_fail("--profiles", "must be none or known");
+    enum dataset_profiles profiles;
+    if (retrain_profiles(options, &profiles) < 0)
+        return command_fail("--profiles", "must be none, known or past");
     if (*options->splits && split_table_load(options->splits, &table, error, sizeof error) < 0)
         return command_fail("cannot read the splits", error);
     struct network *network = command_load_network(options->model);
     int result = network ? command_load_records(options, more, count, &records) : -ENOENT;
     if (result == 0) {
-        result = evaluate(options, table, &records, network);
+        result = evaluate(options, profiles, table, &records, network);
         records_close(&records);
     }
     network_destroy(network);

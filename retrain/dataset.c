@@ -51,6 +51,21 @@ static size_t count_others(const struct builder *builder, const struct msg_execu
     return counted;
 }
 
+/* Records of the code that had ended when this one began. */
+static size_t count_past(const struct builder *builder, const struct msg_execution_record *self,
+                         struct profile *profile)
+{
+    struct profile_position nowhere = {.offset = -1};
+    size_t counted = 0;
+    profile_init(profile, self->code);
+    for (size_t i = 0; i < builder->records->count; i++) {
+        const struct msg_execution_record *other = &builder->records->items[i];
+        if (other->ended_us <= self->started_us && other != self && str_equal(other->code, self->code))
+            counted += profile_count(profile, other, &nowhere, other->ended_us) == 1;
+    }
+    return counted;
+}
+
 /* The next run of a code has another input, or is another version: a profile is never exactly right, and
  * sometimes wrong. */
 static void disturb(struct profile_summary *summary, uint64_t *seed)
@@ -77,6 +92,12 @@ static bool simulate_profile(struct builder *builder, const struct msg_execution
     if (builder->options->profiles == DATASET_PROFILES_NONE ||
         (training && random_unit(&builder->seed) < 0.5))
         return false;
+    if (builder->options->profiles == DATASET_PROFILES_PAST) {
+        bool known = count_past(builder, record, &profile) > 0;
+        if (known)
+            profile_summarise(&profile, out);
+        return known;
+    }
     /* Most codes run the same command again and again; some get other inputs each time. */
     bool same = random_unit(&builder->seed) < 0.7;
     if (count_others(builder, record, same, &builder->seed, &profile) == 0 &&

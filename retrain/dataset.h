@@ -10,6 +10,7 @@ enum dataset_profiles {
     DATASET_PROFILES_NONE,  /* every code is unknown */
     DATASET_PROFILES_KNOWN, /* every code is known where there are other records of it; the others are left
                                out */
+    DATASET_PROFILES_PAST,  /* what records of the code tell that had ended before: as a service knows it */
     DATASET_PROFILES_MIXED  /* half and half, some profiles wrong on purpose: for training */
 };
 
@@ -41,6 +42,12 @@ struct dataset {
     size_t left_out; /* examples beyond max_ticks */
     size_t broken;   /* examples with a number that is none */
 };
+
+/* What happened, no hypothetical limit or deadline. */
+static inline bool example_happened(const struct example *example)
+{
+    return example->plan.memory_bytes == 0 && example->plan.timeout_ms == 0;
+}
 
 /* Adds the chosen records of the set (indexes; NULL = all). 0, -ENOMEM. */
 FS_MUST_CHECK int dataset_add(struct dataset *dataset, const struct record_set *records, const size_t *chosen,

@@ -7,6 +7,7 @@
 
 #include "model/score.h"
 #include "retrain/alarms.h"
+#include "retrain/learned.h"
 #include "retrain/split.h"
 
 struct evaluating {
@@ -294,7 +295,7 @@ static json_t *program_scores(struct evaluating *e)
 }
 
 json_t *evaluate_network(const struct network *network, const struct dataset *dataset,
-                         double false_alarms_per_hour)
+                         double false_alarms_per_hour, bool learned)
 {
     static const char *const resources[NETWORK_RESOURCES] = {"memory", "cpu", "io", "net"};
     struct evaluating e = {.network = network, .dataset = dataset, .rate = false_alarms_per_hour};
@@ -302,7 +303,8 @@ json_t *evaluate_network(const struct network *network, const struct dataset *da
     e.labels = calloc(dataset->ticks + 1, sizeof *e.labels);
     e.weights = calloc(dataset->ticks + 1, sizeof *e.weights);
     json_t *out = NULL;
-    if (e.scores && e.labels && e.weights && answers_make(network, dataset, &e.answers) == 0) {
+    if (e.scores && e.labels && e.weights && answers_make(network, dataset, &e.answers) == 0 &&
+        (!learned || learned_correct(network, dataset, &e.answers) == 0)) {
         json_t *causes = json_object(), *demand = json_object(), *deadlines = json_object();
         for (size_t cause = 0; cause < NETWORK_CAUSES; cause++)
             json_object_set_new(causes, cause_name(cause), cause_scores(&e, cause));

@@ -1,6 +1,8 @@
 /* See options.h. */
 #include "retrain/options.h"
 
+#include <errno.h>
+
 #define FIELD(field) offsetof(struct retrain_options, field)
 
 const struct config_option retrain_options[] = {
@@ -17,7 +19,9 @@ const struct config_option retrain_options[] = {
     {"retrain", "parts", CONFIG_STRING, FIELD(parts), "test", 0, 0,
      "evaluate: parts of the data, comma-separated (train, validation, test), or all"},
     {"retrain", "profiles", CONFIG_STRING, FIELD(profiles), "none", 0, 0,
-     "evaluate: none = every code is unknown, known = profiles from other records of the code"},
+     "evaluate: none = every code is unknown, known = profiles from other records of the code, past = "
+     "profile "
+     "and online head as a service has them, from the code's records before"},
     {"retrain", "recorded_only", CONFIG_BOOL, FIELD(recorded_only), "no", 0, 0,
      "evaluate: only what happened, no hypothetical limits or deadlines"},
     {"retrain", "by_execution", CONFIG_BOOL, FIELD(by_execution), "no", 0, 0,
@@ -117,6 +121,21 @@ struct fit_options retrain_fit_options(const struct retrain_options *options)
                                 .lanes = (size_t)options->lanes,
                                 .window = (size_t)options->window,
                                 .goal = {options->false_alarms_per_hour, options->foreseen_deadlines}};
+}
+
+int retrain_profiles(const struct retrain_options *options, enum dataset_profiles *out)
+{
+    static const struct {
+        const char *name;
+        enum dataset_profiles profiles;
+    } known[] = {
+        {"none", DATASET_PROFILES_NONE}, {"known", DATASET_PROFILES_KNOWN}, {"past", DATASET_PROFILES_PAST}};
+    for (size_t i = 0; i < FS_COUNT(known); i++)
+        if (strcmp(options->profiles, known[i].name) == 0) {
+            *out = known[i].profiles;
+            return 0;
+        }
+    return -EINVAL;
 }
 
 struct dataset_options retrain_dataset_options(const struct retrain_options *options,

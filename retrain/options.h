@@ -26,6 +26,8 @@ struct retrain_options {
 extern const struct config_option retrain_options[];
 extern const size_t retrain_option_count;
 
+/* What --profiles names; -EINVAL. */
+FS_MUST_CHECK int retrain_profiles(const struct retrain_options *options, enum dataset_profiles *out);
 struct fit_options retrain_fit_options(const struct retrain_options *options);
 struct dataset_options retrain_dataset_options(const struct retrain_options *options,
                                                enum dataset_profiles profiles);
