@@ -10,7 +10,8 @@
 #include "schemas/hints.h"
 
 #define MIB 1048576.0
-#define RERUN_PART 0.5  /* of rerun_seconds, in the choice of a start: the try after it costs its slack too  \
+#define RERUN_PART                                                                                           \
+    0.5                 /* of rerun_seconds, in the choice of a start: the try after it costs its slack too  \
                          */
 #define STALL_MOST 0.98 /* share of an attempt's time; beyond it the quotient says nothing */
 
@@ -372,6 +373,20 @@ static void explain_failure(const struct msg_execution_record *record, const str
                    limits->net_egress_bps);
 }
 
+static void explain_finish(const struct settle_input *input, const struct msg_execution_record *record,
+                           const struct recent *recent, const struct msg_limits *limits, char *out)
+{
+    char below[80] = "";
+    if (limits->memory_bytes > 0 && limits->memory_bytes < record->totals.memory_peak_bytes)
+        (void)snprintf(below, sizeof below, " (what outgrows it is raised; %.0f %% of it was saved so)",
+                       100 * (1 - recent->unsaved));
+    (void)snprintf(out, SETTLE_REASON_MAX,
+                   "finished with a peak of %.1f MiB, %" PRId64
+                   " runs known: memory %.0f MiB%s, cpu %d millicores",
+                   (double)record->totals.memory_peak_bytes / MIB, input->history ? input->history->runs : 0,
+                   (double)limits->memory_bytes / MIB, below, limits->cpu_millicores);
+}
+
 static size_t settle_good(const struct settle_input *input, const struct msg_execution_record *record,
                           size_t marks, struct settle_storage *storage, struct msg_allocation *next)
 {
@@ -392,11 +407,7 @@ static size_t settle_good(const struct settle_input *input, const struct msg_exe
     next->probability = start_probability(input, &next->limits);
     if (next->good_since_raise >= input->config->mark_runs || back_at(&next->limits, &next->before))
         marks = 0;
-    (void)snprintf(storage->reason, sizeof storage->reason,
-                   "finished with a peak of %.1f MiB, %" PRId64
-                   " runs known: memory %.0f MiB, cpu %d millicores",
-                   (double)record->totals.memory_peak_bytes / MIB, input->history ? input->history->runs : 0,
-                   (double)next->limits.memory_bytes / MIB, next->limits.cpu_millicores);
+    explain_finish(input, record, &recent, &next->limits, storage->reason);
     return marks;
 }
 

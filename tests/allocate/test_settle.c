@@ -64,6 +64,36 @@ static void finished__no_history_at_hand__one_small_run_lowers_slowly(void **sta
     assert_int_equal(stand->allocation.limits.memory_bytes, (int64_t)((double)before * 0.9));
 }
 
+/* Peaks of 50 to 400 MiB in turns. Where every execution that outgrew its start was saved, the start need not
+ * cover the largest; where each was killed and ran again with more, it does. */
+static void finished__outgrown_and_saved__start_below_the_largest(void **state)
+{
+    for (int killed = 0; killed < 2; killed++) {
+        struct settle_stand *stand = settle_stand_finished(state, 64, 50);
+        struct msg_execution_record *record = &stand->record;
+        record->ended_us = 60000000;
+        for (int i = 0; i < 60; i++) {
+            int64_t had = i > 0 ? stand->allocation.limits.memory_bytes : 64 * MIB;
+            int64_t peak = (50 + i * 13 % 8 * 50) * MIB;
+            record->first_limits.memory_bytes = had;
+            record->totals.memory_peak_bytes = killed ? FS_MIN(had, peak) : peak;
+            record->highest_limits.memory_bytes = killed ? had : FS_MAX(had, peak * 23 / 20);
+            record->outcome = killed && peak > had ? MSG_OUTCOME_OOM_KILLED : MSG_OUTCOME_FINISHED;
+            record->cause = killed && peak > had ? MSG_CAUSE_MEMORY : MSG_CAUSE_NONE;
+            assert_true(settle_stand_record(stand));
+        }
+        record->outcome = MSG_OUTCOME_FINISHED;
+        record->cause = MSG_CAUSE_NONE;
+        record->totals.memory_peak_bytes = 400 * MIB;
+        record->highest_limits.memory_bytes = 460 * MIB;
+        assert_true(settle_stand_record(stand));
+        const char *reason = stand->storage[stand->turn].reason;
+        print_message("%s\n", reason);
+        assert_true((stand->allocation.limits.memory_bytes < 400 * MIB) == !killed);
+        assert_true((strstr(reason, "is raised; ") != NULL) == !killed);
+    }
+}
+
 static void finished__no_limit__none_is_made(void **state)
 {
     struct settle_stand *stand = settle_stand_finished(state, 0, 100);
@@ -356,6 +386,7 @@ int main(void)
         cmocka_unit_test(finished__many_runs__margin_narrows),
         cmocka_unit_test(finished__rare_large_runs__cost_decides),
         cmocka_unit_test(finished__no_history_at_hand__one_small_run_lowers_slowly),
+        cmocka_unit_test(finished__outgrown_and_saved__start_below_the_largest),
         cmocka_unit_test(finished__no_limit__none_is_made),
         cmocka_unit_test(finished__rates__follow_raises_and_come_down_slowly),
         cmocka_unit_test(marks__raise__end_after_20_good_executions),
