@@ -385,8 +385,7 @@ double outlook_cheapest(struct outlook *outlook, const struct sizing_config *con
             double failed = amount * (sums.time[count] - sums.time[j + 1]) +
                             config->rerun_s * (sums.need[count] - sums.need[j + 1]);
             double raised = config->raised * (sums.used[count] - sums.used[j + 1]);
-            double cost =
-                slack + config->unsaved * (failed + least[j + 1]) + (1 - config->unsaved) * raised;
+            double cost = slack + config->unsaved * (failed + least[j + 1]) + (1 - config->unsaved) * raised;
             if (cost < least[i]) {
                 least[i] = cost;
                 choice = j;

@@ -4,8 +4,8 @@
 
 #include <stdint.h>
 
-/* Bytes of the regular files that the arguments after the first name, directly or behind a `=`; relative names are those
- * in cwd (NULL: the working directory). 0: none, or none that can be seen. */
+/* Bytes of the regular files that the arguments after the first name, directly or behind a `=`; relative
+ * names are those in cwd (NULL: the working directory). 0: none, or none that can be seen. */
 int64_t input_size(const char *cwd, char *const *argv);
 
 #endif
