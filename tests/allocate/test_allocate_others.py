@@ -10,6 +10,7 @@ import pytest
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
 from stand import MIB, Stand, limits, new_execution, now_us, open_stand  # noqa: E402
 from other_version import OtherVersion  # noqa: E402
+from process import wait_until  # noqa: E402
 
 
 @pytest.fixture(scope="module")
@@ -64,6 +65,34 @@ def test_restart__more_codes_than_places__the_longest_unused_go(stand):
     assert stand.hash_of("many.79") and stand.allocation_of("many.1") is None
     assert stand.program.stop() == 0
     stand.start()
+
+
+def test_restart__what_raises_saved__still_known(stand):
+    """Executions that outgrew their start of 64 MiB: their code learns from them, and a code of which nothing is known, too."""
+    def finish(code, peak_mib, limit_mib=64):
+        ended_us = now_us()
+        stand.send_record(stand.record(new_execution(), code=code, peak_mib=peak_mib, limit_mib=limit_mib,
+                                       highest_limits=limits(2 * peak_mib), started_us=ended_us - 120_000_000,
+                                       ended_us=ended_us))
+
+    peaks = [100, 400, 150, 300, 120, 350, 200, 250, 110, 380, 170, 330]
+    for peak_mib in peaks:
+        finish("outgrew", peak_mib)
+    wait_until(lambda: (stand.allocation_of("outgrew") or {"runs": 0})["runs"] == len(peaks), 20, "all records")
+    before = stand.allocation_of("outgrew")
+    assert 9 < before["outgrown"] < 12 and before["outgrown_failed"] == 0
+    assert stand.program.stop() == 0
+    stand.start()
+    finish("outgrew", 400)
+    wait_until(lambda: stand.allocation_of("outgrew")["runs"] == len(peaks) + 1, 20, "the one after the restart")
+    after = stand.allocation_of("outgrew")
+    assert after["outgrown"] == pytest.approx(0.97 * before["outgrown"] + 1, rel=1e-5)
+    assert after["limits"]["memory_bytes"] < 400 * MIB and "is raised; " in after["reason"]
+    for peak_mib in (*peaks, 400):
+        finish("fits", peak_mib, 1000)
+    wait_until(lambda: (stand.allocation_of("fits") or {"runs": 0})["runs"] == len(peaks) + 1, 20, "all records")
+    found = stand.allocation_of("fits")
+    assert found["outgrown"] == 0 and found["limits"]["memory_bytes"] < 400 * MIB
 
 
 def test_restart__policies_of_another_version__still_hold(stand):
