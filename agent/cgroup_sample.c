@@ -90,7 +90,7 @@ int cgroup_memory_usage(struct cgroup *cgroup, int64_t *bytes)
 int cgroup_memory_held(struct cgroup *cgroup, int64_t *bytes)
 {
     char buffer[CGROUP_TEXT_MAX];
-    struct str text;
+    struct str text = {0};
     int64_t usage, active = 0, inactive = 0;
     int result = read_number(cgroup, CGROUP_SLOT_MEMORY_USAGE, &usage);
     if (result == 0)

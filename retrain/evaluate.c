@@ -139,7 +139,7 @@ static json_t *horizon_scores(struct evaluating *e, size_t horizon, size_t cause
     for (size_t i = 0; i < e->dataset->count; i++) {
         const struct labels *labels = &e->dataset->items[i].labels;
         for (size_t t = 0; t < labels->ticks; t++) {
-            int label = labels->horizons[(t * NETWORK_HORIZONS + horizon) * NETWORK_CAUSES + cause];
+            int8_t label = labels->horizons[(t * NETWORK_HORIZONS + horizon) * NETWORK_CAUSES + cause];
             bool limited = labels->features[t * FEATURE_COUNT + FEATURE_MEMORY_LIMITED] > 0;
             if (label < 0 || (cause == MSG_CAUSE_MEMORY - 1 && !limited))
                 continue;
