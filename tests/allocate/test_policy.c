@@ -299,8 +299,8 @@ static void memory__stalled__room_for_page_cache_up_to_twice_the_use(void **stat
         raises += stand_decide(stand) == MSG_DIRECTION_RAISE;
         stand->risk.limits.memory_bytes = stand->decision.limits.memory_bytes;
     }
-    assert_int_equal(raises, 2); /* as much for the cache as it has of its own */
-    assert_int_equal(stand->risk.limits.memory_bytes, 2 * 58 * (int64_t)MIB);
+    assert_int_equal(raises, 2); /* as much for the cache as the 58 MiB of its own */
+    assert_int_equal(stand->risk.limits.memory_bytes, 116 * MIB);
 }
 
 static void memory__stalled_far_below_the_limit__its_own_affair(void **state)
