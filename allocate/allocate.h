@@ -23,8 +23,8 @@ struct allocate_metrics {
         *dead, *dead_reduced;
     struct metric *policies, *profiles, *profiles_refused, *statuses, *statuses_refused, *quarantined,
         *waited;
-    struct metric *attempts, *attempts_evicted, *codes, *codes_evicted, *codes_idle, *codes_refused, *nodes,
-        *nodes_evicted;
+    struct metric *attempts, *attempts_evicted, *codes, *codes_evicted, *codes_idle, *codes_refused,
+        *saved_share, *nodes, *nodes_evicted;
     struct metric *pending, *open, *redis_up, *redis_written, *redis_failed, *redis_rebuilds, *connected,
         *assigned;
     struct metric *sampled_seconds, *consumed_seconds, *settled_seconds;

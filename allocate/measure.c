@@ -49,6 +49,8 @@ static const struct metrics_row rows[] = {
      "codes dropped because allocate.max_codes was reached"},
     {METRICS_COUNTER, FIELD(codes_idle), "codes_idle_total", "codes dropped after allocate.idle"},
     {METRICS_COUNTER, FIELD(codes_refused), "codes_refused_total", "times there was no room for a code"},
+    {METRICS_GAUGE, FIELD(saved_share), "saved_share",
+     "share of executions that needed more memory than they started with and were raised in time, lately"},
     {METRICS_GAUGE, FIELD(nodes), "nodes", "nodes known"},
     {METRICS_COUNTER, FIELD(nodes_evicted), "nodes_evicted_total",
      "nodes forgotten because allocate.max_nodes was reached"},
@@ -92,6 +94,7 @@ void allocate_metrics_show(struct allocate *allocate)
     metric_set(m->attempts, (double)attempts_count(allocate->attempts));
     metric_set(m->open, (double)attempts_open_count(allocate->attempts));
     metric_set(m->codes, (double)book_count(allocate->book));
+    metric_set(m->saved_share, book_saved(allocate->book));
     metric_set(m->nodes, (double)nodes_count(allocate->nodes));
     metric_set(m->pending, (double)allocate->settling);
     metric_set(m->redis_up, redis->up);

@@ -80,9 +80,11 @@ def test_restart__what_raises_saved__still_known(stand):
         finish("outgrew", peak_mib)
     wait_until(lambda: (stand.allocation_of("outgrew") or {"runs": 0})["runs"] == len(peaks), 20, "all records")
     before = stand.allocation_of("outgrew")
+    wait_until(lambda: stand.metric("saved_share") > 0.9, 20, "the share of saved executions")
     assert 9 < before["outgrown"] < 12 and before["outgrown_failed"] == 0
     assert stand.program.stop() == 0
     stand.start()
+    assert stand.metric("saved_share") > 0.9
     finish("outgrew", 400)
     wait_until(lambda: stand.allocation_of("outgrew")["runs"] == len(peaks) + 1, 20, "the one after the restart")
     after = stand.allocation_of("outgrew")
