@@ -411,6 +411,13 @@ static size_t settle_good(const struct settle_input *input, const struct msg_exe
     return marks;
 }
 
+/* False when people do not want more for it than it had: that it failed says nothing of raises. */
+static bool may_be_raised(const struct msg_code_policy *fixed, const struct msg_execution_record *record)
+{
+    int64_t most = memory_most(fixed);
+    return most > 0 && record->highest_limits.memory_bytes < most;
+}
+
 bool settle_record(const struct settle_input *input, const struct msg_allocation *previous,
                    const struct msg_execution_record *record, struct settle_storage *storage,
                    struct msg_allocation *next)
@@ -421,7 +428,8 @@ bool settle_record(const struct settle_input *input, const struct msg_allocation
         return false;
     size_t marks = begin(previous, &record->first_limits, storage, next);
     next->runs++;
-    recent_outgrown(record, next);
+    if (may_be_raised(input->fixed, record))
+        recent_outgrown(record, next);
     if (failed) {
         struct recent recent;
         recent_read(next, input->history, input->saved, &recent);

@@ -94,6 +94,22 @@ static void finished__outgrown_and_saved__start_below_the_largest(void **state)
     }
 }
 
+static void failure__pinned_or_at_its_ceiling__says_nothing_of_raises(void **state)
+{
+    struct settle_stand *stand = settle_stand_failed(state, MSG_CAUSE_MEMORY);
+    stand->fixed = (struct msg_code_policy){.mode = MSG_MODE_ACT, .ceiling = {.memory_bytes = 64 * MIB}};
+    stand->input.fixed = &stand->fixed;
+    assert_true(settle_stand_record(stand));
+    assert_true(stand->allocation.outgrown == 0);
+    stand->fixed.ceiling.memory_bytes = 65 * MIB;
+    assert_true(settle_stand_record(stand));
+    assert_true(stand->allocation.outgrown == 1 && stand->allocation.outgrown_failed == 1);
+    stand->fixed.has_pin = true;
+    stand->fixed.pin.memory_bytes = 64 * MIB;
+    assert_true(settle_stand_record(stand));
+    assert_true(stand->allocation.outgrown == 1);
+}
+
 static void finished__no_limit__none_is_made(void **state)
 {
     struct settle_stand *stand = settle_stand_finished(state, 0, 100);
@@ -387,6 +403,7 @@ int main(void)
         cmocka_unit_test(finished__rare_large_runs__cost_decides),
         cmocka_unit_test(finished__no_history_at_hand__one_small_run_lowers_slowly),
         cmocka_unit_test(finished__outgrown_and_saved__start_below_the_largest),
+        cmocka_unit_test(failure__pinned_or_at_its_ceiling__says_nothing_of_raises),
         cmocka_unit_test(finished__no_limit__none_is_made),
         cmocka_unit_test(finished__rates__follow_raises_and_come_down_slowly),
         cmocka_unit_test(marks__raise__end_after_20_good_executions),
