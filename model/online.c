@@ -4,7 +4,7 @@
 #include <errno.h>
 #include <math.h>
 
-#define OFFSET_SPREAD 0.25 /* of the prior: codes differ by so much in the logit */
+#define OFFSET_SPREAD 0.5 /* of the prior: codes differ by so much in the logit */
 #define SLOPE_SPREAD 0.125
 #define FADES 0.98 /* of what earlier records told, per record: half after 34 */
 #define OFFSET_MAX 8.0f

@@ -16,7 +16,7 @@
 #include "schemas/messages.h"
 
 #define ONLINE_CAUSES 5          /* memory, cpu, io, net, other: MSG_CAUSE_MEMORY + i */
-#define ONLINE_RECORD_WEIGHT 2.0 /* ticks that all of one record weigh as, at most */
+#define ONLINE_RECORD_WEIGHT 5.0 /* ticks that all of one record weigh as, at most */
 #define ONLINE_VERSION_MAX 65    /* hex SHA-256 and the end */
 #define ONLINE_FORMAT 2          /* of the arrays of a CodeProfile */
 
