@@ -2,7 +2,6 @@
 #include "allocate/book.h"
 
 #include <errno.h>
-#include <math.h>
 #include <stdlib.h>
 
 #include "common/map.h"
@@ -62,7 +61,7 @@ static void count_outgrown(struct book *book, const struct book_allocation *kept
 
 double book_saved(const struct book *book)
 {
-    return fmin(fmax((book->outgrown - book->outgrown_failed) / (1 + fmax(book->outgrown, 0)), 0), 1);
+    return recent_saved(book->outgrown, book->outgrown_failed);
 }
 
 static void unlink_age(struct book *book, struct code_entry *entry)

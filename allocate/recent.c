@@ -33,6 +33,11 @@ bool recent_can_be(const struct msg_allocation *allocation)
            allocation->outgrown <= OUTGROWN_MOST;
 }
 
+double recent_saved(double outgrown, double outgrown_failed)
+{
+    return fmin(fmax((outgrown - outgrown_failed) / (1 + fmax(outgrown, 0)), 0), 1);
+}
+
 /* What all codes say weighs as much as OTHERS of the code's own. */
 static double unsaved_of(const struct msg_allocation *allocation, double saved)
 {

@@ -28,6 +28,9 @@ void recent_read(const struct msg_allocation *allocation, const struct policy_hi
 void recent_add(struct recent *recent, const struct sizing_config *config, const struct sizing_run *run);
 /* False for numbers of outgrown executions that cannot be: they are as if nothing had been seen. */
 bool recent_can_be(const struct msg_allocation *allocation);
+/* What settle is told as `saved` from sums over all codes: one counts as failed before any was seen. 0 .. 1.
+ */
+double recent_saved(double outgrown, double outgrown_failed);
 /* Counts in *next an execution that needed more memory than it started with. */
 void recent_outgrown(const struct msg_execution_record *record, struct msg_allocation *next);
 void recent_write(const struct recent *recent, struct recent_storage *storage, struct msg_allocation *next);

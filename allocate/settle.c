@@ -10,9 +10,7 @@
 #include "schemas/hints.h"
 
 #define MIB 1048576.0
-#define RERUN_PART                                                                                           \
-    0.5                 /* of rerun_seconds, in the choice of a start: the try after it costs its slack too  \
-                         */
+#define RERUN_PART 0.5  /* of rerun_seconds: the try after it is counted by its own slack */
 #define STALL_MOST 0.98 /* share of an attempt's time; beyond it the quotient says nothing */
 
 const struct settle_config settle_defaults = {
@@ -378,7 +376,7 @@ static void explain_finish(const struct settle_input *input, const struct msg_ex
 {
     char below[80] = "";
     if (limits->memory_bytes > 0 && limits->memory_bytes < record->totals.memory_peak_bytes)
-        (void)snprintf(below, sizeof below, " (what outgrows it is raised; %.0f %% of it was saved so)",
+        (void)snprintf(below, sizeof below, " (what outgrows it is raised; %.0f %% should be saved so)",
                        100 * (1 - recent->unsaved));
     (void)snprintf(out, SETTLE_REASON_MAX,
                    "finished with a peak of %.1f MiB, %" PRId64

@@ -59,7 +59,8 @@ def export(arguments, directory):
     binary = pathlib.Path(os.environ.get("FORESTALL_BIN", ROOT / "build/release/bin"))
     model = arguments.model or binary.parent / "share/forestall/champion.safetensors"
     subprocess.run([binary.parent / "bench/bench-ticks", "--model", model, "--splits", arguments.corpus / "manifest.jsonl",
-                    "--parts", "all", "--profiles", arguments.profiles, "--out", directory, "--records", arguments.corpus], check=True)
+                    "--parts", "all", "--profiles", arguments.profiles, "--out", directory,
+                    "--records", arguments.corpus], check=True)
     return model_data.load(directory)
 
 
@@ -181,7 +182,8 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--corpus", type=pathlib.Path, required=True, help="directory as `make collect` fills it")
     parser.add_argument("--model", type=pathlib.Path, help="default: the shipped one")
-    parser.add_argument("--profiles", choices=("none", "known", "past"), default="none", help="what is known of the codes judged")
+    parser.add_argument("--profiles", choices=("none", "known", "past"), default="none",
+                        help="what is known of the codes judged")
     parser.add_argument("--ticks", type=int, default=500000, help="most ticks that rivals are fitted on")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--draws", type=int, default=1000, help="of the bootstrap")
@@ -192,7 +194,8 @@ def main():
     need_sklearn()
     with tempfile.TemporaryDirectory(prefix="bench-model-") as directory:
         columns, parts = export(arguments, directory)
-    tell(model=columns["model"], profiles=arguments.profiles, hidden=columns["hidden"], layers=columns["layers"], thresholds=columns["thresholds"],
+    tell(model=columns["model"], profiles=arguments.profiles, hidden=columns["hidden"], layers=columns["layers"],
+         thresholds=columns["thresholds"],
          **{f"{name}_{what}": count for name, part in parts.items() for what, count in
             (("programs", len(part.programs)), ("examples", len(part.examples)), ("ticks", len(part.time_s)))})
     watches = {kind: [model_data.Watch(parts[part], columns, kind == "recorded") for part in ("validation", "test")]

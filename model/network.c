@@ -230,6 +230,13 @@ static void decode_horizons(const struct network *network, const real *raw, stru
         }
 }
 
+void network_calibrate(const struct network *network, const float logits[NETWORK_CAUSES],
+                       float out[NETWORK_CAUSES])
+{
+    for (size_t i = 0; i < NETWORK_CAUSES; i++)
+        out[i] = network->slope[i] * logits[i] + network->intercept[i];
+}
+
 void network_decode(const struct network *network, const real raw[NETWORK_OUTPUTS],
                     struct network_output *out)
 {

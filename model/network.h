@@ -86,6 +86,10 @@ void network_step(const struct network *network, struct network_scratch *scratch
 void network_step_reference(const struct network *network, const float *features, real *state,
                             struct network_output *out);
 
+/* Logits as the network calibrates them: what the online head corrects, and what is a probability without
+ * one. out may be logits. */
+void network_calibrate(const struct network *network, const float logits[NETWORK_CAUSES],
+                       float out[NETWORK_CAUSES]);
 /* Raw head outputs to logits, probabilities and rising quantiles. */
 void network_decode(const struct network *network, const real raw[NETWORK_OUTPUTS],
                     struct network_output *out);

@@ -3,8 +3,8 @@
  *
  * Per cause: corrected logit = slope * backbone logit + offset, with a normal prior around "no correction"
  * (slope 1, offset 0). A record moves both to where its labelled ticks are most probable (Newton's method on
- * the posterior; Laplace's approximation carries the information on: Spiegelhalter & Lauritzen 1990, section
- * 4), and older records fade. The ticks of one record are alike, so that together they weigh as little as
+ * the posterior; Laplace's approximation carries the information on: Spiegelhalter & Lauritzen 1990),
+ * and older records fade. The ticks of one record are alike, so that together they weigh as little as
  * ONLINE_RECORD_WEIGHT of their kind: few records turn nothing round. A head carries the model version it was
  * fitted to and says nothing on another one. What the code's earlier executions needed is not its business:
  * the backbone has that among its features. docs/design/predict.md has what it is worth. Pure functions over

@@ -302,7 +302,7 @@ static void forecast_row(const struct engine *engine, size_t row, const struct o
 {
     const struct network *network = engine->champion.network;
     const struct network_output *output = &engine->champion.out[row];
-    forecast_calibrate(network, output->logits, logits);
+    network_calibrate(network, output->logits, logits);
     if (head)
         online_apply(head, network->version, logits, logits);
     forecast_from(network, logits, output, usage, out);

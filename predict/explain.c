@@ -103,7 +103,7 @@ size_t explain(struct explainer *explainer, const struct explain_input *input,
     memset(terms, 0, EXPLAIN_TERMS * sizeof *terms);
     for (size_t t = 0; t < count; t++) {
         float logits[NETWORK_CAUSES];
-        forecast_calibrate(input->network, explainer->out[t].logits, logits);
+        network_calibrate(input->network, explainer->out[t].logits, logits);
         if (input->head)
             online_apply(input->head, input->network->version, logits, logits);
         insert(terms, &found,

@@ -30,13 +30,6 @@ float forecast_logistic(float logit)
     return 1 / (1 + expf(-logit));
 }
 
-void forecast_calibrate(const struct network *network, const float logits[NETWORK_CAUSES],
-                        float out[NETWORK_CAUSES])
-{
-    for (size_t i = 0; i < NETWORK_CAUSES; i++)
-        out[i] = network->slope[i] * logits[i] + network->intercept[i];
-}
-
 /* Never below now: a head may say so, but what is used has been needed. */
 static struct msg_demand_quantiles quantiles(enum demand_resource resource, double now,
                                              const float ratios[NETWORK_QUANTILES])

@@ -27,10 +27,6 @@ struct forecast {
 
 void usage_read(const struct feature_state *state, const struct msg_counters *counters, struct usage *out);
 
-/* Logits as the network calibrates them: what the online head corrects, and what is a probability without
- * one. */
-void forecast_calibrate(const struct network *network, const float logits[NETWORK_CAUSES],
-                        float out[NETWORK_CAUSES]);
 /* logits: calibrated and corrected; answer: the network's for the rest. What is sooner is never more probable
  * than what is later. */
 void forecast_from(const struct network *network, const float logits[NETWORK_CAUSES],

@@ -101,7 +101,7 @@ static size_t run(struct learner *learner, bool challenger, const struct network
         const float *mask = labels->mask + (first + i) * NETWORK_CAUSES;
         const float *features = labels->features + (first + i) * FEATURE_COUNT;
         network_step(network, runner->scratch, features, &runner->state, &output, 1);
-        forecast_calibrate(network, output.logits, example->logits);
+        network_calibrate(network, output.logits, example->logits);
         for (size_t c = 0; c < ONLINE_CAUSES; c++)
             example->labels[c] = (int8_t)(mask[c] > 0 ? label[c] > 0.5f : -1);
         score(&learner->scores[challenger], head, network->version, example);

@@ -64,8 +64,7 @@ static struct settle_input input_of(const struct state *ours, int64_t now_us, bo
                                  .policy = config_of(series),
                                  .history = ours->has_history ? &ours->history : NULL,
                                  .now_us = now_us,
-                                 .saved = (ours->tools->outgrown - ours->tools->outgrown_failed) /
-                                          (1 + ours->tools->outgrown)}; /* as book_saved() */
+                                 .saved = recent_saved(ours->tools->outgrown, ours->tools->outgrown_failed)};
 }
 
 static void take(struct state *ours, const struct msg_allocation *next)

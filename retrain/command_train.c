@@ -71,13 +71,12 @@ static int train(const struct retrain_options *options, const struct record_set 
         result = dataset_add(&validation, records, parts->chosen[SPLIT_VALIDATION],
                              parts->count[SPLIT_VALIDATION], &how);
     if (result == 0) {
-        (void)fprintf(stderr,
-                      "train: %zu records, %zu sequences, %zu ticks (sequences left out: %zu over max_ticks, "
-                      "%zu with a "
-                      "number that is none); validation: %zu, %zu, %zu\n",
-                      parts->count[SPLIT_TRAIN], data.count, data.ticks, data.left_out,
-                      data.broken + validation.broken, parts->count[SPLIT_VALIDATION], validation.count,
-                      validation.ticks);
+        (void)fprintf(
+            stderr,
+            "train: %zu records, %zu sequences, %zu ticks (left out: %zu over max_ticks, %zu with a "
+            "number that is none); validation: %zu, %zu, %zu\n",
+            parts->count[SPLIT_TRAIN], data.count, data.ticks, data.left_out, data.broken + validation.broken,
+            parts->count[SPLIT_VALIDATION], validation.count, validation.ticks);
         result = fit_network(start, &data, &validation, &fit, command_report, NULL, &network);
     }
     if (result == 0)

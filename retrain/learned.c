@@ -44,9 +44,9 @@ static void correct(struct correcting *c, size_t example)
     for (size_t t = 0; t < labels->ticks; t++) {
         struct network_output *answer = &c->answers->items[example][t];
         struct online_example *tick = &c->ticks[t];
+        network_calibrate(c->network, answer->logits, tick->logits);
         for (size_t i = 0; i < NETWORK_CAUSES; i++) {
             size_t at = t * NETWORK_CAUSES + i;
-            tick->logits[i] = c->network->slope[i] * answer->logits[i] + c->network->intercept[i];
             tick->labels[i] = (int8_t)(labels->mask[at] > 0 ? labels->label[at] > 0.5f : -1);
         }
         online_apply(&c->head, c->network->version, tick->logits, answer->logits);

@@ -19,9 +19,8 @@ const struct config_option retrain_options[] = {
     {"retrain", "parts", CONFIG_STRING, FIELD(parts), "test", 0, 0,
      "evaluate: parts of the data, comma-separated (train, validation, test), or all"},
     {"retrain", "profiles", CONFIG_STRING, FIELD(profiles), "none", 0, 0,
-     "evaluate: none = every code is unknown, known = profiles from other records of the code, past = "
-     "profile "
-     "and online head as a service has them, from the code's records before"},
+     "evaluate: none = every code is unknown, known = profiles from other records of the code, "
+     "past = profile and online head as a service has them, from the code's records before"},
     {"retrain", "recorded_only", CONFIG_BOOL, FIELD(recorded_only), "no", 0, 0,
      "evaluate: only what happened, no hypothetical limits or deadlines"},
     {"retrain", "by_execution", CONFIG_BOOL, FIELD(by_execution), "no", 0, 0,
