@@ -41,10 +41,14 @@ static int evaluate(const struct retrain_options *options, enum dataset_profiles
         if (split_wanted(options->parts, split_of(table, records->items[i].code, (uint64_t)options->seed)))
             chosen[count++] = i;
     int result = chosen ? dataset_add(&dataset, records, chosen, count, &how) : -ENOMEM;
+    if (result == 0 && dataset.count == 0)
+        result = -ENODATA;
     if (result == 0)
         result = print(options, network, &dataset, count, profiles == DATASET_PROFILES_PAST);
     if (result < 0)
-        (void)command_fail("cannot evaluate", strerror(-result));
+        (void)command_fail("cannot evaluate",
+                           result == -ENODATA ? "these parts have no series; say other --records or --parts"
+                                              : strerror(-result));
     free(chosen);
     dataset_fini(&dataset);
     return result;

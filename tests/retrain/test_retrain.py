@@ -19,6 +19,7 @@ from messages import MessageCodec  # noqa: E402
 from process import free_ports, wait_until  # noqa: E402
 
 CORPUS = SOURCE_DIRECTORY / "tests" / "model" / "corpus"
+SHIPPED = SOURCE_DIRECTORY / "model" / "pretrained" / "champion.safetensors"
 RETRAIN = BIN_DIRECTORY / "forestall-retrain"
 QUICK = ["--seed", "3", "--plans", "6", "--epochs", "4", "--learning_rate", "0.005"]
 
@@ -120,10 +121,12 @@ def test_train__by_program__evaluated_beside_the_rules(tmp_path):
 
 def test_commands__bad_input__one_clear_line(tmp_path):
     (tmp_path / "broken.safetensors").write_bytes(b"no model")
+    (tmp_path / "junk.records").write_bytes(b"no records")
     cases = [(["train", "--records", CORPUS], "--out"),
              (["train", "--out", tmp_path / "x", "--records", tmp_path / "none"], "No such file"),
              (["evaluate", "--model", tmp_path / "broken.safetensors", "--records", CORPUS], "broken.safetensors"),
              (["evaluate", "--model", tmp_path / "broken.safetensors", "--profiles", "some", "--records", CORPUS], "none, known or past"),
+             (["evaluate", "--model", SHIPPED, "--parts", "all", "--records", tmp_path / "junk.records"], "have no series"),
              (["challenge", "--records", CORPUS], "--champion")]
     for arguments, expected in cases:
         failed = run(*arguments, check=False)
@@ -262,7 +265,7 @@ def test_service__killed_while_training__better_challenger_promoted_after_its_sh
 
 
 def test_service__champion_worse_than_the_one_before__rolled_back(weak, tmp_path):
-    good = SOURCE_DIRECTORY / "model" / "pretrained" / "champion.safetensors"
+    good = SHIPPED
     with Cluster(with_redis=False) as cluster:
         stand = Stand(cluster, good)
         stand.start("--min_records", "100000", "--watch", "200")
@@ -300,7 +303,7 @@ def challenge(directory, records, champion, *options):
 def test_poison__plausible_lies__win_on_the_log_and_lose_on_the_reference(tmp_path):
     """A log in which every run is said to have crashed of its own: each record believable, all of them false. A challenger that
     believes it beats the champion on the held-out part of the log; only the reference keeps it out."""
-    codec, champion = MessageCodec(), SOURCE_DIRECTORY / "model" / "pretrained" / "champion.safetensors"
+    codec, champion = MessageCodec(), SHIPPED
     lies = []
     for value in anew(codec, framed_records(), 2):  # ids are drawn, and with them what is held out: about 45 of these
         record = codec.decode(value)[1]
