@@ -21,7 +21,8 @@ class Inputs:
         self._made += 1
         return self.directory / f"f{self._made}{suffix}"
 
-    def _write(self, suffix, pieces):
+    def write(self, suffix, pieces):
+        """A file of these bytes, piece by piece."""
         path = self.path(suffix)
         with open(path, "wb") as out:
             for piece in pieces:
@@ -32,7 +33,7 @@ class Inputs:
         """Bytes nobody can compress."""
         whole, rest = divmod(int(mib * MIB), MIB)
         sizes = [MIB] * whole + [rest]
-        return self._write(suffix, (self.chance.randbytes(size) for size in sizes))
+        return self.write(suffix, (self.chance.randbytes(size) for size in sizes))
 
     def words(self, count):
         return ["".join(self.chance.choices(LETTERS, range(26, 0, -1), k=self.chance.randint(2, 11))) for _ in range(count)]
@@ -51,15 +52,15 @@ class Inputs:
                 piece = ("\n".join(lines) + "\n").encode()[:left]
                 left -= len(piece)
                 yield piece
-        return self._write(suffix, pieces())
+        return self.write(suffix, pieces())
 
     def one_line(self, mib):
         """Text without any newline: what reads by lines reads it whole."""
-        return self._write(".line", ((" ".join(self.words(1000)) * 170).encode()[:MIB] for _ in range(int(mib))))
+        return self.write(".line", ((" ".join(self.words(1000)) * 170).encode()[:MIB] for _ in range(int(mib))))
 
     def numbers(self, lines, columns=2):
         chance = self.chance
-        return self._write(".dat", ((" ".join(f"{chance.gauss(0, 1000):.6f}" for _ in range(columns)) + "\n").encode()
+        return self.write(".dat", ((" ".join(f"{chance.gauss(0, 1000):.6f}" for _ in range(columns)) + "\n").encode()
                                     for _ in range(lines)))
 
     def json_rows(self, rows, as_array):
@@ -77,7 +78,7 @@ class Inputs:
                 yield (b",\n" if as_array else b"\n") if number else b""
                 yield row(number)
             yield b"]\n" if as_array else b"\n"
-        return self._write(".json", pieces())
+        return self.write(".json", pieces())
 
     def c_source(self, functions, statements):
         """Functions with arithmetic, branches and loops: an optimiser's food."""
@@ -102,12 +103,12 @@ class Inputs:
             for number in range(functions):
                 yield f"    sum += f{number}(sum, {number});\n".encode()
             yield b"    return sum & 1;\n}\n"
-        return self._write(".c", pieces())
+        return self.write(".c", pieces())
 
     def c_table(self, entries):
         """One huge initialised array: memory in the front end, not in the optimiser."""
         rows = (f"{{{self.chance.randrange(1 << 30)}, \"{number:x}\"}},\n".encode() for number in range(entries))
-        return self._write(".c", (b"struct { int n; const char *s; } table[] = {\n", *rows,
+        return self.write(".c", (b"struct { int n; const char *s; } table[] = {\n", *rows,
                                   b"};\nint main(void) { return table[7].n == 0; }\n"))
 
     def cpp_templates(self, depth, width):
@@ -121,20 +122,20 @@ class Inputs:
             text.append(f"    {{ struct type{number} {{ int x; }}; std::map<int, type{number}> m; m[{number}].x = 1; "
                         f"sum += (int)m.size() + deep<{depth}, char[{number + 1}]>().get(); }}\n")
         text.append("    return sum == 0;\n}\n")
-        return self._write(".cc", [line.encode() for line in text])
+        return self.write(".cc", [line.encode() for line in text])
 
     def image(self, width, height):
         """A PPM picture: stripes with noise."""
         chance = self.chance
         rows = [bytes(chance.choices(range(256), k=width * 3)) for _ in range(24)]
-        return self._write(".ppm", (f"P6 {width} {height} 255\n".encode(),
+        return self.write(".ppm", (f"P6 {width} {height} 255\n".encode(),
                                     *(chance.choice(rows) for _ in range(height))))
 
     def sound(self, seconds):
         """A mono WAV of noise at 44.1 kHz."""
         size = int(seconds * 44100) * 2
         head = struct.pack("<4sI4s4sIHHIIHH4sI", b"RIFF", 36 + size, b"WAVE", b"fmt ", 16, 1, 1, 44100, 88200, 2, 16, b"data", size)
-        return self._write(".wav", (head, *(self.chance.randbytes(88200) for _ in range(size // 88200)),
+        return self.write(".wav", (head, *(self.chance.randbytes(88200) for _ in range(size // 88200)),
                                     bytes(size % 88200)))
 
     def postscript(self, pages, strokes):
@@ -147,7 +148,7 @@ class Inputs:
                     x, y, r = chance.randrange(550), chance.randrange(780), chance.randrange(5, 90)
                     yield f"{chance.random():.2f} {chance.random():.2f} 0.5 setrgbcolor {x} {y} {r} 0 360 arc fill\n".encode()
                 yield b"showpage\n"
-        return self._write(".ps", pieces())
+        return self.write(".ps", pieces())
 
     def tree(self, files, kib):
         """A directory of small files in subdirectories."""
@@ -170,4 +171,4 @@ class Inputs:
                 for _ in range(3):
                     body = "\n".join(" ".join(chance.choices(words, k=12)) for _ in range(chance.randint(50, 300))).encode()
                     yield f"M 100644 inline f{chance.randrange(files)}\ndata {len(body)}\n".encode() + body + b"\n"
-        return self._write(".fi", pieces())
+        return self.write(".fi", pieces())

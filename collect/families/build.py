@@ -87,7 +87,46 @@ def git_import(m):
     return Command(["git", "-C", repository, "fast-import", "--quiet", "--force"], stdin=stream)
 
 
+@variant("units", MEMORY, CPU)
+def clang_units(m):
+    source = m.c_source(m.amount(40, 400), m.amount(10, 50)) if m.one_of(0, 1) else m.c_table(m.amount(50000, 500000))
+    return Command(["clang", f"-O{m.one_of(0, 1, 2)}", *m.one_of([], ["-g"]), "-w", "-c", "-o", m.path(".o"), source])
+
+
+@variant("templates", MEMORY, CPU)
+def clang_templates(m):
+    return Command(["clang", "-x", "c++", f"-O{m.one_of(0, 1)}", "-ftemplate-depth=2000", "-w", "-c", "-o", m.path(".o"),
+                    m.cpp_templates(m.amount(40, 250), m.amount(4, 30))])
+
+
+@variant("checks", MEMORY, CPU)
+def cppcheck_checks(m):
+    return Command(["cppcheck", "-q", *m.one_of([], ["--enable=all"], ["--inconclusive"]), m.c_source(m.amount(10, 120), m.amount(10, 60))])
+
+
+@variant("labels", MEMORY, CPU)
+def nasm_labels(m):
+    chance = m.chance
+
+    def pieces():
+        yield b"bits 64\nsection .text\n"
+        for number in range(m.amount(20000, 400000)):
+            yield chance.choice((f"l{number}: mov rax, {chance.getrandbits(30)}\n", f"l{number}: jmp l{chance.randrange(number + 1)}\n",
+                                 f"l{number}: dq {', '.join(str(chance.getrandbits(40)) for _ in range(8))}\n")).encode()
+    return Command(["nasm", f"-O{m.one_of('0', 'x')}", "-f", m.one_of("elf64", "bin"), *m.one_of([], ["-g"]), "-o", m.path(".o"),
+                    m.write(".asm", pieces())])
+
+
+@variant("repeated", MEMORY, CPU)
+def nasm_repeated(m):
+    text = f"bits 64\n%assign i 0\n%rep {m.amount(20000, 300000)}\nm %+ i: add rax, i\n dd i, i * 3\n%assign i i + 1\n%endrep\n"
+    return Command(["nasm", "-f", "elf64", "-o", m.path(".o"), m.write(".asm", [text.encode()])])
+
+
 GCC = (gcc_functions, gcc_one, gcc_table, gcc_error)
 GPP = (gpp_templates, gpp_headers)
 MAKE = (make_units,)
 GIT = (git_repack, git_import)
+CLANG = (clang_units, clang_templates)
+CPPCHECK = (cppcheck_checks,)
+NASM = (nasm_labels, nasm_repeated)

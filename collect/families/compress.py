@@ -88,6 +88,18 @@ def cpio_tree(m):
     return Command(["sh", "-c", f"find {m.tree(m.amount(1000, 8000), 16)} | exec cpio -o --quiet -H newc > {out}"], fresh=(out,))
 
 
+@variant("archive", MEMORY, CPU)
+def seven_archive(m):
+    out = m.path(".7z")
+    return Command(["7z", "a", "-bso0", "-bsp0", f"-mx={m.one_of(1, 3, 5, 7, 9)}", f"-mmt={m.one_of(1, 2)}",
+                    *m.one_of([], [], ["-m0=ppmd"], ["-m0=bzip2"]), out, _some_text(m, 4, 50)], fresh=(out,))
+
+
+@variant("levels", MEMORY, CPU)
+def brotli_levels(m):
+    return Command(["brotli", "-c", "-q", m.one_of(5, 9, 10, 11), "-w", m.one_of(18, 22, 24), _some_text(m, 3, 14)])
+
+
 XZ = (xz_levels, xz_threads, xz_stdin)
 GZIP = (gzip_file, gzip_cold)
 BZIP2 = (bzip2_file,)
@@ -95,3 +107,5 @@ ZSTD = (zstd_levels, zstd_ultra)
 PIGZ = (pigz_blocks, pigz_zopfli, pigz_cold)
 TAR = (tar_create, tar_compress)
 CPIO = (cpio_tree,)
+SEVEN = (seven_archive,)
+BROTLI = (brotli_levels,)
