@@ -59,7 +59,7 @@ static void note_epoch(void *context, const struct train_loop_progress *progress
 static int train(struct cmapss_model *model, const struct cmapss_recipe *recipe, uint64_t seed,
                  const struct cmapss_examples *examples, const struct cmapss_examples *validation)
 {
-    struct network_shape shape = {CMAPSS_INPUTS, recipe->hidden, recipe->layers};
+    struct network_shape shape = {CMAPSS_INPUTS, recipe->hidden, recipe->layers, 0};
     struct trainer_options options = trainer_defaults;
     struct train_loop_options loop = {
         .epochs = recipe->epochs, .patience = recipe->patience, .learning_rate = recipe->learning_rate};

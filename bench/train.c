@@ -94,7 +94,7 @@ int main(void)
 {
     struct trainer_options options = trainer_defaults;
     struct work *work = calloc(1, sizeof *work);
-    struct network *network = network_create(&(struct network_shape){FEATURE_COUNT, HIDDEN, LAYERS}, 1);
+    struct network *network = network_create(&(struct network_shape){FEATURE_COUNT, HIDDEN, LAYERS, 0}, 1);
     options.lanes = LANES;
     options.window = WINDOW;
     struct trainer *trainer = network ? trainer_create(network, &options) : NULL;

@@ -21,7 +21,8 @@ static void fill_uniform(real *weights, size_t count, size_t fan_in, uint64_t *s
 
 static bool shape_valid(const struct network_shape *shape)
 {
-    return shape->inputs >= 1 && shape->inputs <= NETWORK_INPUTS_MAX && shape->hidden >= 1 &&
+    return shape->inputs >= 1 && shape->segments <= NETWORK_SEGMENTS_MAX &&
+           shape->inputs <= NETWORK_INPUTS_MAX - shape->segments && shape->hidden >= 1 &&
            shape->hidden <= NETWORK_HIDDEN_MAX && shape->layers >= 1 && shape->layers <= NETWORK_LAYERS_MAX;
 }
 
@@ -31,7 +32,7 @@ static size_t lay_out(struct network *network, real *block)
     size_t hidden = network->shape.hidden, used = 0;
     for (size_t l = 0; l < network->shape.layers; l++) {
         struct network_layer *layer = &network->layers[l];
-        layer->inputs = l == 0 ? network->shape.inputs : hidden;
+        layer->inputs = l == 0 ? network->shape.inputs + network->shape.segments : hidden;
         layer->weight = block ? block + used : NULL;
         used += (layer->inputs + hidden) * 4 * hidden;
         layer->bias = block ? block + used : NULL;
@@ -74,6 +75,9 @@ struct network *network_create(const struct network_shape *shape, uint64_t seed)
     init_weights(network, seed);
     for (size_t i = 0; i < shape->inputs; i++)
         network->scale[i] = 1;
+    for (size_t i = 0; i < shape->segments; i++)
+        network->segments[i].scale = 1;
+    network->bound = INFINITY;
     for (size_t i = 0; i < NETWORK_CAUSES; i++) {
         network->slope[i] = 1;
         network->thresholds[i] = 0.5f;
@@ -113,7 +117,7 @@ struct network_scratch *network_scratch_create(const struct network_shape *shape
     if (!scratch)
         return NULL;
     scratch->kernel = lstm_kernel_select(NULL);
-    scratch->widest = FS_MAX(shape->inputs, shape->hidden) + shape->hidden;
+    scratch->widest = FS_MAX(shape->inputs + shape->segments, shape->hidden) + shape->hidden;
     scratch->joined = calloc(CHUNK_ROWS * scratch->widest, sizeof(real));
     scratch->gates = calloc(CHUNK_ROWS * 4 * shape->hidden, sizeof(real));
     scratch->cell = calloc(CHUNK_ROWS * shape->hidden, sizeof(real));
@@ -145,6 +149,19 @@ static void copy(real *to, const real *from, size_t count)
     memcpy(to, from, count * sizeof *to);
 }
 
+void network_inputs(const struct network *network, const float *features, real *out)
+{
+    for (size_t i = 0; i < network->shape.inputs; i++) {
+        float scaled = (features[i] - network->mean[i]) * network->scale[i];
+        out[i] = (real)FS_MAX(FS_MIN(scaled, network->bound), -network->bound);
+    }
+    for (size_t i = 0; i < network->shape.segments; i++) {
+        const struct network_segment *segment = &network->segments[i];
+        float along = (features[segment->feature] - segment->low) * segment->scale;
+        out[network->shape.inputs + i] = (real)(FS_MAX(FS_MIN(along, 1.0f), 0.0f) - 0.5f);
+    }
+}
+
 /* Joins [input, old h] of a chunk and gathers the cells; the input of layer 0 are scaled features, of others
  * the h below. */
 static void gather(const struct network *network, struct network_scratch *scratch, size_t l,
@@ -155,9 +172,7 @@ static void gather(const struct network *network, struct network_scratch *scratc
         real *joined = scratch->joined + row * width;
         const real *state = states[row] + l * 2 * hidden;
         if (l == 0) {
-            const float *x = features + row * inputs;
-            for (size_t i = 0; i < inputs; i++)
-                joined[i] = (real)((x[i] - network->mean[i]) * network->scale[i]);
+            network_inputs(network, features + row * network->shape.inputs, joined);
         } else {
             copy(joined, scratch->hidden + row * hidden, hidden);
         }
@@ -286,8 +301,16 @@ void network_step_reference(const struct network *network, const float *features
     size_t hidden = network->shape.hidden;
     double input[NETWORK_HIDDEN_MAX] = {0}, next[NETWORK_HIDDEN_MAX] = {0};
     real raw[NETWORK_OUTPUTS];
-    for (size_t i = 0; i < network->shape.inputs; i++)
-        input[i] = (double)((features[i] - network->mean[i]) * network->scale[i]);
+    size_t inputs = network->shape.inputs;
+    for (size_t i = 0; i < inputs; i++)
+        input[i] = fmin(
+            fmax((double)((features[i] - network->mean[i]) * network->scale[i]), -(double)network->bound),
+            (double)network->bound);
+    for (size_t i = 0; i < network->shape.segments; i++) {
+        const struct network_segment *s = &network->segments[i];
+        input[inputs + i] =
+            fmin(fmax(((double)features[s->feature] - (double)s->low) * (double)s->scale, 0), 1) - 0.5;
+    }
     for (size_t l = 0; l < network->shape.layers; l++) {
         layer_reference(&network->layers[l], hidden, input, state + l * 2 * hidden, next);
         memcpy(input, next, hidden * sizeof *input);

@@ -21,7 +21,8 @@
                                                               */
 #define NETWORK_OUTPUTS (NETWORK_OUTPUTS_LEAST + NETWORK_HORIZONS * NETWORK_CAUSES)
 #define NETWORK_LAYERS_MAX 4
-#define NETWORK_INPUTS_MAX 512
+#define NETWORK_INPUTS_MAX 512 /* with segments */
+#define NETWORK_SEGMENTS_MAX 256
 #define NETWORK_HIDDEN_MAX 1024
 #define NETWORK_VERSION_SIZE 65 /* SHA-256 in hex and the end */
 
@@ -29,7 +30,17 @@ extern const real network_quantile_levels[NETWORK_QUANTILES];
 extern const int32_t network_horizons_ms[NETWORK_HORIZONS];
 
 struct network_shape {
-    size_t inputs, hidden, layers;
+    size_t inputs, hidden, layers; /* inputs: features of a step */
+    size_t segments;               /* further inputs of the first layer, see network_segment */
+};
+
+/* A stretch of one feature's range as an input of its own: -0.5 below it, 0.5 above it, a straight line
+ * between. Several in a row are what a tree's cuts are to it: where the answer turns within a few percent (a
+ * known peak beside the limit), one slope over the whole range would have to be steep everywhere (piecewise
+ * linear encoding: Gorishniy et al. 2022). */
+struct network_segment {
+    size_t feature;
+    float low, scale; /* scale: 1 / width */
 };
 
 struct network_layer {
@@ -45,8 +56,10 @@ struct network {
     struct network_layer layers[NETWORK_LAYERS_MAX];
     real *head_weight; /* [hidden][NETWORK_OUTPUTS] */
     real *head_bias;   /* [NETWORK_OUTPUTS] */
-    /* A feature x enters as (x - mean) * scale. */
-    float mean[NETWORK_INPUTS_MAX], scale[NETWORK_INPUTS_MAX];
+    /* A feature x enters as (x - mean) * scale, held within +-bound: what lies outside of all that was
+     * learned from counts as its edge. Infinite: not held (files of before). */
+    float mean[NETWORK_INPUTS_MAX], scale[NETWORK_INPUTS_MAX], bound;
+    struct network_segment segments[NETWORK_SEGMENTS_MAX];
     /* Platt: calibrated logit = slope * logit + intercept. */
     float slope[NETWORK_CAUSES], intercept[NETWORK_CAUSES];
     float thresholds[NETWORK_CAUSES]; /* an alarm is a calibrated probability at or above its cause's */
@@ -86,6 +99,8 @@ void network_step(const struct network *network, struct network_scratch *scratch
 void network_step_reference(const struct network *network, const float *features, real *state,
                             struct network_output *out);
 
+/* What the first layer reads for these features: shape.inputs scaled ones, then shape.segments. */
+void network_inputs(const struct network *network, const float *features, real *out);
 /* Logits as the network calibrates them: what the online head corrects, and what is a probability without
  * one. out may be logits. */
 void network_calibrate(const struct network *network, const float logits[NETWORK_CAUSES],

@@ -1,10 +1,12 @@
 /* A network as a safetensors file. Tensors: lstm.<l>.weight [inputs + hidden, 4 hidden], lstm.<l>.bias,
- * head.weight, head.bias, features.mean, features.scale, calibration.slope, calibration.intercept,
- * calibration.horizon_slope, calibration.horizon_intercept (files of before there were horizons lack the last
- * two, and their head is NETWORK_OUTPUTS_LEAST wide). Metadata: format, features_version, feature_names,
- * horizon_ms, thresholds (memory, cpu, io, net, other), threshold (the one of memory; in files without
- * thresholds that of all). The version of a model is the SHA-256 of its bytes. */
+ * head.weight, head.bias, features.mean, features.scale, segments (only where there are any) [segments, 3]
+ * (feature, low, scale), calibration.slope, calibration.intercept, calibration.horizon_slope,
+ * calibration.horizon_intercept (files of before there were horizons lack the last two, and their head is
+ * NETWORK_OUTPUTS_LEAST wide). Metadata: format, features_version, feature_names, horizon_ms, bound (of
+ * scaled features; none in files of before), thresholds (memory, cpu, io, net, other), threshold (the one of
+ * memory; in files without thresholds that of all). The version of a model is the SHA-256 of its bytes. */
 #include <errno.h>
+#include <float.h>
 #include <math.h>
 #include <openssl/evp.h>
 #include <stdio.h>
@@ -16,6 +18,7 @@
 
 #define FORMAT "forestall-network-1"
 #define NAME_SIZE 48
+#define SEGMENT_NUMBERS 3
 
 static int set_version(struct network *network, struct str bytes)
 {
@@ -28,10 +31,11 @@ static int set_version(struct network *network, struct str bytes)
     return 0;
 }
 
-/* The heads' matrix and bias as a file has them. */
+/* What a file has in another form than the network: the heads, only as many as it knows, and segments. */
 struct head {
     size_t columns;
     real *weight, *bias; /* [hidden][columns], [columns] */
+    float *segments;     /* [segments][SEGMENT_NUMBERS] */
 };
 
 static bool head_init(struct head *head, const struct network *network, size_t columns)
@@ -39,13 +43,15 @@ static bool head_init(struct head *head, const struct network *network, size_t c
     *head = (struct head){.columns = columns};
     head->weight = calloc(network->shape.hidden * columns, sizeof *head->weight);
     head->bias = calloc(columns, sizeof *head->bias);
-    return head->weight && head->bias;
+    head->segments = calloc(network->shape.segments * SEGMENT_NUMBERS + 1, sizeof *head->segments);
+    return head->weight && head->bias && head->segments;
 }
 
 static void head_fini(struct head *head)
 {
     free(head->weight);
     free(head->bias);
+    free(head->segments);
 }
 
 /* Between the file's width and the network's; what the file lacks stays zero. */
@@ -61,7 +67,26 @@ static void head_copy(struct head *head, struct network *network, bool into_netw
     }
 }
 
-#define TENSORS_MAX (2 * NETWORK_LAYERS_MAX + 8)
+static void segments_into_file(const struct network *network, float *out)
+{
+    for (size_t i = 0; i < network->shape.segments; i++) {
+        const struct network_segment *segment = &network->segments[i];
+        const float numbers[SEGMENT_NUMBERS] = {(float)segment->feature, segment->low, segment->scale};
+        memcpy(out + i * SEGMENT_NUMBERS, numbers, sizeof numbers);
+    }
+}
+
+static int segments_from_file(struct network *network, const float *from)
+{
+    for (size_t i = 0; i < network->shape.segments; i++, from += SEGMENT_NUMBERS) {
+        if (!(from[0] >= 0 && from[0] < (float)network->shape.inputs && from[2] > 0))
+            return -EBADMSG;
+        network->segments[i] = (struct network_segment){(size_t)from[0], from[1], from[2]};
+    }
+    return 0;
+}
+
+#define TENSORS_MAX (2 * NETWORK_LAYERS_MAX + 9)
 
 /* The network's tensors in file order; names of layers live in `names`. Returns how many. */
 static size_t list_tensors(const struct network *network, const struct head *head,
@@ -81,6 +106,9 @@ static size_t list_tensors(const struct network *network, const struct head *hea
     out[count++] = (struct safetensors_tensor){"head.bias", 1, {head->columns}, head->bias};
     out[count++] = (struct safetensors_tensor){"features.mean", 1, {network->shape.inputs}, network->mean};
     out[count++] = (struct safetensors_tensor){"features.scale", 1, {network->shape.inputs}, network->scale};
+    if (network->shape.segments > 0)
+        out[count++] = (struct safetensors_tensor){
+            "segments", 2, {network->shape.segments, SEGMENT_NUMBERS}, head->segments};
     out[count++] = (struct safetensors_tensor){"calibration.slope", 1, {NETWORK_CAUSES}, network->slope};
     out[count++] =
         (struct safetensors_tensor){"calibration.intercept", 1, {NETWORK_CAUSES}, network->intercept};
@@ -105,7 +133,7 @@ static void print_thresholds(const struct network *network, char *out, size_t si
 
 int network_save(struct network *network, const char *const *feature_names, struct buffer *out)
 {
-    char names[NETWORK_LAYERS_MAX][2][NAME_SIZE], features[16], horizon[16], threshold[32],
+    char names[NETWORK_LAYERS_MAX][2][NAME_SIZE], features[16], horizon[16], bound[32], threshold[32],
         thresholds[NETWORK_CAUSES * 32];
     struct safetensors_tensor tensors[TENSORS_MAX];
     struct buffer list;
@@ -118,15 +146,21 @@ int network_save(struct network *network, const char *const *feature_names, stru
     buffer_append(&list, "", 1);
     (void)snprintf(features, sizeof features, "%d", network->features_version);
     (void)snprintf(horizon, sizeof horizon, "%d", network->horizon_ms);
+    (void)snprintf(bound, sizeof bound, "%.9g", (double)FS_MIN(network->bound, FLT_MAX));
     (void)snprintf(threshold, sizeof threshold, "%.9g", (double)network->thresholds[0]);
     print_thresholds(network, thresholds, sizeof thresholds);
-    const struct safetensors_metadata metadata[] = {
-        {"format", FORMAT},      {"features_version", features}, {"feature_names", (const char *)list.data},
-        {"horizon_ms", horizon}, {"threshold", threshold},       {"thresholds", thresholds}};
+    const struct safetensors_metadata metadata[] = {{"format", FORMAT},
+                                                    {"features_version", features},
+                                                    {"feature_names", (const char *)list.data},
+                                                    {"horizon_ms", horizon},
+                                                    {"bound", bound},
+                                                    {"threshold", threshold},
+                                                    {"thresholds", thresholds}};
     if (!error)
         error = buffer_error(&list);
     if (!error) {
         head_copy(&head, network, false);
+        segments_into_file(network, head.segments);
         error = safetensors_encode(tensors, list_tensors(network, &head, names, tensors), metadata,
                                    FS_COUNT(metadata), out);
     }
@@ -179,6 +213,12 @@ static int read_shape(const struct safetensors *file, struct network_shape *out,
         return -EBADMSG;
     out->hidden = shape[0];
     *columns = shape[1];
+    out->segments = 0;
+    if (safetensors_shape(file, "segments", &dimensions, shape) == 0) {
+        if (dimensions != 2 || shape[1] != SEGMENT_NUMBERS)
+            return -EBADMSG;
+        out->segments = shape[0];
+    }
     do
         (void)snprintf(name, sizeof name, "lstm.%zu.weight", layers);
     while (safetensors_shape(file, name, &dimensions, shape) == 0 && ++layers <= NETWORK_LAYERS_MAX);
@@ -226,6 +266,8 @@ static int read_weights(const struct safetensors *file, struct network *network,
         result = read_tensors(file, network, &head, error, error_size);
     if (result == 0)
         head_copy(&head, network, true);
+    if (result == 0 && (result = segments_from_file(network, head.segments)) < 0)
+        (void)snprintf(error, error_size, "model: a segment names no feature or has no width");
     head_fini(&head);
     network->has_horizons = columns == NETWORK_OUTPUTS;
     return result;
@@ -234,12 +276,13 @@ static int read_weights(const struct safetensors *file, struct network *network,
 static int read_network(const struct safetensors *file, struct network **out, char *error, size_t error_size)
 {
     struct network_shape shape;
-    double features, horizon;
+    double features, horizon, bound = INFINITY;
     size_t columns;
     float thresholds[NETWORK_CAUSES];
     const char *format = safetensors_metadata(file, "format");
     if (!format || strcmp(format, FORMAT) != 0 || number(file, "features_version", 0, 1e6, &features) ||
         number(file, "horizon_ms", 100, 3600000, &horizon) || read_thresholds(file, thresholds) ||
+        (safetensors_metadata(file, "bound") && number(file, "bound", 1e-6, FLT_MAX, &bound)) ||
         read_shape(file, &shape, &columns)) {
         (void)snprintf(error, error_size,
                        "model: not a %s file: metadata or shapes are missing or out of range", FORMAT);
@@ -247,12 +290,13 @@ static int read_network(const struct safetensors *file, struct network **out, ch
     }
     struct network *network = network_create(&shape, 0);
     if (!network) {
-        (void)snprintf(error, error_size, "model: shape %zu x %zu x %zu is not supported", shape.inputs,
-                       shape.hidden, shape.layers);
+        (void)snprintf(error, error_size, "model: shape %zu + %zu x %zu x %zu is not supported", shape.inputs,
+                       shape.segments, shape.hidden, shape.layers);
         return -EBADMSG;
     }
     network->features_version = (int32_t)features;
     network->horizon_ms = (int32_t)horizon;
+    network->bound = (float)bound;
     memcpy(network->thresholds, thresholds, sizeof thresholds);
     int result = read_weights(file, network, columns, error, error_size);
     if (result)

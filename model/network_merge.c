@@ -12,11 +12,21 @@ static bool same(const float *a, const float *b, size_t count)
     return i == count;
 }
 
+static bool same_segments(const struct network *a, const struct network *b)
+{
+    for (size_t i = 0; i < a->shape.segments && i < b->shape.segments; i++)
+        if (a->segments[i].feature != b->segments[i].feature || a->segments[i].low != b->segments[i].low ||
+            a->segments[i].scale != b->segments[i].scale)
+            return false;
+    return a->shape.segments == b->shape.segments;
+}
+
 static bool alike(const struct network *a, const struct network *b)
 {
     return a->shape.inputs == b->shape.inputs && a->shape.layers == b->shape.layers &&
            a->features_version == b->features_version && a->horizon_ms == b->horizon_ms &&
-           same(a->mean, b->mean, FS_COUNT(a->mean)) && same(a->scale, b->scale, FS_COUNT(a->scale));
+           same(a->mean, b->mean, FS_COUNT(a->mean)) && same(a->scale, b->scale, FS_COUNT(a->scale)) &&
+           a->bound == b->bound && same_segments(a, b);
 }
 
 /* Row `from` of a member's matrix to row `to` of the whole's, each gate's columns to its own place. */
@@ -67,6 +77,8 @@ int network_merge(struct network *const *members, size_t count, struct network *
     memset(whole->weights, 0, whole->weight_count * sizeof *whole->weights);
     memcpy(whole->mean, members[0]->mean, sizeof whole->mean);
     memcpy(whole->scale, members[0]->scale, sizeof whole->scale);
+    memcpy(whole->segments, members[0]->segments, sizeof whole->segments);
+    whole->bound = members[0]->bound;
     whole->features_version = members[0]->features_version;
     whole->horizon_ms = members[0]->horizon_ms;
     for (size_t m = 0; m < count; m++)

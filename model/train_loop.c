@@ -16,9 +16,16 @@ struct loop {
     const struct train_loop_options *options;
     real *average, *best; /* best: the average of the best epoch */
     struct train_loop_progress progress;
-    double rate;
+    double rate;  /* before it fades */
     size_t stale; /* epochs since the best */
 };
+
+/* Over the second half of all epochs the rate falls to nothing: what is learned settles. */
+static double faded(const struct loop *loop)
+{
+    double left = 1 - (double)loop->progress.epoch / (double)FS_MAX(loop->options->epochs, (size_t)1);
+    return loop->rate * fmin(1, 2 * left);
+}
 
 /* Keeps the best weights, slows down when stuck. */
 static void judge_epoch(struct loop *loop)
@@ -32,10 +39,8 @@ static void judge_epoch(struct loop *loop)
         return;
     }
     loop->stale++;
-    if (loop->stale % 2 == 0) {
+    if (loop->stale % 2 == 0)
         loop->rate /= 2;
-        trainer_set_learning_rate(loop->trainer, loop->rate);
-    }
 }
 
 static void swap(real *a, real *b, size_t count)
@@ -106,7 +111,6 @@ static void begin(struct loop *loop)
         memcpy(loop->best, loop->network->weights, loop->network->weight_count * sizeof *loop->best);
     }
     progress->epochs = loop->options->epochs;
-    trainer_set_learning_rate(loop->trainer, loop->rate);
 }
 
 static int run(struct loop *loop, train_loop_report_fn *report, void *context)
@@ -116,6 +120,7 @@ static int run(struct loop *loop, train_loop_report_fn *report, void *context)
     int result = 0;
     begin(loop);
     while (result == 0 && progress->epoch < progress->epochs && loop->stale < loop->options->patience) {
+        trainer_set_learning_rate(loop->trainer, faded(loop));
         progress->epoch++;
         progress->train_loss = trainer_epoch(loop->trainer, loop->train.sequences, loop->train.count);
         progress->validation_loss = validate(loop);

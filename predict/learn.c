@@ -57,7 +57,8 @@ void learner_destroy(struct learner *learner)
 static int runner_fit(struct runner *runner, const struct network *network)
 {
     const struct network_shape *shape = &network->shape;
-    if (runner->scratch && runner->shape.inputs == shape->inputs && runner->shape.hidden == shape->hidden &&
+    if (runner->scratch && runner->shape.inputs == shape->inputs &&
+        runner->shape.segments == shape->segments && runner->shape.hidden == shape->hidden &&
         runner->shape.layers == shape->layers)
         return 0;
     runner_close(runner);

@@ -14,6 +14,8 @@
 #include "model/network_merge.h"
 #include "model/train_loop.h"
 
+#define INPUT_BOUND 3.0f /* deviations */
+
 struct fitting {
     struct network *network;
     struct trainer *trainer;
@@ -34,16 +36,36 @@ const char *const *fit_feature_names(void)
     return names;
 }
 
+/* Features in which the answer turns within a few percent. */
+static const size_t segmented[] = {
+    FEATURE_MEMORY_TO_LIMIT,       FEATURE_PROFILE_RUNS_LOG,     FEATURE_PROFILE_P50_TO_LIMIT,
+    FEATURE_PROFILE_P95_TO_LIMIT,  FEATURE_PROFILE_MAX_TO_LIMIT, FEATURE_MEMORY_TO_PROFILE_P50,
+    FEATURE_MEMORY_TO_PROFILE_MAX, FEATURE_PROFILE_TIME_LEFT,    FEATURE_PROFILE_ELAPSED,
+    FEATURE_PROFILE_CPU_NEED,      FEATURE_PROFILE_IO_NEED,      FEATURE_PROFILE_NET_NEED,
+};
+
 static struct network *begin(const struct network *start, const struct fit_options *options)
 {
-    struct network_shape shape = {FEATURE_COUNT, options->hidden, options->layers};
+    struct network_shape shape = {FEATURE_COUNT, options->hidden, options->layers,
+                                  options->segments * FS_COUNT(segmented)};
     struct network *network = network_create(start ? &start->shape : &shape, options->seed);
     if (!network || !start)
         return network;
     memcpy(network->weights, start->weights, start->weight_count * sizeof *start->weights);
     memcpy(network->mean, start->mean, sizeof start->mean);
     memcpy(network->scale, start->scale, sizeof start->scale);
+    memcpy(network->segments, start->segments, sizeof start->segments);
+    network->bound = start->bound;
     return network;
+}
+
+static bool fit_inputs(struct fitting *fitting)
+{
+    train_fit_scaling(fitting->network, fitting->train, fitting->train_count);
+    fitting->network->bound = INPUT_BOUND;
+    return fitting->network->shape.segments == 0 ||
+           train_fit_segments(fitting->network, fitting->train, fitting->train_count, segmented,
+                              FS_COUNT(segmented));
 }
 
 static bool prepare(struct fitting *fitting, const struct dataset *train, const struct dataset *validation,
@@ -67,9 +89,7 @@ static bool prepare(struct fitting *fitting, const struct dataset *train, const 
     fitting->trainer = trainer_create(fitting->network, &trainer);
     if (!fitting->train || !fitting->validation || !fitting->trainer)
         return false;
-    if (new_scaling)
-        train_fit_scaling(fitting->network, fitting->train, fitting->train_count);
-    return true;
+    return !new_scaling || fit_inputs(fitting);
 }
 
 static void fitting_fini(struct fitting *fitting)

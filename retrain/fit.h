@@ -10,10 +10,10 @@
 
 struct fit_options {
     uint64_t seed;
-    size_t hidden, layers;
-    size_t epochs;        /* at most */
-    size_t patience;      /* epochs without a better validation loss before it stops */
-    double learning_rate; /* halved after two epochs without progress */
+    size_t hidden, layers, segments; /* segments: of each feature that has any (fit.c), see network.h */
+    size_t epochs;                   /* at most */
+    size_t patience;                 /* epochs without a better validation loss before it stops */
+    double learning_rate;            /* halved after two epochs without progress */
     double weight_decay, demand_weight, horizon_weight, dropout;
     size_t lanes, window;
     size_t members;          /* networks trained from seeds of their own and merged into one; 0 = 1 */

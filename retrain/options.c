@@ -50,6 +50,9 @@ const struct config_option retrain_options[] = {
      "--out, of challenge none"},
     {"retrain", "hidden", CONFIG_INT, FIELD(hidden), "48", 1, NETWORK_HIDDEN_MAX, "hidden units per layer"},
     {"retrain", "layers", CONFIG_INT, FIELD(layers), "1", 1, NETWORK_LAYERS_MAX, "LSTM layers"},
+    {"retrain", "segments", CONFIG_INT, FIELD(segments), "6", 0, 20,
+     "parts that the range of each feature of a code's profile is cut into, as inputs of their own; 0 = "
+     "none"},
     {"retrain", "epochs", CONFIG_INT, FIELD(epochs), "60", 1, 100000, "most passes over the data"},
     {"retrain", "patience", CONFIG_INT, FIELD(patience), "8", 1, 100000,
      "passes without a better validation loss before it stops"},
@@ -109,6 +112,7 @@ struct fit_options retrain_fit_options(const struct retrain_options *options)
     return (struct fit_options){.seed = (uint64_t)options->seed,
                                 .hidden = (size_t)options->hidden,
                                 .layers = (size_t)options->layers,
+                                .segments = (size_t)options->segments,
                                 .epochs = (size_t)options->epochs,
                                 .patience = (size_t)options->patience,
                                 .learning_rate = options->learning_rate,

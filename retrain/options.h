@@ -10,8 +10,8 @@ struct retrain_options {
     const char *records, *out, *model, *champion, *splits, *parts, *profiles, *report, *checkpoint,
         *reference;
     /* training */
-    int64_t seed, members, hidden, layers, epochs, patience, plans, max_ticks, max_record_bytes, window,
-        lanes, horizon_ms;
+    int64_t seed, members, hidden, layers, segments, epochs, patience, plans, max_ticks, max_record_bytes,
+        window, lanes, horizon_ms;
     double learning_rate, weight_decay, demand_weight, horizon_weight, dropout, false_alarms_per_hour,
         foreseen_deadlines;
     bool by_execution, recorded_only, stretched;

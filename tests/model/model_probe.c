@@ -1,4 +1,5 @@
-/* For test_safetensors.py: `model_probe write FILE INPUTS HIDDEN LAYERS SEED` writes a network; `model_probe
+/* For test_safetensors.py: `model_probe write FILE INPUTS HIDDEN LAYERS SEED` writes a network with five
+ * segments and a bound; `model_probe
  * step FILE STEPS` loads one, steps it on features x[t][i] = sin(t + i) and prints the raw logits and demand
  * of the last step. */
 #include <math.h>
@@ -11,7 +12,7 @@
 static int write_network(char **arguments)
 {
     struct network_shape shape = {strtoul(arguments[1], NULL, 10), strtoul(arguments[2], NULL, 10),
-                                  strtoul(arguments[3], NULL, 10)};
+                                  strtoul(arguments[3], NULL, 10), 5};
     static char texts[NETWORK_INPUTS_MAX][32];
     const char *names[NETWORK_INPUTS_MAX];
     struct network *network = network_create(&shape, strtoul(arguments[4], NULL, 10));
@@ -25,6 +26,9 @@ static int write_network(char **arguments)
         network->mean[i] = 0.1f * (float)i;
         network->scale[i] = 0.5f;
     }
+    for (size_t i = 0; i < shape.segments; i++)
+        network->segments[i] = (struct network_segment){i * 3, 0.2f * (float)i - 0.7f, 2};
+    network->bound = 0.8f;
     buffer_init(&bytes, 0);
     int result = network_save(network, names, &bytes);
     result |= fwrite(bytes.data, 1, bytes.size, file) != bytes.size;

@@ -113,7 +113,7 @@ static double worst_difference(struct bench *bench, size_t first)
 static void gradient__finite_differences__agree(void **state)
 {
     (void)state;
-    static const struct network_shape shapes[] = {{5, 4, 1}, {5, 3, 2}, {5, 6, 3}};
+    static const struct network_shape shapes[] = {{5, 4, 1, 0}, {5, 3, 2, 0}, {5, 6, 3, 0}, {5, 4, 2, 4}};
     for (size_t i = 0; i < FS_COUNT(shapes); i++)
         for (unsigned seed = 1; seed <= 3; seed++) {
             struct bench bench;
@@ -129,7 +129,7 @@ static void gradient__finite_differences__agree(void **state)
 static void gradient__other_horizons__reach_their_heads_only(void **state)
 {
     (void)state;
-    static const struct network_shape shape = {5, 4, 2};
+    static const struct network_shape shape = {5, 4, 2, 0};
     struct bench with, without;
     bench_init(&with, &shape, 1, true);
     bench_init(&without, &shape, 1, false);

@@ -158,7 +158,7 @@ struct world {
 
 static void world_init(struct world *world, size_t inputs, size_t hidden, size_t layers, size_t executions)
 {
-    struct network_shape shape = {inputs, hidden, layers};
+    struct network_shape shape = {inputs, hidden, layers, inputs / 4};
     unsigned seed = SEED;
     world->network = network_create(&shape, 7);
     world->scratch = network_scratch_create(&shape);
@@ -176,6 +176,10 @@ static void world_init(struct world *world, size_t inputs, size_t hidden, size_t
         world->network->mean[i] = drawn(&seed, 1);
         world->network->scale[i] = 1 + drawn(&seed, 0.5f);
     }
+    for (size_t i = 0; i < shape.segments; i++)
+        world->network->segments[i] =
+            (struct network_segment){i * 5 % inputs, drawn(&seed, 1), 2 + drawn(&seed, 1)};
+    world->network->bound = 1.5f; /* some of the features below lie outside */
     for (size_t i = 0; i < NETWORK_OUTPUTS; i++)
         world->network->head_bias[i] = (real)drawn(&seed, 1);
 }
@@ -279,7 +283,7 @@ static void step__steady_state__allocates_nothing(void **state)
 static void decode__any_head__quantiles_rise_and_probabilities_are_calibrated(void **state)
 {
     (void)state;
-    struct network *network = network_create(&(struct network_shape){1, 1, 1}, 1);
+    struct network *network = network_create(&(struct network_shape){1, 1, 1, 0}, 1);
     unsigned seed = SEED;
     network->slope[0] = 2;
     network->intercept[0] = -1;
@@ -293,6 +297,31 @@ static void decode__any_head__quantiles_rise_and_probabilities_are_calibrated(vo
         for (size_t r = 0; r < NETWORK_RESOURCES; r++)
             for (size_t q = 1; q < NETWORK_QUANTILES; q++)
                 assert_true(out.demand[r][q] >= out.demand[r][q - 1]);
+    }
+    network_destroy(network);
+}
+
+static void inputs__beyond_the_bound_and_along_a_segment__held(void **state)
+{
+    (void)state;
+    struct network *network = network_create(&(struct network_shape){2, 1, 1, 2}, 1);
+    network->mean[1] = 10;
+    network->scale[1] = 0.5f;
+    network->segments[0] = (struct network_segment){1, 8, 0.25f};
+    network->segments[1] = (struct network_segment){0, 0, 1000};
+    static const struct {
+        float features[2];
+        double inputs[4];
+    } cases[] = {{{1, 12}, {1, 1, 0.5, 0.5}},
+                 {{-90, 9}, {-3, -0.5, -0.25, -0.5}},
+                 {{90, 1000}, {3, 3, 0.5, 0.5}},
+                 {{0, -1000}, {0, -3, -0.5, -0.5}}};
+    network->bound = 3;
+    for (size_t c = 0; c < FS_COUNT(cases); c++) {
+        real out[4];
+        network_inputs(network, cases[c].features, out);
+        for (size_t i = 0; i < 4; i++)
+            assert_true(apart(out[i], cases[c].inputs[i]) < 1e-6);
     }
     network_destroy(network);
 }
@@ -331,6 +360,12 @@ static void load__what_save_wrote__steps_the_same(void **state)
     assert_memory_equal(&loaded->shape, &world.network->shape, sizeof loaded->shape);
     assert_memory_equal(loaded->weights, world.network->weights, loaded->weight_count * sizeof(real));
     assert_memory_equal(loaded->mean, world.network->mean, sizeof loaded->mean);
+    for (size_t i = 0; i < loaded->shape.segments; i++) {
+        const struct network_segment *ours = &world.network->segments[i], *theirs = &loaded->segments[i];
+        assert_true(theirs->feature == ours->feature && theirs->low == ours->low &&
+                    theirs->scale == ours->scale);
+    }
+    assert_true(loaded->shape.segments == 16 && loaded->bound == world.network->bound);
     assert_memory_equal(loaded->slope, world.network->slope, sizeof loaded->slope);
     assert_memory_equal(loaded->intercept, world.network->intercept, sizeof loaded->intercept);
     assert_memory_equal(loaded->thresholds, world.network->thresholds, sizeof loaded->thresholds);
@@ -393,7 +428,7 @@ static void expect_refused(struct buffer *bytes, const char *why)
 static void load__damaged_file__says_what_is_wrong(void **state)
 {
     (void)state;
-    struct network *network = network_create(&(struct network_shape){4, 8, 1}, 3);
+    struct network *network = network_create(&(struct network_shape){4, 8, 1, 0}, 3);
     struct buffer bytes;
     buffer_init(&bytes, 0);
     assert_int_equal(network_save(network, numbered_names(4), &bytes), 0);
@@ -414,7 +449,7 @@ static void load__damaged_file__says_what_is_wrong(void **state)
 static void create__each_allocation_failing__gives_null(void **state)
 {
     (void)state;
-    static const struct network_shape shape = {8, 8, 2};
+    static const struct network_shape shape = {8, 8, 2, 0};
     for (size_t nth = 0;; nth++) {
         allocations_fail(nth);
         struct network *network = network_create(&shape, 1);
@@ -427,9 +462,10 @@ static void create__each_allocation_failing__gives_null(void **state)
         if (done)
             break;
     }
-    assert_null(network_create(&(struct network_shape){0, 8, 1}, 1));
-    assert_null(network_create(&(struct network_shape){8, 8, NETWORK_LAYERS_MAX + 1}, 1));
-    assert_null(network_create(&(struct network_shape){8, NETWORK_HIDDEN_MAX + 1, 1}, 1));
+    assert_null(network_create(&(struct network_shape){8, 8, 1, NETWORK_SEGMENTS_MAX + 1}, 1));
+    assert_null(network_create(&(struct network_shape){0, 8, 1, 0}, 1));
+    assert_null(network_create(&(struct network_shape){8, 8, NETWORK_LAYERS_MAX + 1, 0}, 1));
+    assert_null(network_create(&(struct network_shape){8, NETWORK_HIDDEN_MAX + 1, 1, 0}, 1));
 }
 
 int main(void)
@@ -440,6 +476,7 @@ int main(void)
         cmocka_unit_test(step__alone_or_in_a_batch__gives_the_same),
         cmocka_unit_test(step__steady_state__allocates_nothing),
         cmocka_unit_test(decode__any_head__quantiles_rise_and_probabilities_are_calibrated),
+        cmocka_unit_test(inputs__beyond_the_bound_and_along_a_segment__held),
         cmocka_unit_test(load__what_save_wrote__steps_the_same),
         cmocka_unit_test(load__one_threshold_and_no_horizons__reads_as_it_was_meant),
         cmocka_unit_test(load__damaged_file__says_what_is_wrong),

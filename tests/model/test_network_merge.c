@@ -16,7 +16,7 @@
 
 static struct network *member(size_t hidden, size_t layers, uint64_t seed)
 {
-    struct network *network = network_create(&(struct network_shape){INPUTS, hidden, layers}, seed);
+    struct network *network = network_create(&(struct network_shape){INPUTS, hidden, layers, 0}, seed);
     assert_non_null(network);
     for (size_t i = 0; i < INPUTS; i++) {
         network->mean[i] = 0.2f * (float)i;
@@ -70,6 +70,9 @@ static void merge__other_scaling_or_shape__refused(void **unused)
     (void)unused;
     struct network *members[] = {member(4, 1, 1), member(4, 1, 2)}, *deeper = member(4, 2, 3), *whole;
     members[1]->scale[0] = 2;
+    assert_int_equal(network_merge(members, 2, &whole), -EINVAL);
+    members[1]->scale[0] = members[0]->scale[0];
+    members[1]->bound = 3;
     assert_int_equal(network_merge(members, 2, &whole), -EINVAL);
     struct network *mixed[] = {members[0], deeper};
     assert_int_equal(network_merge(mixed, 2, &whole), -EINVAL);

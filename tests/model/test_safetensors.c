@@ -124,7 +124,7 @@ static void load__mutated_models__an_error_or_a_sane_network(void **state)
 {
     (void)state;
     static const char *const names[] = {"a", "b", "c"};
-    struct network *network = network_create(&(struct network_shape){3, 2, 1}, 1), *loaded;
+    struct network *network = network_create(&(struct network_shape){3, 2, 1, 0}, 1), *loaded;
     struct buffer bytes;
     unsigned seed = 12345;
     char error[256];

@@ -20,14 +20,20 @@ def sigmoid(x):
     return 1 / (1 + numpy.exp(-x))
 
 
-def step(tensors, steps):
+def inputs_of(tensors, bound, features):
+    scaled = numpy.clip((features - tensors["features.mean"]) * tensors["features.scale"], -bound, bound)
+    feature, low, scale = tensors["segments"].astype(float).T
+    return numpy.concatenate([scaled, numpy.clip((features[feature.astype(int)] - low) * scale, 0, 1) - 0.5])
+
+
+def step(tensors, bound, steps):
     """The network by the book, in double."""
-    layers = sum(name.endswith(".weight") for name in tensors) - 1
+    layers = sum(name.startswith("lstm") and name.endswith(".weight") for name in tensors)
     hidden = tensors["head.weight"].shape[0]
     h, c = numpy.zeros((layers, hidden)), numpy.zeros((layers, hidden))
     for t in range(steps):
         x = numpy.sin(t + numpy.arange(len(tensors["features.mean"]))).astype(numpy.float32)
-        x = (x.astype(float) - tensors["features.mean"]) * tensors["features.scale"]
+        x = inputs_of(tensors, bound, x.astype(float))
         for layer in range(layers):
             gates = numpy.concatenate([x, h[layer]]) @ tensors[f"lstm.{layer}.weight"].astype(float) + tensors[f"lstm.{layer}.bias"]
             i, f, g, o = numpy.split(gates, 4)
@@ -47,7 +53,9 @@ def printed(text):
 
 def check_step(path, tensors):
     heads, demand, within = printed(probe("step", path, 30).stdout)
-    logits, probabilities, quantiles, horizons = step(tensors, 30)
+    with safe_open(path, "numpy") as file:
+        bound = float(file.metadata()["bound"])
+    logits, probabilities, quantiles, horizons = step(tensors, bound, 30)
     worst = max(abs(heads[:, 0] - logits).max(), abs(heads[:, 1] - probabilities).max(), abs(demand - quantiles).max(),
                 abs(within - horizons).max())
     print(f"largest difference to numpy {worst:.2e}")
@@ -92,3 +100,29 @@ def test_read__other_shape_or_no_metadata__refused(tmp_path):
         save_file(tensors, second, metadata=file.metadata())
     refused = probe("step", second, 1, check=False)
     assert refused.returncode == 1 and "lstm.0.bias" in refused.stderr
+
+
+def test_read__segment_of_no_feature_or_no_width__refused(tmp_path):
+    first, second = tmp_path / "first.safetensors", tmp_path / "second.safetensors"
+    probe("write", first, *SHAPE, 8)
+    for column, value in ((0, SHAPE[0]), (0, -1), (2, 0), (2, numpy.nan)):
+        tensors = load_file(first)
+        tensors["segments"][3, column] = value
+        with safe_open(first, "numpy") as file:
+            save_file(tensors, second, metadata=file.metadata())
+        refused = probe("step", second, 1, check=False)
+        assert refused.returncode == 1 and "segment" in refused.stderr
+
+
+def test_read__file_without_segments_and_bound__as_before(tmp_path):
+    first, second = tmp_path / "first.safetensors", tmp_path / "second.safetensors"
+    probe("write", first, *SHAPE, 8)
+    tensors = load_file(first)
+    segments = len(tensors.pop("segments"))
+    joined = tensors["lstm.0.weight"]
+    tensors["lstm.0.weight"] = numpy.concatenate([joined[:SHAPE[0]], joined[SHAPE[0] + segments:]])
+    with safe_open(first, "numpy") as file:
+        save_file(tensors, second, metadata={key: value for key, value in file.metadata().items() if key != "bound"})
+    heads, _, _ = printed(probe("step", second, 30).stdout)
+    tensors["segments"] = numpy.zeros((0, 3), numpy.float32)
+    assert abs(heads[:, 0] - step(tensors, numpy.inf, 30)[0]).max() < 2e-5

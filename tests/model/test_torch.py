@@ -28,7 +28,7 @@ def probe(*arguments):
 def check(path, network):
     """30 steps of the features that model_probe makes."""
     rows = [[float(word) for word in line.split()] for line in probe("step", path, 30).splitlines()]
-    inputs = network.lstm.input_size
+    inputs = len(network.mean)
     features = numpy.sin(numpy.arange(30)[:, None] + numpy.arange(inputs)[None, :]).astype(numpy.float32)
     with torch.no_grad():
         logits, probabilities, demand, _ = network(torch.from_numpy(features)[None])

@@ -57,7 +57,7 @@ static struct data *make(unsigned seed)
 static struct network *trained(const struct data *data, int epochs, double *first, double *last)
 {
     struct trainer_options options = trainer_defaults;
-    struct network *network = network_create(&(struct network_shape){INPUTS, 12, 1}, 5);
+    struct network *network = network_create(&(struct network_shape){INPUTS, 12, 1, 0}, 5);
     options.lanes = 16;
     options.window = 20;
     options.learning_rate = 0.01;
@@ -119,7 +119,7 @@ static void evaluate__changes_nothing(void **state)
 {
     (void)state;
     struct data *data = make(3);
-    struct network *network = network_create(&(struct network_shape){INPUTS, 4, 1}, 5);
+    struct network *network = network_create(&(struct network_shape){INPUTS, 4, 1, 0}, 5);
     struct trainer *trainer = trainer_create(network, &trainer_defaults);
     real before = network->weights[0];
     double loss = trainer_evaluate(trainer, data->sequences, COUNT);
@@ -135,11 +135,30 @@ static void fit_scaling__known_features__mean_and_deviation(void **state)
     (void)state;
     float features[] = {1, 5, 3, 5, 5, 5};
     struct train_sequence sequence = {.steps = 3, .features = features, .weight = 1};
-    struct network *network = network_create(&(struct network_shape){2, 1, 1}, 1);
+    struct network *network = network_create(&(struct network_shape){2, 1, 1, 0}, 1);
     train_fit_scaling(network, &sequence, 1);
     assert_true(network->mean[0] == 3 && network->mean[1] == 5);
     assert_true(fabs((double)network->scale[0] - 1 / sqrt(8.0 / 3)) < 1e-6);
     assert_true(fabs((double)network->scale[1] - 10) < 1e-6); /* constant: bounded */
+    network_destroy(network);
+}
+
+static void fit_segments__known_values__between_their_quantiles(void **state)
+{
+    (void)state;
+    enum { TICKS = 101 };
+    float features[2 * TICKS] = {0};
+    struct train_sequence sequence = {.steps = TICKS, .features = features, .weight = 1};
+    struct network *network = network_create(&(struct network_shape){2, 1, 1, 4}, 1);
+    for (size_t t = 0; t < TICKS; t++)
+        features[2 * t + 1] = t % 2 ? 0 : (float)t; /* 0, not counted, and 2, 4 .. 100 */
+    assert_true(train_fit_segments(network, &sequence, 1, (const size_t[]){1, 0}, 2));
+    for (size_t i = 0; i < 2; i++)
+        assert_int_equal(network->segments[i].feature, 1);
+    assert_true(network->segments[0].low == 2 && fabs((double)network->segments[0].scale - 1.0 / 48) < 1e-6);
+    assert_true(network->segments[1].low == 50 && fabs((double)network->segments[1].scale - 1.0 / 50) < 1e-6);
+    for (size_t i = 2; i < 4; i++) /* nothing known: of no use, and finite */
+        assert_true(network->segments[i].feature == 0 && isfinite(network->segments[i].scale));
     network_destroy(network);
 }
 
@@ -162,7 +181,7 @@ static void loop__ends__network_has_the_loss_that_was_best(void **state)
     struct data *data = make(4);
     struct trainer_options options = trainer_defaults;
     struct train_loop_options loop = {.epochs = 12, .patience = 3, .learning_rate = 0.02};
-    struct network *network = network_create(&(struct network_shape){INPUTS, 8, 1}, 5);
+    struct network *network = network_create(&(struct network_shape){INPUTS, 8, 1, 0}, 5);
     struct heard heard = {0};
     options.lanes = 8;
     options.window = 20;
@@ -187,6 +206,7 @@ int main(void)
         cmocka_unit_test(epoch__same_seed__same_weights),
         cmocka_unit_test(evaluate__changes_nothing),
         cmocka_unit_test(loop__ends__network_has_the_loss_that_was_best),
+        cmocka_unit_test(fit_segments__known_values__between_their_quantiles),
         cmocka_unit_test(fit_scaling__known_features__mean_and_deviation),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

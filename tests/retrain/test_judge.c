@@ -19,7 +19,7 @@
 /* A network that answers each cause with this logit, whatever it sees. */
 static struct network *constant(const char *version, float logit)
 {
-    const struct network_shape shape = {FEATURE_COUNT, 2, 1};
+    const struct network_shape shape = {FEATURE_COUNT, 2, 1, 0};
     struct network *network = network_create(&shape, 1);
     assert_non_null(network);
     memset(network->weights, 0, network->weight_count * sizeof *network->weights);

@@ -42,7 +42,7 @@ static void learned__answers_before_it_learns_and_only_of_what_happened(void **s
     struct told told[FS_COUNT(runs)] = {0};
     struct example examples[FS_COUNT(runs)];
     struct network_output *answered[FS_COUNT(runs)];
-    struct network_shape shape = {FEATURE_COUNT, 4, 1};
+    struct network_shape shape = {FEATURE_COUNT, 4, 1, 0};
     struct network *network = network_create(&shape, 1);
     for (size_t i = 0; i < FS_COUNT(runs); i++) {
         tell(&told[i], runs[i].code, runs[i].started_us, &examples[i]);
