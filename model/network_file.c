@@ -6,7 +6,6 @@
  * scaled features; none in files of before), thresholds (memory, cpu, io, net, other), threshold (the one of
  * memory; in files without thresholds that of all). The version of a model is the SHA-256 of its bytes. */
 #include <errno.h>
-#include <float.h>
 #include <math.h>
 #include <openssl/evp.h>
 #include <stdio.h>
@@ -146,23 +145,21 @@ int network_save(struct network *network, const char *const *feature_names, stru
     buffer_append(&list, "", 1);
     (void)snprintf(features, sizeof features, "%d", network->features_version);
     (void)snprintf(horizon, sizeof horizon, "%d", network->horizon_ms);
-    (void)snprintf(bound, sizeof bound, "%.9g", (double)FS_MIN(network->bound, FLT_MAX));
+    (void)snprintf(bound, sizeof bound, "%.9g", (double)network->bound);
     (void)snprintf(threshold, sizeof threshold, "%.9g", (double)network->thresholds[0]);
     print_thresholds(network, thresholds, sizeof thresholds);
-    const struct safetensors_metadata metadata[] = {{"format", FORMAT},
-                                                    {"features_version", features},
-                                                    {"feature_names", (const char *)list.data},
-                                                    {"horizon_ms", horizon},
-                                                    {"bound", bound},
-                                                    {"threshold", threshold},
-                                                    {"thresholds", thresholds}};
+    const struct safetensors_metadata metadata[] = {
+        {"format", FORMAT},      {"features_version", features}, {"feature_names", (const char *)list.data},
+        {"horizon_ms", horizon}, {"threshold", threshold},       {"thresholds", thresholds},
+        {"bound", bound}};
+    size_t keys = FS_COUNT(metadata) - (isinf(network->bound) ? 1 : 0);
     if (!error)
         error = buffer_error(&list);
     if (!error) {
         head_copy(&head, network, false);
         segments_into_file(network, head.segments);
-        error = safetensors_encode(tensors, list_tensors(network, &head, names, tensors), metadata,
-                                   FS_COUNT(metadata), out);
+        error =
+            safetensors_encode(tensors, list_tensors(network, &head, names, tensors), metadata, keys, out);
     }
     head_fini(&head);
     buffer_fini(&list);
@@ -282,7 +279,7 @@ static int read_network(const struct safetensors *file, struct network **out, ch
     const char *format = safetensors_metadata(file, "format");
     if (!format || strcmp(format, FORMAT) != 0 || number(file, "features_version", 0, 1e6, &features) ||
         number(file, "horizon_ms", 100, 3600000, &horizon) || read_thresholds(file, thresholds) ||
-        (safetensors_metadata(file, "bound") && number(file, "bound", 1e-6, FLT_MAX, &bound)) ||
+        (safetensors_metadata(file, "bound") && number(file, "bound", 1e-6, 1e6, &bound)) ||
         read_shape(file, &shape, &columns)) {
         (void)snprintf(error, error_size,
                        "model: not a %s file: metadata or shapes are missing or out of range", FORMAT);

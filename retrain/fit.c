@@ -44,32 +44,48 @@ static const size_t segmented[] = {
     FEATURE_PROFILE_CPU_NEED,      FEATURE_PROFILE_IO_NEED,      FEATURE_PROFILE_NET_NEED,
 };
 
+/* The weights of a network that may have no segments yet; those of new ones stay zero: it answers as before.
+ */
+static void take_weights(struct network *to, const struct network *from)
+{
+    const struct network_layer *ours = &to->layers[0], *theirs = &from->layers[0];
+    size_t gates = 4 * to->shape.hidden, recurrent = to->shape.hidden * gates,
+           features = theirs->inputs * gates, rest = from->weight_count - features - recurrent;
+    memset(ours->weight, 0, ours->inputs * gates * sizeof(real));
+    memcpy(ours->weight, theirs->weight, features * sizeof(real));
+    memcpy(ours->weight + ours->inputs * gates, theirs->weight + features, recurrent * sizeof(real));
+    memcpy(ours->bias, theirs->bias, rest * sizeof(real));
+    memcpy(to->mean, from->mean, sizeof to->mean);
+    memcpy(to->scale, from->scale, sizeof to->scale);
+    memcpy(to->segments, from->segments, sizeof to->segments);
+}
+
 static struct network *begin(const struct network *start, const struct fit_options *options)
 {
-    struct network_shape shape = {FEATURE_COUNT, options->hidden, options->layers,
-                                  options->segments * FS_COUNT(segmented)};
-    struct network *network = network_create(start ? &start->shape : &shape, options->seed);
-    if (!network || !start)
-        return network;
-    memcpy(network->weights, start->weights, start->weight_count * sizeof *start->weights);
-    memcpy(network->mean, start->mean, sizeof start->mean);
-    memcpy(network->scale, start->scale, sizeof start->scale);
-    memcpy(network->segments, start->segments, sizeof start->segments);
-    network->bound = start->bound;
+    struct network_shape shape = {FEATURE_COUNT, options->hidden, options->layers, 0};
+    if (start)
+        shape = start->shape;
+    if (shape.segments == 0)
+        shape.segments = options->segments * FS_COUNT(segmented);
+    struct network *network = network_create(&shape, options->seed);
+    if (network && start)
+        take_weights(network, start);
     return network;
 }
 
-static bool fit_inputs(struct fitting *fitting)
+static bool fit_inputs(struct fitting *fitting, const struct network *start)
 {
-    train_fit_scaling(fitting->network, fitting->train, fitting->train_count);
-    fitting->network->bound = INPUT_BOUND;
-    return fitting->network->shape.segments == 0 ||
-           train_fit_segments(fitting->network, fitting->train, fitting->train_count, segmented,
-                              FS_COUNT(segmented));
+    struct network *network = fitting->network;
+    network->bound = INPUT_BOUND;
+    if (!start)
+        train_fit_scaling(network, fitting->train, fitting->train_count);
+    if (network->shape.segments == 0 || (start && start->shape.segments > 0))
+        return true;
+    return train_fit_segments(network, fitting->train, fitting->train_count, segmented, FS_COUNT(segmented));
 }
 
 static bool prepare(struct fitting *fitting, const struct dataset *train, const struct dataset *validation,
-                    bool new_scaling)
+                    const struct network *start)
 {
     const struct fit_options *options = fitting->options;
     struct trainer_options trainer = trainer_defaults;
@@ -89,7 +105,7 @@ static bool prepare(struct fitting *fitting, const struct dataset *train, const 
     fitting->trainer = trainer_create(fitting->network, &trainer);
     if (!fitting->train || !fitting->validation || !fitting->trainer)
         return false;
-    return !new_scaling || fit_inputs(fitting);
+    return fit_inputs(fitting, start);
 }
 
 static void fitting_fini(struct fitting *fitting)
@@ -185,7 +201,7 @@ static int fit_member(const struct network *start, const struct dataset *train,
     if (!fitting.network)
         return result;
     fitting.network->features_version = FEATURES_VERSION;
-    if (prepare(&fitting, train, validation, !start))
+    if (prepare(&fitting, train, validation, start))
         result = run_epochs(&fitting, train, validation);
     fitting_fini(&fitting);
     if (result == 0)

@@ -69,7 +69,7 @@ collect gzip                     a program of the corpus
 collect bzip2                    a program of the corpus
 collect zstd                     a program of the corpus
 collect tar                      a program of the corpus
-collect coreutils                sort, dd, sha256sum, b2sum and cp of the corpus
+collect coreutils                sort, dd, sha256sum, b2sum, shuf and cp of the corpus
 collect grep                     a program of the corpus
 collect findutils                a program of the corpus
 collect make                     a program of the corpus
@@ -94,6 +94,33 @@ collect ghostscript              a program of the corpus
 collect gnuplot-nox              a program of the corpus
 collect rsync                    a program of the corpus
 collect wget                     a program of the corpus
+collect z3                       a program of the corpus
+collect glpk-utils               a program of the corpus
+collect r-base-core              a program of the corpus
+collect sbcl                     a program of the corpus
+collect swi-prolog-nox           a program of the corpus
+collect m4                       a program of the corpus
+collect miller                   a program of the corpus
+collect cppcheck                 a program of the corpus
+collect nasm                     a program of the corpus
+collect ngspice                  a program of the corpus
+collect samtools                 a program of the corpus
+collect pandoc                   a program of the corpus
+collect brotli                   a program of the corpus
+collect pari-gp                  a program of the corpus
+collect tcl                      a program of the corpus
+collect mawk                     a program of the corpus
+collect graphviz                 a program of the corpus
+collect bwa                      a program of the corpus
+collect p7zip-full|7zip          a program of the corpus
+collect minisat                  a program of the corpus
+collect erlang-base              a program of the corpus
+collect default-jdk-headless|openjdk-17-jdk-headless|openjdk-21-jdk-headless a program of the corpus
+collect libxml2-utils            a program of the corpus
+collect diffutils                a program of the corpus
+collect datamash                 a program of the corpus
+collect clang                    a program of the corpus
+collect librsvg2-bin             a program of the corpus
 compose runc                     containers, where the machine has no engine of its own
 compose iptables                 their networks
 compose mmdebstrap               the slim image of Debian, where no hub can be reached

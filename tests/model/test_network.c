@@ -375,6 +375,21 @@ static void load__what_save_wrote__steps_the_same(void **state)
     world_fini(&world);
 }
 
+static void load__of_a_network_without_bound__has_none(void **state)
+{
+    (void)state;
+    struct network *network = network_create(&(struct network_shape){3, 4, 1, 0}, 1), *loaded;
+    struct buffer bytes;
+    char error[256];
+    buffer_init(&bytes, 0);
+    assert_int_equal(network_save(network, numbered_names(3), &bytes), 0);
+    assert_int_equal(network_load(buffer_str(&bytes), &loaded, error, sizeof error), 0);
+    assert_true(isinf(loaded->bound));
+    network_destroy(loaded);
+    network_destroy(network);
+    buffer_fini(&bytes);
+}
+
 /* The bytes of a file with one word of its header changed, as long as before. */
 static void rename_in(struct buffer *bytes, const char *word, const char *other)
 {
@@ -477,6 +492,7 @@ int main(void)
         cmocka_unit_test(step__steady_state__allocates_nothing),
         cmocka_unit_test(decode__any_head__quantiles_rise_and_probabilities_are_calibrated),
         cmocka_unit_test(inputs__beyond_the_bound_and_along_a_segment__held),
+        cmocka_unit_test(load__of_a_network_without_bound__has_none),
         cmocka_unit_test(load__what_save_wrote__steps_the_same),
         cmocka_unit_test(load__one_threshold_and_no_horizons__reads_as_it_was_meant),
         cmocka_unit_test(load__damaged_file__says_what_is_wrong),

@@ -437,6 +437,53 @@ static void fit__growing_programs__learned_and_scored(void **state)
     free(corpus);
 }
 
+/* Largest difference of two networks' logits over the steps of a set, from zero state. */
+static double logits_apart(const struct network *a, const struct network *b, const struct dataset *dataset)
+{
+    struct answers left = {0}, right = {0};
+    double worst = 0;
+    assert_int_equal(answers_make(a, dataset, &left), 0);
+    assert_int_equal(answers_make(b, dataset, &right), 0);
+    for (size_t e = 0; e < dataset->count; e++)
+        for (size_t t = 0; t < dataset->items[e].labels.ticks; t++)
+            for (size_t i = 0; i < NETWORK_CAUSES; i++)
+                worst = fmax(worst,
+                             fabs((double)left.items[e][t].logits[i] - (double)right.items[e][t].logits[i]));
+    answers_fini(&left);
+    answers_fini(&right);
+    return worst;
+}
+
+static void fit__from_a_network_without_segments__gets_them_and_answers_alike(void **state)
+{
+    (void)state;
+    struct corpus *corpus = corpus_of(6);
+    struct dataset data = {0};
+    struct network *start = network_create(&(struct network_shape){FEATURE_COUNT, 5, 2, 0}, 3), *begun,
+                   *again;
+    struct fit_options fit = {.segments = 2, .patience = 1, .lanes = 4, .window = 16, .goal = {500, 0.9}};
+    start->features_version = FEATURES_VERSION;
+    for (size_t i = 0; i < FEATURE_COUNT; i++)
+        start->scale[i] = 0.25f; /* within the bound, whatever the feature */
+    assert_int_equal(dataset_add(&data, &corpus->set, NULL, 0, &how), 0);
+    assert_int_equal(fit_network(start, &data, &data, &fit, NULL, NULL, &begun), 0); /* no epoch */
+    assert_true(begun->shape.segments > 0 && begun->shape.segments % 2 == 0);
+    assert_true(begun->bound > 1 && begun->bound < 100);
+    assert_true(logits_apart(start, begun, &data) < 1e-5);
+    fit.segments = 3; /* those that it has stay */
+    for (size_t i = 0; i < begun->weight_count; i++)
+        begun->weights[i] += (real)(i % 7) * (real)0.01;
+    assert_int_equal(fit_network(begun, &data, &data, &fit, NULL, NULL, &again), 0);
+    assert_int_equal(again->shape.segments, begun->shape.segments);
+    assert_memory_equal(again->segments, begun->segments, begun->shape.segments * sizeof begun->segments[0]);
+    assert_true(logits_apart(begun, again, &data) < 1e-5);
+    network_destroy(start);
+    network_destroy(begun);
+    network_destroy(again);
+    dataset_fini(&data);
+    free(corpus);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -454,6 +501,7 @@ int main(void)
         cmocka_unit_test(dataset__dead_letters__weigh_more_where_asked),
         cmocka_unit_test(thresholds__deadlines__told_in_time),
         cmocka_unit_test(fit__growing_programs__learned_and_scored),
+        cmocka_unit_test(fit__from_a_network_without_segments__gets_them_and_answers_alike),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
