@@ -7,11 +7,11 @@
 #include "predict/forecast.h"
 
 struct explainer {
-    size_t inputs, state_size;
-    float *
-        influence; /* [inputs]: norm of the input's weights in the first layer, per unit of the raw feature */
-    float *features; /* [EXPLAIN_TRIED][inputs] */
-    real *states;    /* [EXPLAIN_TRIED][state_size] */
+    size_t inputs, read, state_size; /* read: inputs of the first layer, segments with them */
+    float *influence;                /* [read]: norm of the input's weights in the first layer */
+    real *usual, *now;               /* [read]: of features at their mean; of those to explain */
+    float *features;                 /* [EXPLAIN_TRIED][inputs] */
+    real *states;                    /* [EXPLAIN_TRIED][state_size] */
     real *rows[EXPLAIN_TRIED];
     struct network_output out[EXPLAIN_TRIED];
 };
@@ -19,13 +19,14 @@ struct explainer {
 static void weigh_inputs(struct explainer *explainer, const struct network *network)
 {
     size_t gates = 4 * network->shape.hidden;
-    for (size_t i = 0; i < explainer->inputs; i++) {
+    for (size_t i = 0; i < explainer->read; i++) {
         const real *weights = network->layers[0].weight + i * gates;
         float sum = 0;
         for (size_t g = 0; g < gates; g++)
             sum += weights[g] * weights[g];
-        explainer->influence[i] = sqrtf(sum) * fabsf(network->scale[i]);
+        explainer->influence[i] = sqrtf(sum);
     }
+    network_inputs(network, network->mean, explainer->usual);
 }
 
 struct explainer *explainer_create(const struct network *network)
@@ -34,11 +35,15 @@ struct explainer *explainer_create(const struct network *network)
     if (!explainer)
         return NULL;
     explainer->inputs = network->shape.inputs;
+    explainer->read = network->layers[0].inputs;
     explainer->state_size = network_state_size(&network->shape);
-    explainer->influence = calloc(explainer->inputs, sizeof *explainer->influence);
+    explainer->influence = calloc(explainer->read, sizeof *explainer->influence);
+    explainer->usual = calloc(explainer->read, sizeof *explainer->usual);
+    explainer->now = calloc(explainer->read, sizeof *explainer->now);
     explainer->features = calloc(EXPLAIN_TRIED * explainer->inputs, sizeof *explainer->features);
     explainer->states = calloc(EXPLAIN_TRIED * explainer->state_size, sizeof *explainer->states);
-    if (!explainer->influence || !explainer->features || !explainer->states) {
+    if (!explainer->influence || !explainer->usual || !explainer->now || !explainer->features ||
+        !explainer->states) {
         explainer_destroy(explainer);
         return NULL;
     }
@@ -51,19 +56,32 @@ void explainer_destroy(struct explainer *explainer)
     if (!explainer)
         return;
     free(explainer->influence);
+    free(explainer->usual);
+    free(explainer->now);
     free(explainer->features);
     free(explainer->states);
     free(explainer);
 }
 
-/* The inputs furthest from their mean by influence, largest first. */
+/* How far an input of the first layer is from where it usually is, by its influence. */
+static float pull_of(const struct explainer *explainer, size_t i)
+{
+    return fabsf((float)(explainer->now[i] - explainer->usual[i])) * explainer->influence[i];
+}
+
+/* The features furthest from their mean by influence, largest first; their segments count with them. */
 static size_t choose(const struct explainer *explainer, const struct explain_input *input,
                      size_t tried[EXPLAIN_TRIED])
 {
-    float pulls[EXPLAIN_TRIED];
+    float pulls[EXPLAIN_TRIED], whole[NETWORK_INPUTS_MAX];
     size_t count = 0, inputs = FS_MIN(explainer->inputs, (size_t)FEATURE_COUNT); /* only those have names */
+    network_inputs(input->network, input->features, explainer->now);
+    for (size_t i = 0; i < explainer->inputs; i++)
+        whole[i] = pull_of(explainer, i);
+    for (size_t i = explainer->inputs; i < explainer->read; i++)
+        whole[input->network->segments[i - explainer->inputs].feature] += pull_of(explainer, i);
     for (size_t i = 0; i < inputs; i++) {
-        float pull = fabsf(input->features[i] - input->network->mean[i]) * explainer->influence[i];
+        float pull = whole[i];
         if (!(pull > 0) || (count == EXPLAIN_TRIED && pull <= pulls[count - 1]))
             continue;
         size_t at = count < EXPLAIN_TRIED ? count++ : count - 1;
