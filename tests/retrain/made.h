@@ -3,8 +3,10 @@
 #define FORESTALL_TESTS_RETRAIN_MADE_H
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
+#include "retrain/dataset.h"
 #include "schemas/messages.h"
 
 #define MIB 1048576
@@ -44,5 +46,32 @@ static inline void make(struct made *made, int number, const char *code, double 
     made->record.request.argv.count = 1;
     memcpy(made->record.execution, &number, sizeof number);
 }
+
+/* Two codes by turns, each program larger than the one before. */
+struct corpus {
+    struct made made[24];
+    struct msg_execution_record items[24];
+    struct record_set set;
+};
+
+static inline struct corpus *corpus_of(size_t count)
+{
+    struct corpus *corpus = calloc(1, sizeof *corpus);
+    if (!corpus)
+        abort();
+    for (size_t i = 0; i < count; i++) {
+        make(&corpus->made[i], (int)i, i % 2 ? "grower" : "other", 20 + 10 * (double)i);
+        corpus->items[i] = corpus->made[i].record;
+    }
+    corpus->set = (struct record_set){.items = corpus->items, .count = count};
+    return corpus;
+}
+
+/* Of a dataset as for training. */
+#define MADE_OPTIONS                                                                                         \
+    {                                                                                                        \
+        .seed = 1, .profiles = DATASET_PROFILES_MIXED, .plans = 8, .augmented = true, .stretched = true,     \
+        .staircases = true, .horizon_ms = 10000, .max_ticks = 1000000                                        \
+    }
 
 #endif

@@ -1,5 +1,5 @@
 /* Records on their way to sequences: files, the reservoir on disk, stretching, data sets that are repeatable
- * and bounded, and a small training. */
+ * and bounded. */
 #include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -12,7 +12,6 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-#include "retrain/evaluate.h"
 #include "retrain/fit.h"
 #include "retrain/reservoir.h"
 #include "retrain/stretch.h"
@@ -217,34 +216,9 @@ static void stretch__four_times__same_levels_same_rates(void **state)
     assert_int_equal(stretch_record(&made.record, 900, &slow), -EINVAL); /* too many points */
 }
 
-/* --- data sets and a whole training --- */
+/* --- data sets --- */
 
-struct corpus {
-    struct made made[24];
-    struct msg_execution_record items[24];
-    struct record_set set;
-};
-
-static struct corpus *corpus_of(size_t count)
-{
-    struct corpus *corpus = calloc(1, sizeof *corpus);
-    assert_non_null(corpus);
-    for (size_t i = 0; i < count; i++) {
-        make(&corpus->made[i], (int)i, i % 2 ? "grower" : "other", 20 + 10 * (double)i);
-        corpus->items[i] = corpus->made[i].record;
-    }
-    corpus->set = (struct record_set){.items = corpus->items, .count = count};
-    return corpus;
-}
-
-static const struct dataset_options how = {.seed = 1,
-                                           .profiles = DATASET_PROFILES_MIXED,
-                                           .plans = 8,
-                                           .augmented = true,
-                                           .stretched = true,
-                                           .staircases = true,
-                                           .horizon_ms = 10000,
-                                           .max_ticks = 1000000};
+static const struct dataset_options how = MADE_OPTIONS;
 
 static void dataset__same_seed__same_data(void **state)
 {
@@ -385,105 +359,6 @@ static void thresholds__deadlines__told_in_time(void **state)
     assert_true(thresholds[MSG_CAUSE_CPU - 1] > 0.395f && thresholds[MSG_CAUSE_CPU - 1] < 0.405f);
 }
 
-static void fit__growing_programs__learned_and_scored(void **state)
-{
-    (void)state;
-    struct corpus *corpus = corpus_of(24);
-    struct dataset train = {0}, validation = {0}, empty = {0};
-    struct dataset_options options = how;
-    struct network *network = NULL, *unused;
-    size_t first[18], last[6];
-    for (size_t i = 0; i < 24; i++)
-        *(i < 18 ? &first[i] : &last[i - 18]) = i;
-    struct fit_options fit = {.seed = 1,
-                              .hidden = 8,
-                              .layers = 1,
-                              .epochs = 12,
-                              .patience = 12,
-                              .learning_rate = 0.01,
-                              .demand_weight = 1,
-                              .horizon_weight = 0.3,
-                              .lanes = 16,
-                              .window = 32,
-                              .goal = {500, 0.9}};
-    assert_int_equal(dataset_add(&train, &corpus->set, first, 18, &options), 0);
-    options.augmented = options.stretched = false;
-    assert_int_equal(dataset_add(&validation, &corpus->set, last, 6, &options), 0);
-    assert_int_equal(fit_network(NULL, &train, &validation, &fit, NULL, NULL, &network), 0);
-    for (size_t cause = 0; cause < NETWORK_CAUSES; cause++)
-        assert_true(network->thresholds[cause] > 0 && network->thresholds[cause] < 1);
-    assert_int_equal(network->features_version, FEATURES_VERSION);
-    json_t *scores = evaluate_network(network, &validation, 500, false);
-    const json_t *model = json_object_get(json_object_get(scores, "memory"), "model");
-    double precision = json_number_value(json_object_get(model, "average_precision"));
-    print_message("average precision %.3f\n", precision);
-    assert_true(precision > 0.5);
-    const json_t *horizons = json_object_get(scores, "horizons");
-    const char *const names[] = {"2s", "30s"};
-    for (size_t h = 0; h < NETWORK_HORIZONS; h++) {
-        const json_t *within = json_object_get(json_object_get(horizons, names[h]), "memory");
-        double rate = json_number_value(json_object_get(within, "positive")) /
-                      json_number_value(json_object_get(within, "ticks"));
-        print_message("within %s: average precision %.3f, base rate %.3f\n", names[h],
-                      json_number_value(json_object_get(within, "average_precision")), rate);
-        assert_true(json_number_value(json_object_get(within, "average_precision")) > rate + 0.2);
-        assert_true(network->horizon_slope[h][0] > 0);
-    }
-    json_decref(scores);
-    assert_int_equal(fit_network(NULL, &empty, &validation, &fit, NULL, NULL, &unused), -EINVAL);
-    network_destroy(network);
-    dataset_fini(&train);
-    dataset_fini(&validation);
-    free(corpus);
-}
-
-/* Largest difference of two networks' logits over the steps of a set, from zero state. */
-static double logits_apart(const struct network *a, const struct network *b, const struct dataset *dataset)
-{
-    struct answers left = {0}, right = {0};
-    double worst = 0;
-    assert_int_equal(answers_make(a, dataset, &left), 0);
-    assert_int_equal(answers_make(b, dataset, &right), 0);
-    for (size_t e = 0; e < dataset->count; e++)
-        for (size_t t = 0; t < dataset->items[e].labels.ticks; t++)
-            for (size_t i = 0; i < NETWORK_CAUSES; i++)
-                worst = fmax(worst,
-                             fabs((double)left.items[e][t].logits[i] - (double)right.items[e][t].logits[i]));
-    answers_fini(&left);
-    answers_fini(&right);
-    return worst;
-}
-
-static void fit__from_a_network_without_segments__gets_them_and_answers_alike(void **state)
-{
-    (void)state;
-    struct corpus *corpus = corpus_of(6);
-    struct dataset data = {0};
-    struct network *start = network_create(&(struct network_shape){FEATURE_COUNT, 5, 2, 0}, 3), *begun,
-                   *again;
-    struct fit_options fit = {.segments = 2, .patience = 1, .lanes = 4, .window = 16, .goal = {500, 0.9}};
-    start->features_version = FEATURES_VERSION;
-    for (size_t i = 0; i < FEATURE_COUNT; i++)
-        start->scale[i] = 0.25f; /* within the bound, whatever the feature */
-    assert_int_equal(dataset_add(&data, &corpus->set, NULL, 0, &how), 0);
-    assert_int_equal(fit_network(start, &data, &data, &fit, NULL, NULL, &begun), 0); /* no epoch */
-    assert_true(begun->shape.segments > 0 && begun->shape.segments % 2 == 0);
-    assert_true(begun->bound > 1 && begun->bound < 100);
-    assert_true(logits_apart(start, begun, &data) < 1e-5);
-    fit.segments = 3; /* those that it has stay */
-    for (size_t i = 0; i < begun->weight_count; i++)
-        begun->weights[i] += (real)(i % 7) * (real)0.01;
-    assert_int_equal(fit_network(begun, &data, &data, &fit, NULL, NULL, &again), 0);
-    assert_int_equal(again->shape.segments, begun->shape.segments);
-    assert_memory_equal(again->segments, begun->segments, begun->shape.segments * sizeof begun->segments[0]);
-    assert_true(logits_apart(begun, again, &data) < 1e-5);
-    network_destroy(start);
-    network_destroy(begun);
-    network_destroy(again);
-    dataset_fini(&data);
-    free(corpus);
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -500,8 +375,6 @@ int main(void)
         cmocka_unit_test(dataset__too_many_ticks__counted_and_left_out),
         cmocka_unit_test(dataset__dead_letters__weigh_more_where_asked),
         cmocka_unit_test(thresholds__deadlines__told_in_time),
-        cmocka_unit_test(fit__growing_programs__learned_and_scored),
-        cmocka_unit_test(fit__from_a_network_without_segments__gets_them_and_answers_alike),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
