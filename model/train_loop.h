@@ -1,7 +1,7 @@
 /* Epoch after epoch until the validation set no longer gains: a running average of the weights over epochs is
  * what is judged and kept (it generalises better than any of them: Izmailov et al. 2018), the rate is halved
- * after two epochs without progress. Shared by retrain and the public benchmark, so that what is measured
- * there is what trains here. */
+ * after two epochs without progress, and over the second half of the epochs it falls to nothing. Shared by
+ * retrain and the public benchmark, so that what is measured there is what trains here. */
 #ifndef FORESTALL_MODEL_TRAIN_LOOP_H
 #define FORESTALL_MODEL_TRAIN_LOOP_H
 
@@ -13,9 +13,9 @@ struct train_set {
 };
 
 struct train_loop_options {
-    size_t epochs;   /* at most */
-    size_t patience; /* epochs without a better validation loss before it stops */
-    double learning_rate;
+    size_t epochs;          /* at most */
+    size_t patience;        /* epochs without a better validation loss before it stops */
+    double learning_rate;   /* at the start */
     const char *checkpoint; /* file it is kept in after each epoch and resumed from; NULL or "" = none */
     uint64_t fingerprint;   /* of the data and of all options: a checkpoint of another training is not used */
 };

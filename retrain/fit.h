@@ -13,7 +13,7 @@ struct fit_options {
     size_t hidden, layers, segments; /* segments: of each feature that has any (fit.c), see network.h */
     size_t epochs;                   /* at most */
     size_t patience;                 /* epochs without a better validation loss before it stops */
-    double learning_rate;            /* halved after two epochs without progress */
+    double learning_rate;            /* see train_loop.h */
     double weight_decay, demand_weight, horizon_weight, dropout;
     size_t lanes, window;
     size_t members;          /* networks trained from seeds of their own and merged into one; 0 = 1 */

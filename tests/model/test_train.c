@@ -174,6 +174,52 @@ static void hear(void *context, const struct train_loop_progress *progress)
     heard->best_loss = progress->best_loss;
 }
 
+#define EPOCHS 8
+
+/* How far each epoch moves the weights. */
+struct moves {
+    const struct network *network;
+    real *before;
+    double distance[EPOCHS];
+};
+
+static void measure_move(void *context, const struct train_loop_progress *progress)
+{
+    struct moves *moves = context;
+    double squares = 0;
+    for (size_t i = 0; i < moves->network->weight_count; i++) {
+        double off = (double)moves->network->weights[i] - (double)moves->before[i];
+        squares += off * off;
+        moves->before[i] = moves->network->weights[i];
+    }
+    moves->distance[progress->epoch - 1] = sqrt(squares);
+}
+
+static void loop__last_epochs__move_little(void **state)
+{
+    (void)state;
+    struct data *data = make(4);
+    struct trainer_options options = trainer_defaults;
+    struct train_loop_options loop = {.epochs = EPOCHS, .patience = EPOCHS, .learning_rate = 0.003};
+    struct network *network = network_create(&(struct network_shape){INPUTS, 8, 1, 0}, 5);
+    struct moves moves = {.network = network, .before = calloc(network->weight_count, sizeof(real))};
+    struct train_set train = {data->sequences, COUNT - 32};
+    struct train_set validation = {data->sequences + COUNT - 32, 32};
+    assert_non_null(moves.before);
+    memcpy(moves.before, network->weights, network->weight_count * sizeof *moves.before);
+    options.lanes = 8;
+    options.window = 20;
+    struct trainer *trainer = trainer_create(network, &options);
+    assert_int_equal(train_loop(trainer, network, train, validation, &loop, measure_move, &moves), 0);
+    print_message("the fourth epoch moves the weights by %.3f, the last by %.3f\n", moves.distance[3],
+                  moves.distance[EPOCHS - 1]);
+    assert_true(moves.distance[EPOCHS - 1] < 0.6 * moves.distance[3]);
+    trainer_destroy(trainer);
+    network_destroy(network);
+    free(moves.before);
+    free(data);
+}
+
 /* What is kept must be what was judged: the average, not the weights of that epoch. */
 static void loop__ends__network_has_the_loss_that_was_best(void **state)
 {
@@ -205,6 +251,7 @@ int main(void)
         cmocka_unit_test(epoch__a_pulse_long_ago__is_remembered_across_windows),
         cmocka_unit_test(epoch__same_seed__same_weights),
         cmocka_unit_test(evaluate__changes_nothing),
+        cmocka_unit_test(loop__last_epochs__move_little),
         cmocka_unit_test(loop__ends__network_has_the_loss_that_was_best),
         cmocka_unit_test(fit_segments__known_values__between_their_quantiles),
         cmocka_unit_test(fit_scaling__known_features__mean_and_deviation),
