@@ -235,12 +235,17 @@ static enum stream_outcome read_record(struct case_ *now)
                : outcome;
 }
 
-static void end_attempt(struct case_ *now)
+/* A risk that comes late must not raise anything; all of them may, on a topic of their own. */
+static enum stream_outcome end_attempt(struct case_ *now)
 {
-    if (!now->attempt)
-        return;
-    now->attempt->ended = true; /* a risk that comes late must not raise anything */
-    attempts_close(now->allocate->attempts, now->attempt);
+    struct attempts *attempts = now->allocate->attempts;
+    struct attempt *attempt =
+        attempts_obtain(attempts, now->record.execution, now->record.attempt, now->message->partition);
+    if (!attempt)
+        return STREAM_FATAL;
+    attempt->ended = true;
+    attempts_close(attempts, attempt);
+    return STREAM_DONE;
 }
 
 enum stream_outcome allocate_on_record(struct allocate *allocate, const struct stream_message *message,
@@ -259,6 +264,5 @@ enum stream_outcome allocate_on_record(struct allocate *allocate, const struct s
     if (outcome != STREAM_DONE)
         return outcome;
     metric_add(allocate->metrics.records, 1);
-    end_attempt(&now);
-    return STREAM_DONE;
+    return end_attempt(&now);
 }

@@ -118,6 +118,17 @@ def test_risk__of_an_ended_attempt__raises_nothing(stand):
     assert adjustments_of(stand, execution) == [] and stand.wait_redis("late") == before
 
 
+def test_risks__all_after_the_record__raise_nothing(stand):
+    """Records and risks lie in topics of their own: a record may be read before any risk of its attempt."""
+    execution = new_execution()
+    stand.send_record(stand.record(execution, code="overtaken", peak_mib=32))
+    before, handled = stand.wait_redis("overtaken"), stand.metric("risks_total")
+    stand.send_risk(stand.alarm(execution, code="overtaken"))
+    wait_until(lambda: stand.metric("risks_total") == handled + 1, 20, "the risk to be read")
+    settle_down(stand, "overtaken.done")
+    assert adjustments_of(stand, execution) == [] and stand.wait_redis("overtaken") == before
+
+
 def decides_nothing(stand, code):
     """No allocation, or one that says only that nobody may give more at once."""
     allocation = stand.allocation_of(code)
