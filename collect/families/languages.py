@@ -11,7 +11,8 @@ def _variants(argv, language, name, *traits):
 
 _R, _LISP, _PROLOG, _TCL, _ERLANG = (["Rscript", "--vanilla"], ["sbcl", "--dynamic-space-size", "3GB", "--script"],
                                      ["swipl", "--stack-limit=2g"], ["tclsh"], ["escript"])
-_JAVA = ["java", "-XX:+UseSerialGC", "-Xmx1200m"]
+# The heap it begins with and its bound are given: without, both are shares of the limit, and growth would depend on it.
+_JAVA = ["java", "-XX:+UseSerialGC", "-Xms16m", "-Xmx1200m"]
 
 
 @_variants(_R, "r", "grow.R", MEMORY, CPU)
@@ -84,7 +85,7 @@ def java_cache(m):
     return m.amount(3000, 40000), m.amount(1000, 12000), m.amount(100000, 900000)
 
 
-@_variants(["java", "-XX:+UseSerialGC", "-Xmx180m"], "java", "Heap.java", FAULT)
+@_variants(["java", "-XX:+UseSerialGC", "-Xms16m", "-Xmx180m"], "java", "Heap.java", FAULT)
 def java_heap(m):
     """Its own limit: an exception, no OOM kill."""
     return m.amount(20, 400),
