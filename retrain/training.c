@@ -92,6 +92,7 @@ static void fill_arguments(const struct retrain *retrain, const char *champion, 
     add(a, "--retrain.foreseen_deadlines=%.9g", o->foreseen_deadlines);
     add(a, "--retrain.held_out=%.9g", o->held_out);
     add(a, "--retrain.dropout=%.9g", o->dropout);
+    add(a, "--retrain.segments=%" PRId64, o->segments);
     add(a, "--retrain.stretched=%s", o->stretched ? "yes" : "no");
     add(a, "--retrain.checkpoint=%s", checkpoint);
     add(a, "--retrain.reference_records=%s", o->reference);
