@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <stdio.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 int unwritable_say(int result, const char *what, const char *option, char *error, size_t error_size)
@@ -30,4 +31,10 @@ int unwritable_say(int result, const char *what, const char *option, char *error
         break;
     }
     return result;
+}
+
+bool unwritable_special(const char *path)
+{
+    struct stat status;
+    return stat(path, &status) == 0 && !S_ISREG(status.st_mode);
 }

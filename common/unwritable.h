@@ -9,5 +9,8 @@
  * option: the setting that decides the place. Errors that neither space nor rights would mend are told
  * without advice. */
 int unwritable_say(int result, const char *what, const char *option, char *error, size_t error_size);
+/* True when there is something else than a regular file at path, a device or a directory: what is written
+ * beside it and renamed would take its place. */
+bool unwritable_special(const char *path);
 
 #endif

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "common/unwritable.h"
 #include "demo/chart.h"
 
 static const char head[] =
@@ -135,6 +136,8 @@ static int save(const char *path, const struct buffer *page)
     char temporary[4096];
     if (snprintf(temporary, sizeof temporary, "%s.new", path) >= (int)sizeof temporary)
         return -ENAMETOOLONG;
+    if (unwritable_special(path))
+        return -EEXIST;
     FILE *file = fopen(temporary, "wbe");
     if (!file)
         return -errno;

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "common/unwritable.h"
 #include "retrain/commands.h"
 
 #define MODEL_MAX ((size_t)64 << 20)
@@ -65,6 +66,8 @@ int command_write_file(const char *path, struct str bytes)
     char beside[4096];
     if (snprintf(beside, sizeof beside, "%s.new", path) >= (int)sizeof beside)
         return command_fail(path, "the name is too long"), -ENAMETOOLONG;
+    if (unwritable_special(path))
+        return command_fail(path, "is no regular file, it would be replaced: name another"), -EEXIST;
     FILE *file = fopen(beside, "wb");
     bool ok = file && fwrite(bytes.data, 1, bytes.size, file) == bytes.size && fflush(file) == 0 &&
               fsync(fileno(file)) == 0;
@@ -77,6 +80,8 @@ int command_write_file(const char *path, struct str bytes)
         ok = false;
         error = errno;
     }
+    if (file && !ok)
+        (void)unlink(beside); /* what stays is not looked at */
     return ok ? 0 : (command_fail(path, strerror(error)), -error);
 }
 

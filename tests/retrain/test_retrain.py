@@ -133,6 +133,15 @@ def test_commands__bad_input__one_clear_line(tmp_path):
         assert failed.returncode == 1 and expected in failed.stderr, (arguments, failed.stderr)
 
 
+def test_merge__out_is_a_pipe__refused_and_left_as_it_was(tmp_path):
+    """A file that is renamed onto a device takes its place; root may do that to /dev/null."""
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    refused = run("merge", "--out", pipe, SHIPPED, check=False)
+    assert refused.returncode == 1 and "no regular file" in refused.stderr
+    assert pipe.is_fifo() and list(tmp_path.iterdir()) == [pipe]
+
+
 # --- the service -------------------------------------------------------------------------------------------------------
 
 
