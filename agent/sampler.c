@@ -5,6 +5,7 @@
 
 #include "agent/agent.h"
 #include "common/clock.h"
+#include "schemas/request.h"
 
 /* Reading one attempt takes 40 to 70 us here: the first of so many samples waits 2 ms for the last one. */
 #define TICK_SAMPLES 32
@@ -58,6 +59,7 @@ static bool fill_sample(struct agent *agent, const struct attempt *attempt, stru
     out->adjusted_sequence = attempt->track->last_decision;
     out->arm = attempt->admission.arm;
     out->counters = track_counters(attempt->track, &attempt->track->last, custom);
+    out->command = request_command(request);
     return true;
 }
 

@@ -1,8 +1,7 @@
 /* See profile.h. */
 #include "model/profile.h"
 
-#include <errno.h>
-#include <stdio.h>
+#include "schemas/request.h"
 
 #define GROWTH 1.05 /* VPA's */
 
@@ -70,17 +69,27 @@ static void add_demand(struct profile *profile, const struct msg_execution_recor
     if (record->outcome != MSG_OUTCOME_FINISHED && record->outcome != MSG_OUTCOME_OOM_KILLED &&
         record->outcome != MSG_OUTCOME_TIMED_OUT)
         return;
-    double bump = record->outcome == MSG_OUTCOME_OOM_KILLED ? PROFILE_OOM_BUMP : 1;
-    add(profile, PROFILE_MEMORY_PEAK, (double)totals->memory_peak_bytes * bump, time_us);
+    double peak = (double)totals->memory_peak_bytes *
+                  (record->outcome == MSG_OUTCOME_OOM_KILLED ? PROFILE_OOM_BUMP : 1);
+    struct profile_run run = {.command = request_command(&record->request), .memory_peak = (float)peak};
+    add(profile, PROFILE_MEMORY_PEAK, peak, time_us);
     add(profile, PROFILE_CPU_PEAK, record->peak_cpu_millicores, time_us);
     add(profile, PROFILE_IO_PEAK, (double)record->peak_io_bps, time_us);
     add(profile, PROFILE_NET_PEAK, (double)record->peak_net_bps, time_us);
-    if (record->outcome != MSG_OUTCOME_FINISHED)
-        return;
-    add(profile, PROFILE_CPU_TIME, (double)totals->cpu_usage_us * 1e-6, time_us);
-    add(profile, PROFILE_DURATION, (double)(record->ended_us - record->started_us) * 1e-6, time_us);
-    add(profile, PROFILE_IO_TOTAL, (double)totals->io_read_bytes + (double)totals->io_write_bytes, time_us);
-    add(profile, PROFILE_NET_TOTAL, (double)totals->net_tx_bytes, time_us);
+    if (record->outcome == MSG_OUTCOME_FINISHED) {
+        double cpu_s = (double)totals->cpu_usage_us * 1e-6, io = (double)totals->io_read_bytes + (double)totals->io_write_bytes;
+        double duration_s = (double)(record->ended_us - record->started_us) * 1e-6, net = (double)totals->net_tx_bytes;
+        add(profile, PROFILE_CPU_TIME, cpu_s, time_us);
+        add(profile, PROFILE_DURATION, duration_s, time_us);
+        add(profile, PROFILE_IO_TOTAL, io, time_us);
+        add(profile, PROFILE_NET_TOTAL, net, time_us);
+        run.finished = true;
+        run.cpu_time_s = (float)cpu_s;
+        run.duration_s = (float)duration_s;
+        run.io_total = (float)io;
+        run.net_total = (float)net;
+    }
+    profile_recent_add(profile, &run);
 }
 
 int profile_count(struct profile *profile, const struct msg_execution_record *record,
@@ -104,7 +113,7 @@ static double quantile(const struct profile *profile, enum profile_quantity quan
     return histogram_percentile(&profile->histograms[quantity], share);
 }
 
-void profile_summarise(const struct profile *profile, struct profile_summary *out)
+void profile_summarise(const struct profile *profile, int32_t command, struct profile_summary *out)
 {
     *out = (struct profile_summary){
         .runs = profile->runs,
@@ -122,14 +131,5 @@ void profile_summarise(const struct profile *profile, struct profile_summary *ou
         .io_total_p50 = quantile(profile, PROFILE_IO_TOTAL, 0.5),
         .net_total_p50 = quantile(profile, PROFILE_NET_TOTAL, 0.5),
     };
-}
-
-int profile_summarise_message(const struct msg_code_profile *message, struct profile_summary *out)
-{
-    struct profile profile;
-    int result = profile_load(&profile, message);
-    if (result < 0)
-        return result;
-    profile_summarise(&profile, out);
-    return 0;
+    out->same_command = profile_recent_summarise(profile, command, out);
 }

@@ -1,5 +1,5 @@
-/* What is learned online about one code, in memory: counts, decaying histograms of demand and the online
- * head; and how it maps to the CodeProfile message. Pure: no clock, no I/O, no allocation but from the
+/* What is learned online about one code, in memory: counts, decaying histograms of demand, its latest runs and
+ * the online head; and how it maps to the CodeProfile message. Pure: no clock, no I/O, no allocation but from the
  * caller's arena.
  *
  * A record counts once: the profile carries the offset of the last record of each partition in it, and what
@@ -19,6 +19,8 @@
 #define PROFILE_THROUGH_MAX 8
 #define PROFILE_OOM_BUMP 1.2
 #define PROFILE_HALF_LIFE_S 86400.0 /* VPA's 24 h */
+#define PROFILE_RECENT_MAX 64       /* latest runs that are kept one by one, ... */
+#define PROFILE_RECENT_SAME 16      /* ... and of one command */
 
 enum profile_quantity {
     PROFILE_MEMORY_PEAK, /* bytes */
@@ -38,6 +40,15 @@ struct profile_position {
     int64_t offset;
 };
 
+/* One of the latest runs; its peak is a lower bound unless it finished, the rest then 0. */
+struct profile_run {
+    int32_t command; /* schemas/request.h */
+    bool finished;
+    float memory_peak; /* bytes, of a killed run PROFILE_OOM_BUMP times what it reached */
+    float cpu_time_s, duration_s;
+    float io_total, net_total; /* bytes */
+};
+
 struct profile {
     char code[PROFILE_CODE_MAX];
     int64_t revision, updated_us, runs, finished;
@@ -45,13 +56,15 @@ struct profile {
     struct histogram histograms[PROFILE_QUANTITY_COUNT];
     struct online_head head, shadow; /* champion's, challenger's */
     struct profile_position through[PROFILE_THROUGH_MAX];
-    uint32_t through_count;
+    uint32_t through_count, recent_count;
+    struct profile_run recent[PROFILE_RECENT_MAX]; /* oldest first */
 };
 
 /* What features and policies read of a profile; runs = 0: nothing is known and the rest is 0. A quantity
  * nobody has seen yet is 0 as well. */
 struct profile_summary {
     int64_t runs, finished;
+    bool same_command; /* all but the peaks of rates is of runs of this very command */
     double memory_p50, memory_p95, memory_max; /* peak memory_bytes of a run */
     double cpu_peak_p95;                       /* millicores */
     double cpu_time_p50_s, cpu_time_p95_s;
@@ -69,15 +82,21 @@ FS_MUST_CHECK int profile_count(struct profile *profile, const struct msg_execut
                                 const struct profile_position *position, int64_t now_us);
 /* True when the record at this position is in the profile. */
 bool profile_contains(const struct profile *profile, const struct profile_position *position);
-void profile_summarise(const struct profile *profile, struct profile_summary *out);
-/* Straight from a message, for who keeps no profiles. */
-FS_MUST_CHECK int profile_summarise_message(const struct msg_code_profile *message,
-                                            struct profile_summary *out);
+/* For an execution of this command: from its own latest runs where there are any, else (and for command 0) from
+ * all runs of the code. */
+void profile_summarise(const struct profile *profile, int32_t command, struct profile_summary *out);
 
 /* -EBADMSG: not usable, the profile is unchanged. */
 FS_MUST_CHECK int profile_load(struct profile *profile, const struct msg_code_profile *message);
 /* Arrays come from the arena, strings borrow from the profile. -ENOMEM. */
 FS_MUST_CHECK int profile_store(const struct profile *profile, struct arena *arena,
                                 struct msg_code_profile *out);
+
+/* --- the latest runs (profile_recent.c) --- */
+
+/* The oldest goes when there are too many, of all or of the command. */
+void profile_recent_add(struct profile *profile, const struct profile_run *run);
+/* Overwrites what the command's own runs tell; false: there are none, out is unchanged. */
+bool profile_recent_summarise(const struct profile *profile, int32_t command, struct profile_summary *out);
 
 #endif

@@ -1,6 +1,7 @@
 /* A profile to and from the CodeProfile message. Data from outside is checked whole before anything is taken.
  */
 #include <errno.h>
+#include <math.h>
 
 #include "model/profile.h"
 
@@ -45,6 +46,23 @@ static int load_through(struct profile *profile, const struct msg_code_profile *
     return 0;
 }
 
+/* Runs that are too many, of all or of a command, push the oldest out. */
+static int load_recent(struct profile *profile, const struct msg_code_profile *message)
+{
+    for (size_t i = 0; i < message->recent.count; i++) {
+        const struct msg_command_run *from = &message->recent.items[i];
+        const float numbers[] = {from->memory_peak, from->cpu_time, from->duration, from->io_total,
+                                 from->net_total};
+        for (size_t k = 0; k < FS_COUNT(numbers); k++)
+            if (!isfinite(numbers[k]) || numbers[k] < 0)
+                return -EBADMSG;
+        profile_recent_add(profile, &(struct profile_run){from->command, from->finished, from->memory_peak,
+                                                          from->cpu_time, from->duration, from->io_total,
+                                                          from->net_total});
+    }
+    return 0;
+}
+
 int profile_load(struct profile *profile, const struct msg_code_profile *message)
 {
     struct profile loaded;
@@ -62,7 +80,8 @@ int profile_load(struct profile *profile, const struct msg_code_profile *message
             loaded.failures[cause] = message->failures.items[i].value;
     }
     int result = load_histograms(&loaded, message);
-    if (result < 0 || (result = load_through(&loaded, message)) < 0)
+    if (result < 0 || (result = load_through(&loaded, message)) < 0 ||
+        (result = load_recent(&loaded, message)) < 0)
         return result;
     /* A head of another format is no fault of the profile: counts and histograms still hold, the head starts
      * anew. */
@@ -109,6 +128,26 @@ static int store_lists(const struct profile *profile, struct arena *arena, struc
     return 0;
 }
 
+static int store_recent(const struct profile *profile, struct arena *arena, struct msg_code_profile *out)
+{
+    out->recent.items = arena_alloc(arena, profile->recent_count, sizeof *out->recent.items);
+    if (!out->recent.items)
+        return -ENOMEM;
+    out->recent.count = profile->recent_count;
+    for (uint32_t i = 0; i < profile->recent_count; i++) {
+        const struct profile_run *run = &profile->recent[i];
+        out->recent.items[i] =
+            (struct msg_command_run){.command = run->command,
+                                    .finished = run->finished,
+                                    .memory_peak = run->memory_peak,
+                                    .cpu_time = run->cpu_time_s,
+                                    .duration = run->duration_s,
+                                    .io_total = run->io_total,
+                                    .net_total = run->net_total};
+    }
+    return 0;
+}
+
 int profile_store(const struct profile *profile, struct arena *arena, struct msg_code_profile *out)
 {
     struct msg_code_profile stored = {.code = str_of(profile->code),
@@ -120,7 +159,8 @@ int profile_store(const struct profile *profile, struct arena *arena, struct msg
                                       .shadow_version = str_of(profile->shadow.version),
                                       .examples = profile->head.examples};
     int result = store_histograms(profile, arena, &stored);
-    if (result < 0 || (result = store_lists(profile, arena, &stored)) < 0)
+    if (result < 0 || (result = store_lists(profile, arena, &stored)) < 0 ||
+        (result = store_recent(profile, arena, &stored)) < 0)
         return result;
     result = online_store(&profile->head, arena, &stored.head, &stored.calibration);
     if (result < 0)

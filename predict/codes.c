@@ -89,7 +89,6 @@ int codes_take(struct codes *codes, const struct msg_code_profile *message)
     if (profile.revision <= code->profile.revision)
         return 0;
     code->profile = profile;
-    code_changed(code);
     return 1;
 }
 
@@ -98,11 +97,6 @@ void codes_drop(struct codes *codes, struct str name)
     struct code *code = table_find(codes->table, name.data, name.size);
     if (code)
         table_remove(codes->table, code);
-}
-
-void code_changed(struct code *code)
-{
-    profile_summarise(&code->profile, &code->summary);
 }
 
 struct code *codes_first(const struct codes *codes)

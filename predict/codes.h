@@ -9,7 +9,6 @@ struct codes;
 
 struct code {
     struct profile profile;
-    struct profile_summary summary; /* of the profile */
 };
 
 /* NULL when out of memory. */
@@ -22,8 +21,6 @@ struct code *codes_own(struct codes *codes, struct str name);
 /* A profile was read: 1 = taken, 0 = it is not newer than what is here, -EBADMSG = not usable. */
 FS_MUST_CHECK int codes_take(struct codes *codes, const struct msg_code_profile *message);
 void codes_drop(struct codes *codes, struct str name);
-/* Brings the summary up to date after a change of the profile. */
-void code_changed(struct code *code);
 /* The code unused for longest, NULL at the end: walks on with codes_next. */
 struct code *codes_first(const struct codes *codes);
 struct code *codes_next(const struct codes *codes, const struct code *code);

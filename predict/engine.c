@@ -22,6 +22,8 @@ struct attempt {
     int64_t seen_ms;
     int64_t started_us, first_us; /* of the attempt; of the sample its state began with */
     struct feature_state features;
+    struct profile_summary known; /* for its command; runs = 0: nothing is known */
+    int64_t known_revision;       /* of the profile that this is of */
     struct publish_memory told;
 };
 
@@ -259,6 +261,19 @@ static void begin_sample(struct engine *engine, struct attempt *attempt, const s
     attempt->ticks += !tick->tick->extra;
 }
 
+/* Summed up again only when the profile changed. */
+static const struct profile_summary *known_of(struct attempt *attempt, const struct code *code,
+                                              int32_t command)
+{
+    if (!code)
+        return NULL;
+    if (attempt->known_revision != code->profile.revision) {
+        profile_summarise(&code->profile, command, &attempt->known);
+        attempt->known_revision = code->profile.revision;
+    }
+    return &attempt->known;
+}
+
 void engine_add(struct engine *engine, const struct engine_tick *tick, const struct msg_sample *sample)
 {
     struct attempt *attempt = find_attempt(engine, sample);
@@ -280,7 +295,7 @@ void engine_add(struct engine *engine, const struct engine_tick *tick, const str
                                   .attempt = sample->attempt,
                                   .limits = &sample->limits,
                                   .counters = &sample->counters,
-                                  .profile = row->code ? &row->code->summary : NULL};
+                                  .profile = known_of(attempt, row->code, sample->command)};
     begin_sample(engine, attempt, tick, sample);
     features_step(&attempt->features, &input, engine->features[engine->count]);
     engine->indexes[engine->count++] = (uint32_t)table_index(engine->attempts, attempt);
@@ -375,7 +390,7 @@ static void tell_row(struct engine *engine, size_t row)
         forecast_row(engine, row, head, &usage, logits, &forecast);
     else
         fallback_forecast(&at->attempt->features, engine->features[row], &at->sample->limits, &usage,
-                          at->code ? &at->code->summary : NULL, &forecast, terms);
+                          at->code ? &at->attempt->known : NULL, &forecast, terms);
     compare_shadow(engine, row, &forecast);
     forecast_risk(at->tick, at->sample, &usage, &forecast, network ? network->version : FALLBACK_VERSION,
                   &risk);

@@ -72,7 +72,6 @@ void predict_finish(struct predict *predict, const struct finished *finished)
     }
     fs_drop(
         profile_count(&code->profile, record, &position, clock_realtime_us())); /* not in it: asked above */
-    code_changed(code);
     metric_add(predict->metrics.records, 1);
     metric_add(predict->metrics.learned, ticks);
     publish(predict, code);

@@ -10,7 +10,7 @@
 
 #include "common/clock.h"
 #include "common/installed.h"
-#include "model/features.h"
+#include "model/network_widen.h"
 #include "predict/predict.h"
 
 #define PATH_SIZE 4096
@@ -70,18 +70,10 @@ static struct network *load(struct predict *predict, const char *origin, struct 
 {
     struct network *network;
     char error[256];
-    int result = network_load(bytes, &network, error, sizeof error);
-    if (result < 0) {
-        refuse_model(predict, origin, result == -ENOMEM ? "out of memory" : error);
-        return NULL;
-    }
-    if (network->features_version == FEATURES_VERSION && network->shape.inputs == FEATURE_COUNT)
+    int result = network_load_current(bytes, &network, error, sizeof error);
+    if (result == 0)
         return network;
-    (void)snprintf(error, sizeof error,
-                   "made for features version %d with %zu inputs, this program has version %d with %d",
-                   (int)network->features_version, network->shape.inputs, FEATURES_VERSION, FEATURE_COUNT);
-    refuse_model(predict, origin, error);
-    network_destroy(network);
+    refuse_model(predict, origin, result == -ENOMEM ? "out of memory" : error);
     return NULL;
 }
 

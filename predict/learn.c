@@ -7,6 +7,7 @@
 
 #include "model/labels.h"
 #include "predict/forecast.h"
+#include "schemas/request.h"
 
 #define PROBABILITY_LEAST 1e-6 /* a confident error costs at most ln of it */
 
@@ -142,9 +143,11 @@ static void promote_shadow(struct profile *profile, const char *version)
 int learn(struct learner *learner, struct code *code, const struct msg_execution_record *record,
           const struct network *champion, const struct network *challenger)
 {
-    const struct profile_summary *known = code->summary.runs > 0 ? &code->summary : NULL;
+    struct profile_summary summary;
     if (record->series.count == 0 || !champion)
         return 0;
+    profile_summarise(&code->profile, request_command(&record->request), &summary);
+    const struct profile_summary *known = summary.runs > 0 ? &summary : NULL;
     promote_shadow(&code->profile, champion->version);
     int ticks = learn_head(learner, false, champion, &code->profile.head, known, record);
     if (ticks < 0 || !challenger)

@@ -8,6 +8,7 @@
 
 #include "common/installed.h"
 #include "common/buffer.h"
+#include "model/network_widen.h"
 #include "replay/ours_internal.h"
 
 #define EXECUTIONS ((size_t)4 * ENGINE_WAVE) /* the least an engine takes; one try runs at a time */
@@ -48,7 +49,7 @@ static int load_network(const char *path, struct network **out, char *error, siz
     buffer_init(&bytes, MODEL_MAX);
     int result = read_file(path, &bytes);
     if (result == 0)
-        result = network_load(buffer_str(&bytes), out, why, sizeof why);
+        result = network_load_current(buffer_str(&bytes), out, why, sizeof why);
     if (result < 0)
         (void)snprintf(error, error_size, "%s: %s", path, why[0] ? why : strerror(-result));
     buffer_fini(&bytes);

@@ -12,6 +12,7 @@
 #include "replay/ours_internal.h"
 #include "replay/policy.h"
 #include "schemas/hints.h"
+#include "schemas/request.h"
 
 #define EPOCH_US 1000000000000000 /* of traces that count from 0: a time of its own, always positive */
 #define ATTEMPTS 1000000          /* the replay bounds the tries */
@@ -125,6 +126,7 @@ static void sample(const struct state *ours, const struct replay_moment *moment,
         .counters = *moment->counters,
     };
     out->limits.memory_bytes = (int64_t)moment->limit_bytes;
+    out->command = request_command(&moment->record->request);
     memcpy(out->execution, ours->tools->execution, sizeof out->execution);
 }
 
@@ -210,6 +212,8 @@ static void record_of(const struct state *ours, const struct replay_run *run, st
         .series_inclusion = 1,
         .series_stride = 1,
     };
+    if (run->record)
+        out->request.argv = run->record->request.argv;
     out->series = (struct msg_series_point_array){ours->tools->points, ours->tools->point_count};
     parts->cause = MSG_CAUSE_MEMORY;
     bool raised = ours->raised || run->limit_bytes > run->first_limit_bytes; /* or by an advance */
@@ -252,7 +256,6 @@ static int profile(struct state *ours, const struct msg_execution_record *record
     if (ticks < 0)
         return ticks;
     fs_drop(profile_count(&code->profile, record, &nowhere, record->ended_us)); /* always counted: no guard */
-    code_changed(code);
     history_of(&code->profile, &ours->history);
     ours->has_history = true;
     return 0;

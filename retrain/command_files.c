@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "common/unwritable.h"
+#include "model/network_widen.h"
 #include "retrain/commands.h"
 
 #define MODEL_MAX ((size_t)64 << 20)
@@ -46,13 +47,8 @@ struct network *command_load_network(const char *path)
     size_t size = file && bytes ? fread(bytes, 1, MODEL_MAX, file) : 0;
     if (!file)
         (void)snprintf(error, sizeof error, "%s", strerror(errno));
-    else if (bytes && network_load((struct str){bytes, size}, &network, error, sizeof error) == 0 &&
-             (network->shape.inputs != FEATURE_COUNT || network->features_version != FEATURES_VERSION)) {
-        (void)snprintf(error, sizeof error, "made for features %d, this program has %d",
-                       network->features_version, FEATURES_VERSION);
-        network_destroy(network);
-        network = NULL;
-    }
+    else if (bytes && network_load_current((struct str){bytes, size}, &network, error, sizeof error) < 0)
+        network = NULL; /* error says why */
     if (file)
         (void)fclose(file); /* only read from */
     free(bytes);

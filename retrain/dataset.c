@@ -9,6 +9,7 @@
 #include "model/profile.h"
 #include "model/random.h"
 #include "retrain/stretch.h"
+#include "schemas/request.h"
 
 #define PROFILE_RUNS_MAX 8 /* other records a simulated profile is made of, at most */
 #define TYPICAL_TICKS                                                                                        \
@@ -22,21 +23,12 @@ struct builder {
     bool dead;     /* it is a dead letter */
 };
 
-static bool same_command(const struct msg_execution_record *a, const struct msg_execution_record *b)
-{
-    const struct msg_str_array *left = &a->request.argv, *right = &b->request.argv;
-    if (left->count != right->count)
-        return false;
-    for (size_t i = 0; i < left->count; i++)
-        if (!str_equal(left->items[i], right->items[i]))
-            return false;
-    return true;
-}
-
-/* Counts up to PROFILE_RUNS_MAX other records of the code, beginning somewhere. 0: there are none. */
+/* Counts up to PROFILE_RUNS_MAX other records of the code, beginning somewhere: of the same command or of other
+ * ones. 0: there are none. */
 static size_t count_others(const struct builder *builder, const struct msg_execution_record *self, bool same,
                            uint64_t *seed, struct profile *profile)
 {
+    int32_t command = request_command(&self->request);
     const struct record_set *set = builder->records;
     struct profile_position nowhere = {.offset = -1};
     size_t wanted = 1 + random_next(seed) % PROFILE_RUNS_MAX, counted = 0,
@@ -44,7 +36,8 @@ static size_t count_others(const struct builder *builder, const struct msg_execu
     profile_init(profile, self->code);
     for (size_t i = 0; i < set->count && counted < wanted; i++) {
         const struct msg_execution_record *other = &set->items[(first + i) % set->count];
-        if (other == self || !str_equal(other->code, self->code) || (same && !same_command(other, self)))
+        if (other == self || !str_equal(other->code, self->code) ||
+            same != (request_command(&other->request) == command))
             continue;
         counted += profile_count(profile, other, &nowhere, other->ended_us) == 1;
     }
@@ -67,10 +60,12 @@ static size_t count_past(const struct builder *builder, const struct msg_executi
 }
 
 /* The next run of a code has another input, or is another version: a profile is never exactly right, and
- * sometimes wrong. */
+ * sometimes wrong. That of the very command is mostly as right as its runs are alike. */
 static void disturb(struct profile_summary *summary, uint64_t *seed)
 {
-    double width = random_unit(seed) < 0.2 ? 1.5 : 0.15;
+    double drawn = random_unit(seed), width = drawn < 0.2 ? 1.5 : 0.15;
+    if (summary->same_command)
+        width = drawn < 0.1 ? 1.5 : drawn < 0.3 ? 0.15 : 0.01;
     double memory = exp(random_between(seed, -width, width)), work = exp(random_between(seed, -width, width));
     summary->memory_p50 *= memory;
     summary->memory_p95 *= memory;
@@ -95,15 +90,15 @@ static bool simulate_profile(struct builder *builder, const struct msg_execution
     if (builder->options->profiles == DATASET_PROFILES_PAST) {
         bool known = count_past(builder, record, &profile) > 0;
         if (known)
-            profile_summarise(&profile, out);
+            profile_summarise(&profile, request_command(&record->request), out);
         return known;
     }
     /* Most codes run the same command again and again; some get other inputs each time. */
     bool same = random_unit(&builder->seed) < 0.7;
     if (count_others(builder, record, same, &builder->seed, &profile) == 0 &&
-        count_others(builder, record, false, &builder->seed, &profile) == 0)
+        count_others(builder, record, !same, &builder->seed, &profile) == 0)
         return false;
-    profile_summarise(&profile, out);
+    profile_summarise(&profile, request_command(&record->request), out);
     if (training)
         disturb(out, &builder->seed);
     return true;

@@ -12,6 +12,7 @@
 #include "model/calibrate.h"
 #include "model/network.h"
 #include "model/network_merge.h"
+#include "model/network_widen.h"
 #include "model/train_loop.h"
 
 #define INPUT_BOUND 3.0f /* deviations */
@@ -44,33 +45,12 @@ static const size_t segmented[] = {
     FEATURE_PROFILE_CPU_NEED,      FEATURE_PROFILE_IO_NEED,      FEATURE_PROFILE_NET_NEED,
 };
 
-/* The weights of a network that may have no segments yet; those of new ones stay zero: it answers as before.
- */
-static void take_weights(struct network *to, const struct network *from)
-{
-    const struct network_layer *ours = &to->layers[0], *theirs = &from->layers[0];
-    size_t gates = 4 * to->shape.hidden, recurrent = to->shape.hidden * gates,
-           features = theirs->inputs * gates, rest = from->weight_count - features - recurrent;
-    memset(ours->weight, 0, ours->inputs * gates * sizeof(real));
-    memcpy(ours->weight, theirs->weight, features * sizeof(real));
-    memcpy(ours->weight + ours->inputs * gates, theirs->weight + features, recurrent * sizeof(real));
-    memcpy(ours->bias, theirs->bias, rest * sizeof(real));
-    memcpy(to->mean, from->mean, sizeof to->mean);
-    memcpy(to->scale, from->scale, sizeof to->scale);
-    memcpy(to->segments, from->segments, sizeof to->segments);
-}
-
 static struct network *begin(const struct network *start, const struct fit_options *options)
 {
-    struct network_shape shape = {FEATURE_COUNT, options->hidden, options->layers, 0};
-    if (start)
-        shape = start->shape;
-    if (shape.segments == 0)
-        shape.segments = options->segments * FS_COUNT(segmented);
-    struct network *network = network_create(&shape, options->seed);
-    if (network && start)
-        take_weights(network, start);
-    return network;
+    size_t segments = options->segments * FS_COUNT(segmented);
+    struct network_shape shape = {FEATURE_COUNT, options->hidden, options->layers, segments};
+    return start ? network_widen(start, FEATURE_COUNT, start->shape.segments ? start->shape.segments : segments)
+                 : network_create(&shape, options->seed);
 }
 
 static bool fit_inputs(struct fitting *fitting, const struct network *start)
@@ -201,6 +181,7 @@ static int fit_member(const struct network *start, const struct dataset *train,
     if (!fitting.network)
         return result;
     fitting.network->features_version = FEATURES_VERSION;
+    fitting.network->has_horizons = true;
     if (prepare(&fitting, train, validation, start))
         result = run_epochs(&fitting, train, validation);
     fitting_fini(&fitting);
@@ -227,7 +208,7 @@ int fit_network(const struct network *start, const struct dataset *train, const 
 {
     size_t members = FS_MAX(options->members, (size_t)1);
     if (train->count == 0 || validation->count == 0 || members > FIT_MEMBERS_MAX ||
-        (start && start->shape.inputs != FEATURE_COUNT))
+        (start && start->shape.inputs > FEATURE_COUNT))
         return -EINVAL;
     struct network *member[FIT_MEMBERS_MAX] = {0}, *whole = NULL;
     int result = 0;

@@ -1,10 +1,13 @@
 /* See request.h. */
 #include "schemas/request.h"
 
+#include "common/hash.h"
 #include "schemas/limits.h"
 #include "schemas/name.h"
 
 #define ARGUMENTS_MAX 4096
+#define COMMAND_ARGUMENTS 64 /* by so many and by so many bytes commands are told apart: each tick asks */
+#define COMMAND_BYTES 4096
 #define PATH_SIZE_MAX 4096
 #define USER_MAX 64
 #define PRIORITY_MAX 1000
@@ -72,4 +75,19 @@ const char *request_fault(const struct msg_execution_request *request)
         return "timeout_ms is negative or above a year";
     const char *fault = limits_fault(&request->limits);
     return fault ? fault : program_fault(request);
+}
+
+int32_t request_command(const struct msg_execution_request *request)
+{
+    size_t count = FS_MIN(request->argv.count, (size_t)COMMAND_ARGUMENTS), left = COMMAND_BYTES;
+    uint64_t hash = 0;
+    for (size_t i = 0; i < count; i++) {
+        struct str argument = request->argv.items[i];
+        size_t size = FS_MIN(argument.size, left);
+        const uint64_t parts[] = {hash, argument.size, hash_bytes(argument.data, size)};
+        hash = hash_bytes(parts, sizeof parts);
+        left -= size;
+    }
+    int32_t command = (int32_t)(hash & INT32_MAX);
+    return count > 0 && command == 0 ? 1 : command;
 }

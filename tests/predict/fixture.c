@@ -77,7 +77,8 @@ struct msg_tick make_tick(const char *node, int64_t sequence, const struct run *
                                          .started_us = runs[i].started_us,
                                          .timeout_ms = runs[i].timeout_ms,
                                          .limits = runs[i].limits,
-                                         .counters = runs[i].counters};
+                                         .counters = runs[i].counters,
+                                         .command = runs[i].command};
         memcpy(samples[i].execution, runs[i].execution, sizeof samples[i].execution);
     }
     return tick;

@@ -29,6 +29,7 @@ struct run {
     uint8_t execution[16];
     int32_t attempt;
     char code[32];
+    int32_t command; /* 0: not known */
     int64_t started_us, timeout_ms;
     struct msg_limits limits;
     struct msg_counters counters;

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "schemas/request.h"
 #include "tests/support/allocations.h"
 
 /* --- fixture --- */
@@ -395,6 +396,60 @@ static void no_model__histogram_decides(void **state)
     tear_down(&bench);
 }
 
+static void count_run(struct code *code, struct str *program, int64_t peak_bytes)
+{
+    const struct profile_position nowhere = {.offset = -1};
+    struct msg_execution_record record = {.started_us = START_US,
+                                          .ended_us = START_US + 1000000,
+                                          .outcome = MSG_OUTCOME_FINISHED,
+                                          .totals = {.memory_peak_bytes = peak_bytes}};
+    record.request.argv = (struct msg_str_array){program, 1};
+    assert_int_equal(profile_count(&code->profile, &record, &nowhere, START_US), 1);
+}
+
+static const struct msg_risk *risk_of(const struct bench *bench, const struct run *run)
+{
+    size_t i = bench->told->count;
+    while (i > 0 && memcmp(bench->told->risks[i - 1].execution, run->execution, 16) != 0)
+        i--;
+    assert_true(i > 0);
+    return &bench->told->risks[i - 1];
+}
+
+static int32_t command_of(struct str *program)
+{
+    struct msg_execution_request request = {.argv = {program, 1}};
+    return request_command(&request);
+}
+
+/* One code, two commands: each is judged by its own runs, and by those that end while it runs. */
+static void command_that_ran_before__judged_by_its_own_runs(void **state)
+{
+    (void)state;
+    struct bench bench = set_up(NULL, 64);
+    struct str small = str_of("small"), large = str_of("large");
+    struct code *code = codes_own(bench.codes, str_of("both"));
+    for (int i = 0; i < 5; i++) {
+        count_run(code, &small, 90 * MIB);
+        count_run(code, &large, 400 * MIB);
+    }
+    struct run runs[2] = {make_run(1, "both", 200 * MIB), make_run(2, "both", 200 * MIB)};
+    runs[0].command = command_of(&small);
+    runs[1].command = command_of(&large);
+    for (int64_t i = 1; i <= 100; i++) { /* neither grows: only what ran before can tell */
+        runs[0].counters.memory_bytes = runs[1].counters.memory_bytes = 180 * MIB;
+        feed_tick(bench.engine, i, runs, 2, false);
+    }
+    assert_false(risk_of(&bench, &runs[0])->above);
+    assert_true(risk_of(&bench, &runs[1])->above);
+    for (int i = 0; i < PROFILE_RECENT_SAME; i++)
+        count_run(code, &small, 400 * MIB); /* it needs more now */
+    for (int64_t i = 101; i <= 102; i++)
+        feed_tick(bench.engine, i, runs, 2, false);
+    assert_true(risk_of(&bench, &runs[0])->above);
+    tear_down(&bench);
+}
+
 static void held_out_run__told_like_the_others(void **state)
 {
     (void)state;
@@ -426,6 +481,7 @@ int main(void)
         cmocka_unit_test(extra_tick__answered_and_forgotten),
         cmocka_unit_test(least_ticks__running_attempts_from_before__only_those),
         cmocka_unit_test(no_model__histogram_decides),
+        cmocka_unit_test(command_that_ran_before__judged_by_its_own_runs),
         cmocka_unit_test(held_out_run__told_like_the_others),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -206,7 +206,7 @@ static void codes__through_the_topic__newer_taken_lower_ignored(void **state)
     assert_int_equal(profile_store(&code->profile, arena, &second), 0);
     assert_int_equal(codes_take(theirs, &second), 1);
     assert_int_equal(codes_take(theirs, &first), 0);
-    assert_int_equal(codes_find(theirs, str_of("code"))->summary.runs, 2);
+    assert_int_equal(codes_find(theirs, str_of("code"))->profile.runs, 2);
     assert_true(profile_contains(&codes_find(theirs, str_of("code"))->profile, &position));
     second.runs = -1;
     assert_int_equal(codes_take(theirs, &second), -EBADMSG);

@@ -110,6 +110,39 @@ static void request_fault__the_program__each_named(void **state)
     FAULT(request.user = ((struct str){text, 65}), "user");
 }
 
+static int32_t command_of(struct str *arguments, size_t count)
+{
+    struct msg_execution_request request = good();
+    request.argv = (struct msg_str_array){arguments, count};
+    return request_command(&request);
+}
+
+static void request_command__program_and_arguments__tell_commands_apart(void **state)
+{
+    (void)state;
+    static char text[8192];
+    struct str sort[] = {str_of("sort"), str_of("-n"), str_of("data")};
+    struct str other[] = {str_of("sort"), str_of("-n"), str_of("date")};
+    struct str joined[] = {str_of("sort"), str_of("-ndata"), str_of("")};
+    int32_t command = command_of(sort, 3);
+    assert_true(command > 0);
+    assert_int_equal(command, command_of(sort, 3));
+    assert_int_equal(command, 1339255524); /* kept in profiles: a change forgets them */
+    assert_int_not_equal(command, command_of(sort, 2));
+    assert_int_not_equal(command, command_of(other, 3));
+    assert_int_not_equal(command, command_of(joined, 3));
+    assert_int_equal(command_of(NULL, 0), 0);
+    memset(text, 'x', sizeof text);
+    struct str large[100];
+    for (size_t i = 0; i < FS_COUNT(large); i++)
+        large[i] = (struct str){text, sizeof text};
+    int32_t first = command_of(large, FS_COUNT(large));
+    large[0].size--; /* beyond what is read: sizes still tell them apart */
+    assert_int_not_equal(first, command_of(large, FS_COUNT(large)));
+    large[0].size++;
+    assert_int_equal(first, command_of(large, 64)); /* the rest does not count */
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -117,6 +150,7 @@ int main(void)
         cmocka_unit_test(limits_fault__each__named),
         cmocka_unit_test(request_fault__who_and_how__each_named),
         cmocka_unit_test(request_fault__the_program__each_named),
+        cmocka_unit_test(request_command__program_and_arguments__tell_commands_apart),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,0 +1,112 @@
+/* See profile.h. A code is a program, and programs are started with many arguments: what the very same command
+ * needed before says more than what all of them needed together. */
+#include <math.h>
+#include <stdlib.h>
+
+#include "model/profile.h"
+
+/* The first run of the command, or recent_count. */
+static uint32_t first_of(const struct profile *profile, int32_t command)
+{
+    uint32_t i = 0;
+    while (i < profile->recent_count && profile->recent[i].command != command)
+        i++;
+    return i;
+}
+
+static uint32_t count_of(const struct profile *profile, int32_t command)
+{
+    uint32_t count = 0;
+    for (uint32_t i = 0; i < profile->recent_count; i++)
+        count += profile->recent[i].command == command;
+    return count;
+}
+
+static void drop(struct profile *profile, uint32_t at)
+{
+    profile->recent_count--;
+    memmove(profile->recent + at, profile->recent + at + 1,
+            (profile->recent_count - at) * sizeof profile->recent[0]);
+}
+
+void profile_recent_add(struct profile *profile, const struct profile_run *run)
+{
+    if (run->command == 0)
+        return;
+    if (count_of(profile, run->command) == PROFILE_RECENT_SAME)
+        drop(profile, first_of(profile, run->command));
+    else if (profile->recent_count == PROFILE_RECENT_MAX)
+        drop(profile, 0);
+    profile->recent[profile->recent_count++] = *run;
+}
+
+static int ascending(const void *a, const void *b)
+{
+    float x = *(const float *)a, y = *(const float *)b;
+    return (x > y) - (x < y);
+}
+
+/* The nearest rank; sorts values. 0: there are none. */
+static double quantile(float *values, size_t count, double share)
+{
+    if (count == 0)
+        return 0;
+    qsort(values, count, sizeof *values, ascending);
+    return (double)values[(size_t)ceil(share * (double)count) - 1];
+}
+
+struct runs {
+    size_t count, peaks, finished;
+    float peak[PROFILE_RECENT_SAME], cpu_time_s[PROFILE_RECENT_SAME], duration_s[PROFILE_RECENT_SAME];
+    float io_total[PROFILE_RECENT_SAME], net_total[PROFILE_RECENT_SAME];
+};
+
+static void take(struct runs *runs, const struct profile_run *run)
+{
+    runs->cpu_time_s[runs->finished] = run->cpu_time_s;
+    runs->duration_s[runs->finished] = run->duration_s;
+    runs->io_total[runs->finished] = run->io_total;
+    runs->net_total[runs->finished++] = run->net_total;
+    runs->peak[runs->peaks++] = run->memory_peak;
+}
+
+/* A run that was stopped says something only by a peak above those of runs that finished. */
+static void collect(const struct profile *profile, int32_t command, struct runs *runs)
+{
+    float highest = 0;
+    for (uint32_t i = 0; i < profile->recent_count; i++) {
+        const struct profile_run *run = &profile->recent[i];
+        if (run->command != command)
+            continue;
+        runs->count++;
+        if (run->finished)
+            take(runs, run);
+        if (run->finished && run->memory_peak > highest)
+            highest = run->memory_peak;
+    }
+    for (uint32_t i = 0; i < profile->recent_count; i++) {
+        const struct profile_run *run = &profile->recent[i];
+        if (run->command == command && !run->finished && run->memory_peak > highest)
+            runs->peak[runs->peaks++] = run->memory_peak;
+    }
+}
+
+bool profile_recent_summarise(const struct profile *profile, int32_t command, struct profile_summary *out)
+{
+    struct runs runs = {0};
+    if (command == 0 || first_of(profile, command) == profile->recent_count)
+        return false;
+    collect(profile, command, &runs);
+    out->runs = (int64_t)runs.count;
+    out->finished = (int64_t)runs.finished;
+    out->memory_p50 = quantile(runs.peak, runs.peaks, 0.5);
+    out->memory_p95 = quantile(runs.peak, runs.peaks, 0.95);
+    out->memory_max = quantile(runs.peak, runs.peaks, 1);
+    out->cpu_time_p50_s = quantile(runs.cpu_time_s, runs.finished, 0.5);
+    out->cpu_time_p95_s = quantile(runs.cpu_time_s, runs.finished, 0.95);
+    out->duration_p50_s = quantile(runs.duration_s, runs.finished, 0.5);
+    out->duration_p95_s = quantile(runs.duration_s, runs.finished, 0.95);
+    out->io_total_p50 = quantile(runs.io_total, runs.finished, 0.5);
+    out->net_total_p50 = quantile(runs.net_total, runs.finished, 0.5);
+    return true;
+}
