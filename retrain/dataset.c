@@ -65,7 +65,7 @@ static void disturb(struct profile_summary *summary, uint64_t *seed)
 {
     double drawn = random_unit(seed), width = drawn < 0.2 ? 1.5 : 0.15;
     if (summary->same_command)
-        width = drawn < 0.1 ? 1.5 : drawn < 0.3 ? 0.15 : 0.01;
+        width = drawn < 0.2 ? 1.5 : drawn < 0.4 ? 0.3 : 0.02;
     double memory = exp(random_between(seed, -width, width)), work = exp(random_between(seed, -width, width));
     summary->memory_p50 *= memory;
     summary->memory_p95 *= memory;

@@ -1,6 +1,7 @@
 /* Memory that runs out: raises, the brake, and the OOM kill as the truth. */
 #include <unistd.h>
 
+#include "schemas/request.h"
 #include "tests/agent/scenario.h"
 
 static void agent__held_out_growth__is_oom_killed_though_it_exits_well(void **state)
@@ -179,6 +180,7 @@ static void agent__brake_and_raise__samples_out_of_the_cycle(void **state)
     assert_int_equal(record->outcome, MSG_OUTCOME_FINISHED);
     assert_true(watch.in_order);
     assert_non_null(watch.raised_tick);
+    assert_int_equal(watch.engaged_tick->samples.items[0].command, request_command(&admission.request));
     assert_int_equal(watch.braked, 0);
     assert_true(watch.engaged_tick->extra && watch.engaged_tick->samples.count == 1);
     assert_true(watch.raised_tick->extra && watch.raised_tick->samples.count == 1);

@@ -11,7 +11,7 @@
 #include <stdlib.h>
 
 #include "model/demand.h"
-#include "model/network.h"
+#include "model/network_widen.h"
 #include "model/profile.h"
 
 #define MIB 1048576.0
@@ -71,12 +71,13 @@ static double memory_quantile(const struct run *run, size_t quantile)
 }
 
 /* A leak from 20 MiB to the limit of 200: seconds of lead with which the threshold is crossed, for a rate in
- * MiB/s. */
-static double leak_lead_s(double rate, double *highest)
+ * MiB/s. profile: of its code, NULL = not known. */
+static double leak_lead_s(double rate, const struct profile_summary *profile, double *highest)
 {
     struct run run;
     double lead_s = 0;
     run_init(&run, 200, 0);
+    run.input.profile = profile;
     *highest = 0;
     for (int tick = 1; 20 + rate * tick / 10 < 199; tick++) {
         double t = tick / 10.0;
@@ -95,10 +96,65 @@ static void leak__any_rate__alarm_seconds_before(void **unused)
     (void)unused;
     static const double rates[] = {5, 10, 20, 40, 80};
     for (size_t i = 0; i < FS_COUNT(rates); i++) {
-        double highest, lead_s = leak_lead_s(rates[i], &highest);
+        double highest, lead_s = leak_lead_s(rates[i], NULL, &highest);
         print_message("leak %.0f MiB/s: alarm %.1f s before the limit, highest probability %.2f\n", rates[i],
                       lead_s, highest);
         assert_true(lead_s >= 1 && highest >= 0.8);
+    }
+}
+
+/* What the very same command always needed. */
+static struct profile_summary always(double memory_mib)
+{
+    return (struct profile_summary){.runs = 10,
+                                    .finished = 10,
+                                    .same_command = true,
+                                    .memory_p50 = memory_mib * MIB,
+                                    .memory_p95 = memory_mib * MIB,
+                                    .memory_max = memory_mib * MIB,
+                                    .cpu_peak_p95 = 1000,
+                                    .cpu_time_p50_s = 10,
+                                    .cpu_time_p95_s = 10,
+                                    .duration_p50_s = 10,
+                                    .duration_p95_s = 10};
+}
+
+/* Its input or its version changed: what was must not be believed against what is seen. */
+static void leak__beyond_what_the_command_ever_needed__alarm_before_the_limit(void **unused)
+{
+    (void)unused;
+    static const double rates[] = {5, 10, 20, 40};
+    const struct profile_summary profile = always(120);
+    for (size_t i = 0; i < FS_COUNT(rates); i++) {
+        double highest, lead_s = leak_lead_s(rates[i], &profile, &highest);
+        print_message("leak %.0f MiB/s past the 120 MiB that it always needed: alarm %.1f s before the limit, "
+                      "highest probability %.2f\n",
+                      rates[i], lead_s, highest);
+        assert_true(lead_s >= 1);
+    }
+}
+
+/* 60 MiB/s up to what it needs: told as soon as it grows when the limit is below that, never when it is above. */
+static void ramp__of_a_command_that_ran_before__by_what_it_needs(void **unused)
+{
+    (void)unused;
+    static const double needs[] = {140, 185, 240};
+    for (size_t i = 0; i < FS_COUNT(needs); i++) {
+        struct run run;
+        double highest = 0, early = 0;
+        const struct profile_summary profile = always(needs[i]);
+        run_init(&run, 200, 0);
+        run.input.profile = &profile;
+        for (int t = 1; 10 + 6 * t < 199 && t < 80; t++) {
+            step(&run, fmin(needs[i], 10 + 6 * t), 5, 1);
+            highest = fmax(highest, (double)run.out.probabilities[MEMORY]);
+            early = t == 10 ? highest : early;
+        }
+        print_message("known to need %.0f of 200 MiB: highest probability %.3f, %.3f in its first second\n",
+                      needs[i], highest, early);
+        assert_true((early >= (double)network->thresholds[MEMORY]) == (needs[i] > 200));
+        assert_true(needs[i] > 150 || highest < (double)network->thresholds[MEMORY]);
+        free(run.memory);
     }
 }
 
@@ -243,12 +299,10 @@ static int load(void **unused)
     size_t size = file ? fread(bytes, 1, sizeof bytes, file) : 0;
     if (file)
         (void)fclose(file); /* only read from */
-    if (network_load((struct str){bytes, size}, &network, error, sizeof error) < 0) {
+    if (network_load_current((struct str){bytes, size}, &network, error, sizeof error) < 0) {
         print_error("%s\n", error);
         return -1;
     }
-    if (network->features_version != FEATURES_VERSION || network->shape.inputs != FEATURE_COUNT)
-        return -1;
     scratch = network_scratch_create(&network->shape);
     print_message("version %s, hidden %zu, layers %zu, thresholds %.3f memory, %.3f cpu\n", network->version,
                   network->shape.hidden, network->shape.layers, (double)network->thresholds[MEMORY],
@@ -268,6 +322,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(leak__any_rate__alarm_seconds_before),
+        cmocka_unit_test(leak__beyond_what_the_command_ever_needed__alarm_before_the_limit),
+        cmocka_unit_test(ramp__of_a_command_that_ran_before__by_what_it_needs),
         cmocka_unit_test(flat__far_or_near_the_limit__no_alarm),
         cmocka_unit_test(sawtooth__below_the_limit__calms_down),
         cmocka_unit_test(step_up__to_half_the_limit__calms_down),
