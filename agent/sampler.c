@@ -59,7 +59,9 @@ static bool fill_sample(struct agent *agent, const struct attempt *attempt, stru
     out->adjusted_sequence = attempt->track->last_decision;
     out->arm = attempt->admission.arm;
     out->counters = track_counters(attempt->track, &attempt->track->last, custom);
-    out->command = request_command(request);
+    struct request_identity identity = request_identity(request);
+    out->command = identity.command;
+    out->input_bytes = identity.input_bytes;
     return true;
 }
 

@@ -54,7 +54,7 @@ void history_peaks(const struct histogram *histogram, struct policy_history *out
 void history_of(const struct profile *profile, struct policy_history *out)
 {
     struct profile_summary summary;
-    profile_summarise(profile, 0, &summary); /* sizes are of the code */
+    profile_summarise(profile, NULL, &summary); /* sizes are of the code */
     *out = (struct policy_history){
         .runs = summary.runs,
         .memory_p95 = summary.memory_p95,

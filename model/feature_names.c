@@ -69,7 +69,7 @@ static const char *const names[FEATURE_COUNT] = {
     [FEATURE_PROFILE_CPU_NEED] = "profile_cpu_need",
     [FEATURE_PROFILE_IO_NEED] = "profile_io_need",
     [FEATURE_PROFILE_NET_NEED] = "profile_net_need",
-    [FEATURE_PROFILE_COMMAND] = "profile_command",
+    [FEATURE_PROFILE_LIKENESS] = "profile_likeness",
 };
 
 const char *feature_name(enum feature_index index)

@@ -341,7 +341,7 @@ static void write_profile(const struct feature_state *state, const struct featur
     double cores = rate_or_none(state, FEATURE_RATE_CPU) * 1e-6;
     double io = rate_or_none(state, FEATURE_RATE_IO_READ) + rate_or_none(state, FEATURE_RATE_IO_WRITE);
     out[FEATURE_HAS_PROFILE] = 1;
-    out[FEATURE_PROFILE_COMMAND] = profile->same_command;
+    out[FEATURE_PROFILE_LIKENESS] = (float)share(profile->likeness);
     out[FEATURE_PROFILE_RUNS_LOG] = (float)clamp(log1p(gauge(profile->runs)) / 5, 0, 4);
     out[FEATURE_PROFILE_P50_TO_LIMIT] = (float)log_ratio(profile->memory_p50, limit);
     out[FEATURE_PROFILE_P95_TO_LIMIT] = (float)log_ratio(profile->memory_p95, limit);

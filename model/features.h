@@ -85,7 +85,8 @@ enum feature_index {
     FEATURE_PROFILE_CPU_NEED, /* log ratio of the CPU seconds still to come to what rate and deadline allow */
     FEATURE_PROFILE_IO_NEED,  /* the same of block bytes */
     FEATURE_PROFILE_NET_NEED, /* the same of bytes sent */
-    FEATURE_PROFILE_COMMAND,  /* 1: the profile is of runs of this very command, 0: of all of the code */
+    FEATURE_PROFILE_LIKENESS, /* of which runs the profile is, PROFILE_LIKE_... of profile.h: 1 of the same
+                                 command and input, 0.5 of the same command, 0 of all of the code */
     FEATURE_COUNT
 };
 

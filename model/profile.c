@@ -1,8 +1,6 @@
 /* See profile.h. */
 #include "model/profile.h"
 
-#include "schemas/request.h"
-
 #define GROWTH 1.05 /* VPA's */
 
 /* Smallest bucket and largest value of each histogram. Memory starts at 1 MiB (VPA: 10 MB): executions may be
@@ -71,7 +69,7 @@ static void add_demand(struct profile *profile, const struct msg_execution_recor
         return;
     double peak = (double)totals->memory_peak_bytes *
                   (record->outcome == MSG_OUTCOME_OOM_KILLED ? PROFILE_OOM_BUMP : 1);
-    struct profile_run run = {.command = request_command(&record->request), .memory_peak = (float)peak};
+    struct profile_run run = {.what = request_identity(&record->request), .memory_peak = (float)peak};
     add(profile, PROFILE_MEMORY_PEAK, peak, time_us);
     add(profile, PROFILE_CPU_PEAK, record->peak_cpu_millicores, time_us);
     add(profile, PROFILE_IO_PEAK, (double)record->peak_io_bps, time_us);
@@ -113,7 +111,7 @@ static double quantile(const struct profile *profile, enum profile_quantity quan
     return histogram_percentile(&profile->histograms[quantity], share);
 }
 
-void profile_summarise(const struct profile *profile, int32_t command, struct profile_summary *out)
+void profile_summarise(const struct profile *profile, const struct request_identity *what, struct profile_summary *out)
 {
     *out = (struct profile_summary){
         .runs = profile->runs,
@@ -131,5 +129,6 @@ void profile_summarise(const struct profile *profile, int32_t command, struct pr
         .io_total_p50 = quantile(profile, PROFILE_IO_TOTAL, 0.5),
         .net_total_p50 = quantile(profile, PROFILE_NET_TOTAL, 0.5),
     };
-    out->same_command = profile_recent_summarise(profile, command, out);
+    if (what)
+        profile_recent_summarise(profile, what, out);
 }

@@ -13,6 +13,7 @@
 
 #include "model/histogram.h"
 #include "model/online.h"
+#include "schemas/request.h"
 
 #define PROFILE_CODE_MAX 129 /* 128 bytes and the end */
 #define PROFILE_TOPIC_MAX 64
@@ -42,7 +43,7 @@ struct profile_position {
 
 /* One of the latest runs; its peak is a lower bound unless it finished, the rest then 0. */
 struct profile_run {
-    int32_t command; /* schemas/request.h */
+    struct request_identity what;
     bool finished;
     float memory_peak; /* bytes, of a killed run PROFILE_OOM_BUMP times what it reached */
     float cpu_time_s, duration_s;
@@ -60,11 +61,16 @@ struct profile {
     struct profile_run recent[PROFILE_RECENT_MAX]; /* oldest first */
 };
 
+#define PROFILE_LIKE_CODE 0.0    /* of all of the code */
+#define PROFILE_LIKE_COMMAND 0.5 /* of this very command, with other inputs */
+#define PROFILE_LIKE_INPUT 1.0   /* of this very command with an input of this size (or all without a known one) */
+#define PROFILE_SAME_INPUT 1.05  /* ratio of sizes up to which inputs are alike */
+
 /* What features and policies read of a profile; runs = 0: nothing is known and the rest is 0. A quantity
  * nobody has seen yet is 0 as well. */
 struct profile_summary {
     int64_t runs, finished;
-    bool same_command; /* all but the peaks of rates is of runs of this very command */
+    double likeness; /* PROFILE_LIKE_...: of which runs all but the peaks of rates is */
     double memory_p50, memory_p95, memory_max; /* peak memory_bytes of a run */
     double cpu_peak_p95;                       /* millicores */
     double cpu_time_p50_s, cpu_time_p95_s;
@@ -82,9 +88,11 @@ FS_MUST_CHECK int profile_count(struct profile *profile, const struct msg_execut
                                 const struct profile_position *position, int64_t now_us);
 /* True when the record at this position is in the profile. */
 bool profile_contains(const struct profile *profile, const struct profile_position *position);
-/* For an execution of this command: from its own latest runs where there are any, else (and for command 0) from
- * all runs of the code. */
-void profile_summarise(const struct profile *profile, int32_t command, struct profile_summary *out);
+/* For such an execution: from the latest runs most like it, else from all of the code. what NULL: from all. */
+void profile_summarise(const struct profile *profile, const struct request_identity *what,
+                       struct profile_summary *out);
+/* How like an execution another one of the same code is. */
+double profile_likeness(const struct request_identity *a, const struct request_identity *b);
 
 /* -EBADMSG: not usable, the profile is unchanged. */
 FS_MUST_CHECK int profile_load(struct profile *profile, const struct msg_code_profile *message);
@@ -96,7 +104,8 @@ FS_MUST_CHECK int profile_store(const struct profile *profile, struct arena *are
 
 /* The oldest goes when there are too many, of all or of the command. */
 void profile_recent_add(struct profile *profile, const struct profile_run *run);
-/* Overwrites what the command's own runs tell; false: there are none, out is unchanged. */
-bool profile_recent_summarise(const struct profile *profile, int32_t command, struct profile_summary *out);
+/* Overwrites what the runs most like it tell, and likeness; unchanged where there are none of its command. */
+void profile_recent_summarise(const struct profile *profile, const struct request_identity *what,
+                              struct profile_summary *out);
 
 #endif

@@ -1,5 +1,5 @@
-/* See profile.h. A code is a program, and programs are started with many arguments: what the very same command
- * needed before says more than what all of them needed together. */
+/* See profile.h. A code is a program, and programs are started with many arguments on many inputs: what the very
+ * same command needed before, on as large an input, says more than what all of them needed together. */
 #include <math.h>
 #include <stdlib.h>
 
@@ -9,7 +9,7 @@
 static uint32_t first_of(const struct profile *profile, int32_t command)
 {
     uint32_t i = 0;
-    while (i < profile->recent_count && profile->recent[i].command != command)
+    while (i < profile->recent_count && profile->recent[i].what.command != command)
         i++;
     return i;
 }
@@ -18,7 +18,7 @@ static uint32_t count_of(const struct profile *profile, int32_t command)
 {
     uint32_t count = 0;
     for (uint32_t i = 0; i < profile->recent_count; i++)
-        count += profile->recent[i].command == command;
+        count += profile->recent[i].what.command == command;
     return count;
 }
 
@@ -31,13 +31,22 @@ static void drop(struct profile *profile, uint32_t at)
 
 void profile_recent_add(struct profile *profile, const struct profile_run *run)
 {
-    if (run->command == 0)
+    if (run->what.command == 0)
         return;
-    if (count_of(profile, run->command) == PROFILE_RECENT_SAME)
-        drop(profile, first_of(profile, run->command));
+    if (count_of(profile, run->what.command) == PROFILE_RECENT_SAME)
+        drop(profile, first_of(profile, run->what.command));
     else if (profile->recent_count == PROFILE_RECENT_MAX)
         drop(profile, 0);
     profile->recent[profile->recent_count++] = *run;
+}
+
+double profile_likeness(const struct request_identity *a, const struct request_identity *b)
+{
+    double x = (double)a->input_bytes, y = (double)b->input_bytes;
+    if (a->command == 0 || a->command != b->command)
+        return PROFILE_LIKE_CODE;
+    bool same = x <= y * PROFILE_SAME_INPUT && y <= x * PROFILE_SAME_INPUT; /* also when neither is told */
+    return same ? PROFILE_LIKE_INPUT : PROFILE_LIKE_COMMAND;
 }
 
 static int ascending(const void *a, const void *b)
@@ -70,13 +79,15 @@ static void take(struct runs *runs, const struct profile_run *run)
     runs->peak[runs->peaks++] = run->memory_peak;
 }
 
-/* A run that was stopped says something only by a peak above those of runs that finished. */
-static void collect(const struct profile *profile, int32_t command, struct runs *runs)
+/* Those at least so like it. A run that was stopped says something only by a peak above those of runs that
+ * finished. */
+static void collect(const struct profile *profile, const struct request_identity *what, double likeness,
+                    struct runs *runs)
 {
     float highest = 0;
     for (uint32_t i = 0; i < profile->recent_count; i++) {
         const struct profile_run *run = &profile->recent[i];
-        if (run->command != command)
+        if (profile_likeness(&run->what, what) < likeness)
             continue;
         runs->count++;
         if (run->finished)
@@ -86,17 +97,22 @@ static void collect(const struct profile *profile, int32_t command, struct runs 
     }
     for (uint32_t i = 0; i < profile->recent_count; i++) {
         const struct profile_run *run = &profile->recent[i];
-        if (run->command == command && !run->finished && run->memory_peak > highest)
+        if (profile_likeness(&run->what, what) >= likeness && !run->finished && run->memory_peak > highest)
             runs->peak[runs->peaks++] = run->memory_peak;
     }
 }
 
-bool profile_recent_summarise(const struct profile *profile, int32_t command, struct profile_summary *out)
+void profile_recent_summarise(const struct profile *profile, const struct request_identity *what,
+                              struct profile_summary *out)
 {
     struct runs runs = {0};
-    if (command == 0 || first_of(profile, command) == profile->recent_count)
-        return false;
-    collect(profile, command, &runs);
+    double likeness = PROFILE_LIKE_CODE;
+    for (uint32_t i = 0; i < profile->recent_count; i++)
+        likeness = fmax(likeness, profile_likeness(&profile->recent[i].what, what));
+    if (likeness == PROFILE_LIKE_CODE)
+        return;
+    collect(profile, what, likeness, &runs);
+    out->likeness = likeness;
     out->runs = (int64_t)runs.count;
     out->finished = (int64_t)runs.finished;
     out->memory_p50 = quantile(runs.peak, runs.peaks, 0.5);
@@ -108,5 +124,4 @@ bool profile_recent_summarise(const struct profile *profile, int32_t command, st
     out->duration_p95_s = quantile(runs.duration_s, runs.finished, 0.95);
     out->io_total_p50 = quantile(runs.io_total, runs.finished, 0.5);
     out->net_total_p50 = quantile(runs.net_total, runs.finished, 0.5);
-    return true;
 }

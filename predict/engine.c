@@ -22,7 +22,7 @@ struct attempt {
     int64_t seen_ms;
     int64_t started_us, first_us; /* of the attempt; of the sample its state began with */
     struct feature_state features;
-    struct profile_summary known; /* for its command; runs = 0: nothing is known */
+    struct profile_summary known; /* of runs like it; runs = 0: nothing is known */
     int64_t known_revision;       /* of the profile that this is of */
     struct publish_memory told;
 };
@@ -263,12 +263,13 @@ static void begin_sample(struct engine *engine, struct attempt *attempt, const s
 
 /* Summed up again only when the profile changed. */
 static const struct profile_summary *known_of(struct attempt *attempt, const struct code *code,
-                                              int32_t command)
+                                              const struct msg_sample *sample)
 {
     if (!code)
         return NULL;
     if (attempt->known_revision != code->profile.revision) {
-        profile_summarise(&code->profile, command, &attempt->known);
+        const struct request_identity what = {sample->command, sample->input_bytes};
+        profile_summarise(&code->profile, &what, &attempt->known);
         attempt->known_revision = code->profile.revision;
     }
     return &attempt->known;
@@ -295,7 +296,7 @@ void engine_add(struct engine *engine, const struct engine_tick *tick, const str
                                   .attempt = sample->attempt,
                                   .limits = &sample->limits,
                                   .counters = &sample->counters,
-                                  .profile = known_of(attempt, row->code, sample->command)};
+                                  .profile = known_of(attempt, row->code, sample)};
     begin_sample(engine, attempt, tick, sample);
     features_step(&attempt->features, &input, engine->features[engine->count]);
     engine->indexes[engine->count++] = (uint32_t)table_index(engine->attempts, attempt);

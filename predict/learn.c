@@ -7,7 +7,6 @@
 
 #include "model/labels.h"
 #include "predict/forecast.h"
-#include "schemas/request.h"
 
 #define PROBABILITY_LEAST 1e-6 /* a confident error costs at most ln of it */
 
@@ -146,7 +145,8 @@ int learn(struct learner *learner, struct code *code, const struct msg_execution
     struct profile_summary summary;
     if (record->series.count == 0 || !champion)
         return 0;
-    profile_summarise(&code->profile, request_command(&record->request), &summary);
+    const struct request_identity what = request_identity(&record->request);
+    profile_summarise(&code->profile, &what, &summary);
     const struct profile_summary *known = summary.runs > 0 ? &summary : NULL;
     promote_shadow(&code->profile, champion->version);
     int ticks = learn_head(learner, false, champion, &code->profile.head, known, record);

@@ -126,7 +126,9 @@ static void sample(const struct state *ours, const struct replay_moment *moment,
         .counters = *moment->counters,
     };
     out->limits.memory_bytes = (int64_t)moment->limit_bytes;
-    out->command = request_command(&moment->record->request);
+    struct request_identity what = request_identity(&moment->record->request);
+    out->command = what.command;
+    out->input_bytes = what.input_bytes;
     memcpy(out->execution, ours->tools->execution, sizeof out->execution);
 }
 

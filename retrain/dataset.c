@@ -9,7 +9,6 @@
 #include "model/profile.h"
 #include "model/random.h"
 #include "retrain/stretch.h"
-#include "schemas/request.h"
 
 #define PROFILE_RUNS_MAX 8 /* other records a simulated profile is made of, at most */
 #define TYPICAL_TICKS                                                                                        \
@@ -23,12 +22,12 @@ struct builder {
     bool dead;     /* it is a dead letter */
 };
 
-/* Counts up to PROFILE_RUNS_MAX other records of the code, beginning somewhere: of the same command or of other
- * ones. 0: there are none. */
-static size_t count_others(const struct builder *builder, const struct msg_execution_record *self, bool same,
-                           uint64_t *seed, struct profile *profile)
+/* Counts up to PROFILE_RUNS_MAX other records of the code that are so like this one, beginning somewhere. 0: there
+ * are none. */
+static size_t count_others(const struct builder *builder, const struct msg_execution_record *self,
+                           double likeness, uint64_t *seed, struct profile *profile)
 {
-    int32_t command = request_command(&self->request);
+    const struct request_identity what = request_identity(&self->request);
     const struct record_set *set = builder->records;
     struct profile_position nowhere = {.offset = -1};
     size_t wanted = 1 + random_next(seed) % PROFILE_RUNS_MAX, counted = 0,
@@ -36,10 +35,11 @@ static size_t count_others(const struct builder *builder, const struct msg_execu
     profile_init(profile, self->code);
     for (size_t i = 0; i < set->count && counted < wanted; i++) {
         const struct msg_execution_record *other = &set->items[(first + i) % set->count];
-        if (other == self || !str_equal(other->code, self->code) ||
-            same != (request_command(&other->request) == command))
+        if (other == self || !str_equal(other->code, self->code))
             continue;
-        counted += profile_count(profile, other, &nowhere, other->ended_us) == 1;
+        const struct request_identity that = request_identity(&other->request);
+        if (profile_likeness(&what, &that) == likeness)
+            counted += profile_count(profile, other, &nowhere, other->ended_us) == 1;
     }
     return counted;
 }
@@ -60,12 +60,12 @@ static size_t count_past(const struct builder *builder, const struct msg_executi
 }
 
 /* The next run of a code has another input, or is another version: a profile is never exactly right, and
- * sometimes wrong. That of the very command is mostly as right as its runs are alike. */
+ * sometimes wrong. That of the very command and input is mostly as right as its runs are alike. */
 static void disturb(struct profile_summary *summary, uint64_t *seed)
 {
     double drawn = random_unit(seed), width = drawn < 0.2 ? 1.5 : 0.15;
-    if (summary->same_command)
-        width = drawn < 0.2 ? 1.5 : drawn < 0.4 ? 0.3 : 0.02;
+    if (summary->likeness == PROFILE_LIKE_INPUT)
+        width = drawn < 0.15 ? 1.5 : drawn < 0.3 ? 0.3 : 0.02;
     double memory = exp(random_between(seed, -width, width)), work = exp(random_between(seed, -width, width));
     summary->memory_p50 *= memory;
     summary->memory_p95 *= memory;
@@ -78,11 +78,27 @@ static void disturb(struct profile_summary *summary, uint64_t *seed)
     summary->net_total_p50 *= work;
 }
 
+/* Most codes run the same command on like inputs again and again; some get other inputs or arguments each time.
+ * False: the code has no other records. */
+static bool draw_profile(struct builder *builder, const struct msg_execution_record *record,
+                         struct profile *profile)
+{
+    static const double likenesses[] = {PROFILE_LIKE_INPUT, PROFILE_LIKE_COMMAND, PROFILE_LIKE_CODE};
+    double drawn = random_unit(&builder->seed);
+    size_t first = drawn < 0.5 ? 0 : drawn < 0.75 ? 1 : 2;
+    for (size_t i = 0; i < FS_COUNT(likenesses); i++)
+        if (count_others(builder, record, likenesses[(first + i) % FS_COUNT(likenesses)], &builder->seed,
+                         profile) > 0)
+            return true;
+    return false;
+}
+
 /* The profile of an example: true when it has one. */
 static bool simulate_profile(struct builder *builder, const struct msg_execution_record *record,
                              struct profile_summary *out)
 {
     struct profile profile;
+    const struct request_identity what = request_identity(&record->request);
     bool training = builder->options->profiles == DATASET_PROFILES_MIXED;
     if (builder->options->profiles == DATASET_PROFILES_NONE ||
         (training && random_unit(&builder->seed) < 0.5))
@@ -90,15 +106,12 @@ static bool simulate_profile(struct builder *builder, const struct msg_execution
     if (builder->options->profiles == DATASET_PROFILES_PAST) {
         bool known = count_past(builder, record, &profile) > 0;
         if (known)
-            profile_summarise(&profile, request_command(&record->request), out);
+            profile_summarise(&profile, &what, out);
         return known;
     }
-    /* Most codes run the same command again and again; some get other inputs each time. */
-    bool same = random_unit(&builder->seed) < 0.7;
-    if (count_others(builder, record, same, &builder->seed, &profile) == 0 &&
-        count_others(builder, record, !same, &builder->seed, &profile) == 0)
+    if (!draw_profile(builder, record, &profile))
         return false;
-    profile_summarise(&profile, request_command(&record->request), out);
+    profile_summarise(&profile, &what, out);
     if (training)
         disturb(out, &builder->seed);
     return true;

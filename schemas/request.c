@@ -2,12 +2,14 @@
 #include "schemas/request.h"
 
 #include "common/hash.h"
+#include "schemas/hints.h"
 #include "schemas/limits.h"
 #include "schemas/name.h"
 
 #define ARGUMENTS_MAX 4096
 #define COMMAND_ARGUMENTS 64 /* by so many and by so many bytes commands are told apart: each tick asks */
 #define COMMAND_BYTES 4096
+#define INPUT_BYTES_MAX 1e18
 #define PATH_SIZE_MAX 4096
 #define USER_MAX 64
 #define PRIORITY_MAX 1000
@@ -90,4 +92,11 @@ int32_t request_command(const struct msg_execution_request *request)
     }
     int32_t command = (int32_t)(hash & INT32_MAX);
     return count > 0 && command == 0 ? 1 : command;
+}
+
+struct request_identity request_identity(const struct msg_execution_request *request)
+{
+    double input_bytes = hints_input_bytes(&request->hints);
+    bool told = input_bytes > 0 && input_bytes < INPUT_BYTES_MAX;
+    return (struct request_identity){request_command(request), told ? (int64_t)input_bytes : 0};
 }

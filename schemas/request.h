@@ -7,6 +7,13 @@
 /* NULL, or what is wrong with a request to run, in words (a literal). */
 const char *request_fault(const struct msg_execution_request *request);
 
+/* What an execution is known by beside its code. */
+struct request_identity {
+    int32_t command;     /* request_command; 0 = not known */
+    int64_t input_bytes; /* the hint; 0 = not told */
+};
+struct request_identity request_identity(const struct msg_execution_request *request);
+
 /* A number for what is run: the same for the same program with the same arguments (the first 64 and
  * their first 4 KiB), on every machine; others differ but by chance (2^-31). 0: there is no argv. */
 int32_t request_command(const struct msg_execution_request *request);

@@ -108,7 +108,7 @@ static struct profile_summary always(double memory_mib)
 {
     return (struct profile_summary){.runs = 10,
                                     .finished = 10,
-                                    .same_command = true,
+                                    .likeness = PROFILE_LIKE_INPUT,
                                     .memory_p50 = memory_mib * MIB,
                                     .memory_p95 = memory_mib * MIB,
                                     .memory_max = memory_mib * MIB,

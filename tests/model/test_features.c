@@ -187,9 +187,9 @@ static void step__profile_below_the_limit__shows_it(void **unused)
     near((double)world.out[FEATURE_MEMORY_TO_PROFILE_P50], log(0.5) / 4, 1e-4);
     near((double)world.out[FEATURE_PROFILE_ELAPSED], 0.5, 1e-4);
     near((double)world.out[FEATURE_PROFILE_CPU_NEED], log(7.5 / (0.5 * 10)) / 4, 1e-3);
-    assert_true(world.out[FEATURE_PROFILE_COMMAND] == 0);
-    profile.same_command = true;
-    assert_true(step(&world, 5100, FEATURE_PROFILE_COMMAND) == 1);
+    assert_true(world.out[FEATURE_PROFILE_LIKENESS] == 0);
+    profile.likeness = PROFILE_LIKE_COMMAND;
+    assert_true(step(&world, 5100, FEATURE_PROFILE_LIKENESS) == 0.5);
 }
 
 static uint64_t random_next(uint64_t *seed)
@@ -230,7 +230,7 @@ static void step__any_bytes__stay_finite_and_bounded(void **unused)
             random_bytes(&seed, &world.counters.brake_us, sizeof world.counters.brake_us);
             profile.runs = (int64_t)random_next(&seed);
             profile.finished = 0;
-            profile.same_command = tick % 2;
+            profile.likeness = random_double(&seed);
             for (size_t i = 0;
                  i < (sizeof profile - offsetof(struct profile_summary, memory_p50)) / sizeof(double); i++)
                 numbers[i] = random_double(&seed);

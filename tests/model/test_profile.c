@@ -10,7 +10,6 @@
 #include <stdio.h>
 
 #include "model/profile.h"
-#include "schemas/request.h"
 
 #define T0 1700000000000000
 
@@ -47,11 +46,11 @@ static void count__finished_run__feeds_every_histogram(void **state)
     struct profile_position position = position_of(7);
     struct msg_execution_record record = record_of(MSG_OUTCOME_FINISHED, MSG_CAUSE_NONE, 100000000);
     profile_init(&profile, str_of("xz"));
-    profile_summarise(&profile, 0, &summary);
+    profile_summarise(&profile, NULL, &summary);
     assert_int_equal(summary.runs, 0);
     assert_true(summary.memory_max == 0);
     assert_int_equal(profile_count(&profile, &record, &position, T0), 1);
-    profile_summarise(&profile, 0, &summary);
+    profile_summarise(&profile, NULL, &summary);
     assert_int_equal(summary.runs, 1);
     assert_int_equal(summary.finished, 1);
     assert_true(within(summary.memory_p50, 1e8, 0.06) && within(summary.memory_max, 1e8, 0.06));
@@ -68,14 +67,14 @@ static void count__killed_run__is_a_lower_bound_and_no_duration(void **state)
     struct msg_execution_record record = record_of(MSG_OUTCOME_OOM_KILLED, MSG_CAUSE_MEMORY, 100000000);
     profile_init(&profile, str_of("xz"));
     assert_int_equal(profile_count(&profile, &record, &position, T0), 1);
-    profile_summarise(&profile, 0, &summary);
+    profile_summarise(&profile, NULL, &summary);
     assert_true(within(summary.memory_max, 1e8 * PROFILE_OOM_BUMP, 0.06));
     assert_true(summary.duration_p50_s == 0 && summary.cpu_time_p50_s == 0);
     assert_int_equal(profile.failures[MSG_CAUSE_MEMORY], 1);
     record = record_of(MSG_OUTCOME_KILLED, MSG_CAUSE_NONE, 900000000);
     position = position_of(8);
     assert_int_equal(profile_count(&profile, &record, &position, T0), 1);
-    profile_summarise(&profile, 0, &summary);
+    profile_summarise(&profile, NULL, &summary);
     assert_true(summary.memory_max < 2e8); /* a cancelled run says nothing about demand */
     assert_int_equal(summary.runs, 2);
 }
@@ -114,8 +113,8 @@ static void load__what_store_wrote__is_the_same(void **state)
     }
     assert_int_equal(profile_store(&profile, arena, &message), 0);
     assert_int_equal(profile_load(&loaded, &message), 0);
-    profile_summarise(&profile, 0, &a);
-    profile_summarise(&loaded, 0, &b);
+    profile_summarise(&profile, NULL, &a);
+    profile_summarise(&loaded, NULL, &b);
     assert_memory_equal(&a, &b, sizeof a);
     assert_int_equal(loaded.failures[MSG_CAUSE_MEMORY], 4);
     struct profile_position last = position_of(19), next = position_of(20);
@@ -141,10 +140,12 @@ static struct msg_execution_record run_of(int number, enum msg_outcome outcome, 
     return record;
 }
 
-static int32_t command_of(int number)
+static const struct request_identity *what_of(int number)
 {
+    static struct request_identity what;
     struct msg_execution_record record = run_of(number, MSG_OUTCOME_FINISHED, 0);
-    return request_command(&record.request);
+    what = request_identity(&record.request);
+    return &what;
 }
 
 static void count_run(struct profile *profile, int number, enum msg_outcome outcome, int64_t peak_bytes)
@@ -164,16 +165,16 @@ static void summarise__command_run_before__its_own_runs_only(void **state)
         count_run(&profile, 1, MSG_OUTCOME_FINISHED, i * 1000000);
     for (int i = 0; i < 20; i++)
         count_run(&profile, 2, MSG_OUTCOME_FINISHED, 500000000);
-    profile_summarise(&profile, command_of(1), &own);
-    assert_true(own.same_command);
+    profile_summarise(&profile, what_of(1), &own);
+    assert_true(own.likeness == PROFILE_LIKE_INPUT);
     assert_int_equal(own.runs, 5);
     assert_int_equal(own.finished, 5);
     assert_true(own.memory_p50 == 3000000 && own.memory_p95 == 5000000 && own.memory_max == 5000000);
     assert_true(own.duration_p50_s == 10 && own.cpu_time_p95_s == 5 && own.io_total_p50 == 50000000);
     assert_true(within(own.cpu_peak_p95, 900, 0.06)); /* of all runs */
-    profile_summarise(&profile, command_of(3), &other);
-    profile_summarise(&profile, 0, &all);
-    assert_false(other.same_command);
+    profile_summarise(&profile, what_of(3), &other);
+    profile_summarise(&profile, NULL, &all);
+    assert_true(other.likeness == PROFILE_LIKE_CODE);
     assert_memory_equal(&other, &all, sizeof all);
     assert_int_equal(all.runs, 25);
     assert_true(within(all.memory_p50, 5e8, 0.06));
@@ -187,16 +188,16 @@ static void summarise__killed_runs__count_above_finished_ones_only(void **state)
     struct profile_summary summary;
     profile_init(&profile, str_of("xz"));
     count_run(&profile, 1, MSG_OUTCOME_OOM_KILLED, 50000000);
-    profile_summarise(&profile, command_of(1), &summary);
+    profile_summarise(&profile, what_of(1), &summary);
     assert_true(within(summary.memory_p50, 6e7, 1e-6) && within(summary.memory_max, 6e7, 1e-6));
     assert_true(summary.runs == 1 && summary.finished == 0 && summary.duration_p50_s == 0);
     count_run(&profile, 1, MSG_OUTCOME_FINISHED, 100000000);
     count_run(&profile, 1, MSG_OUTCOME_FINISHED, 100000000);
-    profile_summarise(&profile, command_of(1), &summary);
+    profile_summarise(&profile, what_of(1), &summary);
     assert_true(summary.memory_p50 == 1e8 && summary.memory_max == 1e8);
     count_run(&profile, 1, MSG_OUTCOME_TIMED_OUT, 130000000);
     count_run(&profile, 1, MSG_OUTCOME_CRASHED, 900000000); /* of its own fault: tells nothing */
-    profile_summarise(&profile, command_of(1), &summary);
+    profile_summarise(&profile, what_of(1), &summary);
     assert_true(summary.memory_p50 == 1e8 && summary.memory_max == 1.3e8);
     assert_int_equal(summary.runs, 4);
 }
@@ -209,16 +210,16 @@ static void count__many_runs__bounded_and_the_oldest_go(void **state)
     profile_init(&profile, str_of("xz"));
     for (int i = 0; i < 40; i++)
         count_run(&profile, 0, MSG_OUTCOME_FINISHED, 1000000 * (i + 1));
-    profile_summarise(&profile, command_of(0), &summary);
+    profile_summarise(&profile, what_of(0), &summary);
     assert_int_equal(summary.runs, PROFILE_RECENT_SAME);
     assert_true(summary.memory_p50 == 32000000 && summary.memory_max == 40000000); /* of 25 to 40 */
     for (int i = 0; i < 200; i++)
         count_run(&profile, 1 + i % 7, MSG_OUTCOME_FINISHED, 1000000);
     assert_int_equal(profile.recent_count, PROFILE_RECENT_MAX);
-    profile_summarise(&profile, command_of(0), &summary);
-    assert_false(summary.same_command); /* long ago */
-    profile_summarise(&profile, command_of(7), &summary);
-    assert_true(summary.same_command);
+    profile_summarise(&profile, what_of(0), &summary);
+    assert_true(summary.likeness == PROFILE_LIKE_CODE); /* long ago */
+    profile_summarise(&profile, what_of(7), &summary);
+    assert_true(summary.likeness == PROFILE_LIKE_INPUT);
 }
 
 static void load__recent_runs__as_stored_or_refused(void **state)
@@ -235,9 +236,9 @@ static void load__recent_runs__as_stored_or_refused(void **state)
     assert_int_equal(profile_store(&profile, arena, &message), 0);
     assert_int_equal(message.recent.count, 3);
     assert_int_equal(profile_load(&loaded, &message), 0);
-    profile_summarise(&profile, command_of(1), &a);
-    profile_summarise(&loaded, command_of(1), &b);
-    assert_true(a.same_command);
+    profile_summarise(&profile, what_of(1), &a);
+    profile_summarise(&loaded, what_of(1), &b);
+    assert_true(a.likeness == PROFILE_LIKE_INPUT);
     assert_memory_equal(&a, &b, sizeof a);
     message.recent.items[1].memory_peak = NAN;
     assert_int_equal(profile_load(&loaded, &message), -EBADMSG);
