@@ -75,8 +75,10 @@ static void add_demand(struct profile *profile, const struct msg_execution_recor
     add(profile, PROFILE_IO_PEAK, (double)record->peak_io_bps, time_us);
     add(profile, PROFILE_NET_PEAK, (double)record->peak_net_bps, time_us);
     if (record->outcome == MSG_OUTCOME_FINISHED) {
-        double cpu_s = (double)totals->cpu_usage_us * 1e-6, io = (double)totals->io_read_bytes + (double)totals->io_write_bytes;
-        double duration_s = (double)(record->ended_us - record->started_us) * 1e-6, net = (double)totals->net_tx_bytes;
+        double cpu_s = (double)totals->cpu_usage_us * 1e-6,
+               io = (double)totals->io_read_bytes + (double)totals->io_write_bytes;
+        double duration_s = (double)(record->ended_us - record->started_us) * 1e-6,
+               net = (double)totals->net_tx_bytes;
         add(profile, PROFILE_CPU_TIME, cpu_s, time_us);
         add(profile, PROFILE_DURATION, duration_s, time_us);
         add(profile, PROFILE_IO_TOTAL, io, time_us);
@@ -111,7 +113,8 @@ static double quantile(const struct profile *profile, enum profile_quantity quan
     return histogram_percentile(&profile->histograms[quantity], share);
 }
 
-void profile_summarise(const struct profile *profile, const struct request_identity *what, struct profile_summary *out)
+void profile_summarise(const struct profile *profile, const struct request_identity *what,
+                       struct profile_summary *out)
 {
     *out = (struct profile_summary){
         .runs = profile->runs,

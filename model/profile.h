@@ -1,6 +1,6 @@
-/* What is learned online about one code, in memory: counts, decaying histograms of demand, its latest runs and
- * the online head; and how it maps to the CodeProfile message. Pure: no clock, no I/O, no allocation but from the
- * caller's arena.
+/* What is learned online about one code, in memory: counts, decaying histograms of demand, its latest runs
+ * and the online head; and how it maps to the CodeProfile message. Pure: no clock, no I/O, no allocation but
+ * from the caller's arena.
  *
  * A record counts once: the profile carries the offset of the last record of each partition in it, and what
  * is at or below is skipped. What a record says about demand:
@@ -63,8 +63,9 @@ struct profile {
 
 #define PROFILE_LIKE_CODE 0.0    /* of all of the code */
 #define PROFILE_LIKE_COMMAND 0.5 /* of this very command, with other inputs */
-#define PROFILE_LIKE_INPUT 1.0   /* of this very command with an input of this size (or all without a known one) */
-#define PROFILE_SAME_INPUT 1.05  /* ratio of sizes up to which inputs are alike */
+#define PROFILE_LIKE_INPUT                                                                                   \
+    1.0 /* of this very command with an input of this size (or all without a known one) */
+#define PROFILE_SAME_INPUT 1.05 /* ratio of sizes up to which inputs are alike */
 
 /* What features and policies read of a profile; runs = 0: nothing is known and the rest is 0. A quantity
  * nobody has seen yet is 0 as well. */
@@ -88,7 +89,8 @@ FS_MUST_CHECK int profile_count(struct profile *profile, const struct msg_execut
                                 const struct profile_position *position, int64_t now_us);
 /* True when the record at this position is in the profile. */
 bool profile_contains(const struct profile *profile, const struct profile_position *position);
-/* For such an execution: from the latest runs most like it, else from all of the code. what NULL: from all. */
+/* For such an execution: from the latest runs most like it, else from all of the code. what NULL: from all.
+ */
 void profile_summarise(const struct profile *profile, const struct request_identity *what,
                        struct profile_summary *out);
 /* How like an execution another one of the same code is. */

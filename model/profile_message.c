@@ -56,8 +56,12 @@ static int load_recent(struct profile *profile, const struct msg_code_profile *m
         for (size_t k = 0; k < FS_COUNT(numbers); k++)
             if (!isfinite(numbers[k]) || numbers[k] < 0)
                 return -EBADMSG;
-        profile_recent_add(profile, &(struct profile_run){{from->command, from->input_bytes}, from->finished, from->memory_peak,
-                                                          from->cpu_time, from->duration, from->io_total,
+        profile_recent_add(profile, &(struct profile_run){{from->command, from->input_bytes},
+                                                          from->finished,
+                                                          from->memory_peak,
+                                                          from->cpu_time,
+                                                          from->duration,
+                                                          from->io_total,
                                                           from->net_total});
     }
     return 0;
@@ -136,15 +140,14 @@ static int store_recent(const struct profile *profile, struct arena *arena, stru
     out->recent.count = profile->recent_count;
     for (uint32_t i = 0; i < profile->recent_count; i++) {
         const struct profile_run *run = &profile->recent[i];
-        out->recent.items[i] =
-            (struct msg_command_run){.command = run->what.command,
-                                     .input_bytes = run->what.input_bytes,
-                                    .finished = run->finished,
-                                    .memory_peak = run->memory_peak,
-                                    .cpu_time = run->cpu_time_s,
-                                    .duration = run->duration_s,
-                                    .io_total = run->io_total,
-                                    .net_total = run->net_total};
+        out->recent.items[i] = (struct msg_command_run){.command = run->what.command,
+                                                        .input_bytes = run->what.input_bytes,
+                                                        .finished = run->finished,
+                                                        .memory_peak = run->memory_peak,
+                                                        .cpu_time = run->cpu_time_s,
+                                                        .duration = run->duration_s,
+                                                        .io_total = run->io_total,
+                                                        .net_total = run->net_total};
     }
     return 0;
 }

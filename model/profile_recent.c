@@ -1,5 +1,5 @@
-/* See profile.h. A code is a program, and programs are started with many arguments on many inputs: what the very
- * same command needed before, on as large an input, says more than what all of them needed together. */
+/* See profile.h. A code is a program, and programs are started with many arguments on many inputs: what the
+ * very same command needed before, on as large an input, says more than what all of them needed together. */
 #include <math.h>
 #include <stdlib.h>
 

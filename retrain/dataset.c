@@ -22,8 +22,8 @@ struct builder {
     bool dead;     /* it is a dead letter */
 };
 
-/* Counts up to PROFILE_RUNS_MAX other records of the code that are so like this one, beginning somewhere. 0: there
- * are none. */
+/* Counts up to PROFILE_RUNS_MAX other records of the code that are so like this one, beginning somewhere. 0:
+ * there are none. */
 static size_t count_others(const struct builder *builder, const struct msg_execution_record *self,
                            double likeness, uint64_t *seed, struct profile *profile)
 {
@@ -78,8 +78,8 @@ static void disturb(struct profile_summary *summary, uint64_t *seed)
     summary->net_total_p50 *= work;
 }
 
-/* Most codes run the same command on like inputs again and again; some get other inputs or arguments each time.
- * False: the code has no other records. */
+/* Most codes run the same command on like inputs again and again; some get other inputs or arguments each
+ * time. False: the code has no other records. */
 static bool draw_profile(struct builder *builder, const struct msg_execution_record *record,
                          struct profile *profile)
 {

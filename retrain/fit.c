@@ -49,8 +49,9 @@ static struct network *begin(const struct network *start, const struct fit_optio
 {
     size_t segments = options->segments * FS_COUNT(segmented);
     struct network_shape shape = {FEATURE_COUNT, options->hidden, options->layers, segments};
-    return start ? network_widen(start, FEATURE_COUNT, start->shape.segments ? start->shape.segments : segments)
-                 : network_create(&shape, options->seed);
+    return start
+               ? network_widen(start, FEATURE_COUNT, start->shape.segments ? start->shape.segments : segments)
+               : network_create(&shape, options->seed);
 }
 
 static bool fit_inputs(struct fitting *fitting, const struct network *start)

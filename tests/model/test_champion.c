@@ -127,14 +127,16 @@ static void leak__beyond_what_the_command_ever_needed__alarm_before_the_limit(vo
     const struct profile_summary profile = always(120);
     for (size_t i = 0; i < FS_COUNT(rates); i++) {
         double highest, lead_s = leak_lead_s(rates[i], &profile, &highest);
-        print_message("leak %.0f MiB/s past the 120 MiB that it always needed: alarm %.1f s before the limit, "
-                      "highest probability %.2f\n",
-                      rates[i], lead_s, highest);
+        print_message(
+            "leak %.0f MiB/s past the 120 MiB that it always needed: alarm %.1f s before the limit, "
+            "highest probability %.2f\n",
+            rates[i], lead_s, highest);
         assert_true(lead_s >= 1);
     }
 }
 
-/* 60 MiB/s up to what it needs: told as soon as it grows when the limit is below that, never when it is above. */
+/* 60 MiB/s up to what it needs: told as soon as it grows when the limit is below that, never when it is
+ * above. */
 static void ramp__of_a_command_that_ran_before__by_what_it_needs(void **unused)
 {
     (void)unused;

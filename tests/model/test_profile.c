@@ -180,6 +180,37 @@ static void summarise__command_run_before__its_own_runs_only(void **state)
     assert_true(within(all.memory_p50, 5e8, 0.06));
 }
 
+static void summarise__inputs__those_of_its_size_first(void **state)
+{
+    (void)state;
+    struct profile profile;
+    struct profile_summary summary;
+    const struct profile_position nowhere = {.offset = -1};
+    static const char *const sizes[] = {"1000000", "1040000", "5000000", "x"};
+    profile_init(&profile, str_of("sort"));
+    for (int i = 0; i < 4; i++) {
+        struct msg_str_entry hint = {str_of("input_bytes"), str_of(sizes[i])};
+        struct msg_execution_record record = run_of(1, MSG_OUTCOME_FINISHED, (i + 1) * 10000000);
+        record.request.hints = (struct msg_str_map){&hint, 1};
+        assert_int_equal(profile_count(&profile, &record, &nowhere, T0), 1);
+    }
+    struct request_identity what = *what_of(1);
+    assert_int_equal(what.input_bytes, 0);
+    profile_summarise(&profile, &what, &summary); /* not told, as of the fourth */
+    assert_true(summary.likeness == PROFILE_LIKE_INPUT && summary.memory_max == 4e7);
+    what.input_bytes = 1020000;
+    profile_summarise(&profile, &what, &summary);
+    assert_true(summary.likeness == PROFILE_LIKE_INPUT);
+    assert_true(summary.runs == 2 && summary.memory_max == 2e7);
+    what.input_bytes = 3000000;
+    profile_summarise(&profile, &what, &summary);
+    assert_true(summary.likeness == PROFILE_LIKE_COMMAND);
+    assert_true(summary.runs == 4 && summary.memory_max == 4e7);
+    what.command ^= 1;
+    profile_summarise(&profile, &what, &summary);
+    assert_true(summary.likeness == PROFILE_LIKE_CODE && summary.runs == 4);
+}
+
 /* A killed run is a lower bound: it counts (1.2 times) where none is known to need more. */
 static void summarise__killed_runs__count_above_finished_ones_only(void **state)
 {
@@ -253,6 +284,7 @@ int main(void)
         cmocka_unit_test(count__same_offset_again__is_skipped),
         cmocka_unit_test(load__what_store_wrote__is_the_same),
         cmocka_unit_test(summarise__command_run_before__its_own_runs_only),
+        cmocka_unit_test(summarise__inputs__those_of_its_size_first),
         cmocka_unit_test(summarise__killed_runs__count_above_finished_ones_only),
         cmocka_unit_test(count__many_runs__bounded_and_the_oldest_go),
         cmocka_unit_test(load__recent_runs__as_stored_or_refused),

@@ -257,11 +257,14 @@ static void dataset__profiles__only_where_asked(void **state)
     free(corpus);
 }
 
-/* Two codes in turns, one run after the other: the first two are of codes that nobody knows. */
+/* Two codes in turns, one run after the other: the first two are of codes that nobody knows, and the fifth is
+ * another command than the third. */
 static void dataset__past__only_what_had_ended(void **state)
 {
     (void)state;
     struct corpus *corpus = corpus_of(6);
+    struct str unlike = str_of("unlike");
+    corpus->items[4].request.argv = (struct msg_str_array){&unlike, 1};
     struct dataset past = {0};
     struct dataset_options options = how;
     options.augmented = options.stretched = false;
@@ -276,7 +279,9 @@ static void dataset__past__only_what_had_ended(void **state)
     assert_true(past.count >= 6);
     for (size_t i = 0; i < past.count; i++) {
         bool known = past.items[i].record != &corpus->items[0] && past.items[i].record != &corpus->items[1];
+        bool same = known && past.items[i].record != &corpus->items[4];
         assert_true(past.items[i].labels.features[FEATURE_HAS_PROFILE] == (known ? 1 : 0));
+        assert_true(past.items[i].labels.features[FEATURE_PROFILE_LIKENESS] == (same ? 1 : 0));
     }
     dataset_fini(&past);
     free(corpus);
