@@ -12,6 +12,7 @@
 #define EXHAUSTION_MAX_S 1e3 /* further away counts as never */
 #define LEAST_STEP_S 1e-4    /* samples closer than this (a clock's hiccup) count as so far apart */
 #define LONGEST_START_S 1e6  /* a start time further back is not believed */
+#define REFUTED 1.1          /* times the largest peak of a profile: what needs more is no run of its kind */
 #define GAUGE_MAX 1e15       /* 1 PB, 1 P/s: nothing real is above */
 
 enum constant { FAST, SECOND, SLOW };
@@ -327,6 +328,14 @@ static void write_life(const struct feature_state *state, const struct feature_i
     out[FEATURE_RETRY] = input->attempt > 1;
 }
 
+/* It may have more to do than any run before, and how much more no profile tells: as good as a code that nobody
+ * knows, until it ends. */
+static bool refuted(const struct feature_input *input)
+{
+    double peak = fmax(gauge(input->counters->memory_peak_bytes), gauge(input->counters->memory_bytes));
+    return input->profile->memory_max > 0 && peak > REFUTED * input->profile->memory_max;
+}
+
 static void write_profile(const struct feature_state *state, const struct feature_input *input,
                           double elapsed_s, float *out)
 {
@@ -367,7 +376,7 @@ void features_step(struct feature_state *state, const struct feature_input *inpu
     write_cpu(state, input, out);
     write_io(state, input, out);
     write_life(state, input, elapsed_s, out);
-    if (input->profile && input->profile->runs > 0)
+    if (input->profile && input->profile->runs > 0 && !refuted(input))
         write_profile(state, input, elapsed_s, out);
     for (size_t i = 0; i < FEATURE_COUNT; i++)
         out[i] = (float)clamp((double)out[i], -8, 8); /* a last line: a profile may hold any number */

@@ -65,8 +65,12 @@ static void disturb(struct profile_summary *summary, uint64_t *seed)
 {
     double drawn = random_unit(seed), width = drawn < 0.2 ? 1.5 : 0.15;
     if (summary->likeness == PROFILE_LIKE_INPUT)
-        width = drawn < 0.15 ? 1.5 : drawn < 0.3 ? 0.3 : 0.02;
-    double memory = exp(random_between(seed, -width, width)), work = exp(random_between(seed, -width, width));
+        width = drawn < 0.08 ? 1.5 : drawn < 0.2 ? 0.3 : 0.02;
+    double memory = random_between(seed, -width, width), work = random_between(seed, -width, width);
+    if (random_unit(seed) < 0.5) /* a larger input takes more of everything */
+        work = memory;
+    memory = exp(memory);
+    work = exp(work);
     summary->memory_p50 *= memory;
     summary->memory_p95 *= memory;
     summary->memory_max *= memory;

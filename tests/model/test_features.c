@@ -192,6 +192,22 @@ static void step__profile_below_the_limit__shows_it(void **unused)
     assert_true(step(&world, 5100, FEATURE_PROFILE_LIKENESS) == 0.5);
 }
 
+static void step__far_above_all_known_peaks__as_if_nothing_were_known(void **unused)
+{
+    (void)unused;
+    struct world world;
+    world_init(&world);
+    struct profile_summary profile = {.runs = 5, .memory_p50 = 50e6, .memory_p95 = 60e6, .memory_max = 60e6};
+    world.input.profile = &profile;
+    world.counters.memory_bytes = 65000000;
+    assert_true(step(&world, 100, FEATURE_HAS_PROFILE) == 1);
+    world.counters.memory_bytes = world.counters.memory_peak_bytes = 67000000;
+    assert_true(step(&world, 200, FEATURE_HAS_PROFILE) == 0);
+    assert_true(world.out[FEATURE_MEMORY_TO_PROFILE_MAX] == 0);
+    world.counters.memory_bytes = 20000000; /* it stays refuted */
+    assert_true(step(&world, 300, FEATURE_HAS_PROFILE) == 0);
+}
+
 static uint64_t random_next(uint64_t *seed)
 {
     *seed ^= *seed << 13;
@@ -273,6 +289,7 @@ int main(void)
         cmocka_unit_test(step__throttled_half_of_the_periods__share_is_half),
         cmocka_unit_test(step__progress_gauge__tells_a_late_finish),
         cmocka_unit_test(step__profile_below_the_limit__shows_it),
+        cmocka_unit_test(step__far_above_all_known_peaks__as_if_nothing_were_known),
         cmocka_unit_test(step__any_bytes__stay_finite_and_bounded),
         cmocka_unit_test(name__every_feature__is_there_and_unique),
     };
