@@ -17,7 +17,7 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
 import machine  # noqa: E402
 from cases import chosen_variants, endless_cases  # noqa: E402
 from collector import SUBTREE, Collector, say  # noqa: E402
-from command import NET, READ, WRITE  # noqa: E402
+from command import MEMORY, NET, READ, WRITE  # noqa: E402
 from network import NetworkUnavailable, open_network  # noqa: E402
 from programs import PROGRAMS  # noqa: E402
 from store import Corpus, CorpusError  # noqa: E402
@@ -41,6 +41,7 @@ def parse_arguments(arguments):
     parser.add_argument("--seed", type=int, default=1, help="what inputs and limits are drawn from (default 1)")
     parser.add_argument("--size", type=float, default=1.0, help="scale of the inputs (default 1)")
     parser.add_argument("--only", action="append", metavar="PROGRAM[:VARIANT]", help="only this program; may be repeated")
+    parser.add_argument("--growing", action="store_true", help="only what grows, without limits, each run with another input")
     parser.add_argument("--list", action="store_true", help="show programs, splits and variants, and what is missing here")
     return parser.parse_args(arguments)
 
@@ -108,6 +109,8 @@ def collect(options, corpus, work_root):
         except NetworkUnavailable as error:
             reason = str(error)
         pairs = usable_pairs(chosen_variants(options.only), reason, bool(disk))
+        if options.growing:
+            pairs = [(program, variant) for program, variant in pairs if MEMORY in variant.traits]
         if not pairs:
             raise CorpusError("nothing is left to run")
         collector = Collector(options, corpus, work, bool(disk))

@@ -96,7 +96,7 @@ class Collector:
         program = machine.find_program(command.argv[0]) or command.argv[0]
         command.argv = [program, *(portable(word, directory) for word in command.argv[1:])]
         first = yield from self._record(case, directory, command, 0, free_run(case.chance("load")))
-        if first is None or first["outcome"] == "killed":
+        if first is None or first["outcome"] == "killed" or self.options.growing:
             return
         measured = Measured(first["duration_ms"] / 1000, first["cpu_s"], first["peak_bytes"])
         runs = limited_runs(case.variant, command, measured, case.chance("limits"))

@@ -77,6 +77,16 @@ def test_collect__several_programs__records_say_what_happened(collector):
     assert {path.name for path in collector.out.iterdir()} == {".lock", "manifest.jsonl", *(f"{name}.records" for name in free)}
 
 
+def test_collect__growing__other_inputs_and_no_limits(collector):
+    collector.run("--growing", "--only", "xz", "--only", "python3:leak.py", "--only", "bc", "--runs", 6, "--seconds", 100,
+                  "--size", 0.3, "--jobs", 2)
+    corpus = read_corpus(collector.out)
+    assert {line["program"] for line, _ in corpus} == {"xz", "python3"}  # bc does not grow
+    assert {line["kind"] for line, _ in corpus} == {"free"}
+    rounds = [line["key"] for line, _ in corpus if line["program"] == "python3"]
+    assert len(rounds) >= 2 and len(set(rounds)) == len(rounds)
+
+
 def test_collect__stopped_and_started_again__goes_on_without_repeating(collector):
     arguments = ("--only", "gzip", "--only", "bc", "--size", 0.2, "--seed", 3)
     collector.run(*arguments, "--runs", 3, "--seconds", 60)
