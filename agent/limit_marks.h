@@ -26,7 +26,7 @@ struct limit_advance {
 static inline struct limit_advance limit_advance_of(enum limit_brake brake)
 {
     static const struct limit_advance all[] = {
-        [LIMIT_BRAKE_NONE] = {0.09, 5.5 * LIMIT_MIB, 1.17, 7.5 * LIMIT_MIB},
+        [LIMIT_BRAKE_NONE] = {0.09, 5.5 * LIMIT_MIB, 1.16, 7.25 * LIMIT_MIB},
         [LIMIT_BRAKE_EXACT] = {0.07, 5 * LIMIT_MIB, 1.12, 6.25 * LIMIT_MIB},
         [LIMIT_BRAKE_COARSE] = {0.11, 7 * LIMIT_MIB, 1.18, 9 * LIMIT_MIB},
     };
