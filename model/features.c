@@ -328,8 +328,8 @@ static void write_life(const struct feature_state *state, const struct feature_i
     out[FEATURE_RETRY] = input->attempt > 1;
 }
 
-/* It may have more to do than any run before, and how much more no profile tells: as good as a code that nobody
- * knows, until it ends. */
+/* It may have more to do than any run before, and how much more no profile tells: as good as a code that
+ * nobody knows, until it ends. */
 static bool refuted(const struct feature_input *input)
 {
     double peak = fmax(gauge(input->counters->memory_peak_bytes), gauge(input->counters->memory_bytes));

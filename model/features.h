@@ -70,11 +70,11 @@ enum feature_index {
     FEATURE_PROGRESS_FINISH, /* log ratio of the finish extrapolated from it to the deadline; > 0 = too late
                               */
     FEATURE_BRAKE_ENGAGED,
-    FEATURE_BRAKE_SHARE,          /* share, 1 s */
-    FEATURE_OOM_KILLS,            /* 1: there was one */
-    FEATURE_RETRY,                /* 1: attempt > 1 */
-    FEATURE_HAS_PROFILE,          /* 1: finished records of this code are known, and this attempt's peak is not far
-                                     above all of theirs; else all below are 0 */
+    FEATURE_BRAKE_SHARE, /* share, 1 s */
+    FEATURE_OOM_KILLS,   /* 1: there was one */
+    FEATURE_RETRY,       /* 1: attempt > 1 */
+    FEATURE_HAS_PROFILE, /* 1: finished records of this code are known, and this attempt's peak is not far
+                            above all of theirs; else all below are 0 */
     FEATURE_PROFILE_RUNS_LOG,     /* ln(1 + runs) / 5 */
     FEATURE_PROFILE_P50_TO_LIMIT, /* log ratio of the memory peak's p50 to the limit */
     FEATURE_PROFILE_P95_TO_LIMIT,

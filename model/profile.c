@@ -89,7 +89,7 @@ static void add_demand(struct profile *profile, const struct msg_execution_recor
         run.io_total = (float)io;
         run.net_total = (float)net;
     }
-    profile_recent_add(profile, &run);
+    fs_drop(profile_recent_add(profile, &run)); /* absurd ones are left out */
 }
 
 int profile_count(struct profile *profile, const struct msg_execution_record *record,

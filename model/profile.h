@@ -104,8 +104,9 @@ FS_MUST_CHECK int profile_store(const struct profile *profile, struct arena *are
 
 /* --- the latest runs (profile_recent.c) --- */
 
-/* The oldest goes when there are too many, of all or of the command. */
-void profile_recent_add(struct profile *profile, const struct profile_run *run);
+/* The oldest goes when there are too many, of all or of the command. False: the run is not kept, its command
+ * is not known or a number is absurd. */
+bool profile_recent_add(struct profile *profile, const struct profile_run *run);
 /* Overwrites what the runs most like it tell, and likeness; unchanged where there are none of its command. */
 void profile_recent_summarise(const struct profile *profile, const struct request_identity *what,
                               struct profile_summary *out);

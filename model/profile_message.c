@@ -1,7 +1,6 @@
 /* A profile to and from the CodeProfile message. Data from outside is checked whole before anything is taken.
  */
 #include <errno.h>
-#include <math.h>
 
 #include "model/profile.h"
 
@@ -51,18 +50,15 @@ static int load_recent(struct profile *profile, const struct msg_code_profile *m
 {
     for (size_t i = 0; i < message->recent.count; i++) {
         const struct msg_command_run *from = &message->recent.items[i];
-        const float numbers[] = {from->memory_peak, from->cpu_time, from->duration, from->io_total,
-                                 from->net_total};
-        for (size_t k = 0; k < FS_COUNT(numbers); k++)
-            if (!isfinite(numbers[k]) || numbers[k] < 0)
-                return -EBADMSG;
-        profile_recent_add(profile, &(struct profile_run){{from->command, from->input_bytes},
-                                                          from->finished,
-                                                          from->memory_peak,
-                                                          from->cpu_time,
-                                                          from->duration,
-                                                          from->io_total,
-                                                          from->net_total});
+        const struct profile_run run = {.what = {from->command, from->input_bytes},
+                                        .finished = from->finished,
+                                        .memory_peak = from->memory_peak,
+                                        .cpu_time_s = from->cpu_time,
+                                        .duration_s = from->duration,
+                                        .io_total = from->io_total,
+                                        .net_total = from->net_total};
+        if (!profile_recent_add(profile, &run))
+            return -EBADMSG;
     }
     return 0;
 }

@@ -29,15 +29,26 @@ static void drop(struct profile *profile, uint32_t at)
             (profile->recent_count - at) * sizeof profile->recent[0]);
 }
 
-void profile_recent_add(struct profile *profile, const struct profile_run *run)
+static bool usable(const struct profile_run *run)
 {
-    if (run->what.command == 0)
-        return;
+    const float numbers[] = {run->memory_peak, run->cpu_time_s, run->duration_s, run->io_total,
+                             run->net_total};
+    for (size_t i = 0; i < FS_COUNT(numbers); i++)
+        if (!isfinite(numbers[i]) || numbers[i] < 0)
+            return false;
+    return run->what.command != 0;
+}
+
+bool profile_recent_add(struct profile *profile, const struct profile_run *run)
+{
+    if (!usable(run))
+        return false;
     if (count_of(profile, run->what.command) == PROFILE_RECENT_SAME)
         drop(profile, first_of(profile, run->what.command));
     else if (profile->recent_count == PROFILE_RECENT_MAX)
         drop(profile, 0);
     profile->recent[profile->recent_count++] = *run;
+    return true;
 }
 
 double profile_likeness(const struct request_identity *a, const struct request_identity *b)

@@ -76,8 +76,8 @@ struct leak {
     double second;  /* the highest by one second before the limit */
 };
 
-/* After two seconds at 20 MiB (its first sample alone is growth enough to alarm some) to the limit of 200 with so
- * many MiB/s. profile: of its code, NULL = not known. */
+/* After two seconds at 20 MiB (its first sample alone is growth enough to alarm some) to the limit of 200
+ * with so many MiB/s. profile: of its code, NULL = not known. */
 static struct leak leak_of(double rate, const struct profile_summary *profile)
 {
     struct run run;
@@ -108,9 +108,10 @@ static void leak__any_rate__alarm_seconds_before(void **unused)
     bool told = true;
     for (size_t i = 0; i < FS_COUNT(rates); i++) {
         struct leak leak = leak_of(rates[i], NULL);
-        print_message("leak %.0f MiB/s: alarm %.1f s before the limit, highest probability %.2f, %.2f a second "
-                      "before\n",
-                      rates[i], leak.lead_s, leak.highest, leak.second);
+        print_message(
+            "leak %.0f MiB/s: alarm %.1f s before the limit, highest probability %.2f, %.2f a second "
+            "before\n",
+            rates[i], leak.lead_s, leak.highest, leak.second);
         told = told && leak.lead_s >= leads_s[i] && leak.highest >= 0.75;
     }
     assert_true(told);
@@ -140,9 +141,10 @@ static void leak__beyond_what_the_command_ever_needed__alarm_before_the_limit(vo
     const struct profile_summary profile = always(120);
     for (size_t i = 0; i < FS_COUNT(rates); i++) {
         struct leak leak = leak_of(rates[i], &profile);
-        print_message("leak %.0f MiB/s past the 120 MiB that it always needed: alarm %.1f s before the limit, "
-                      "highest probability %.2f\n",
-                      rates[i], leak.lead_s, leak.highest);
+        print_message(
+            "leak %.0f MiB/s past the 120 MiB that it always needed: alarm %.1f s before the limit, "
+            "highest probability %.2f\n",
+            rates[i], leak.lead_s, leak.highest);
         assert_true(leak.lead_s >= 0.5);
     }
 }

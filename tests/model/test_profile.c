@@ -253,6 +253,24 @@ static void count__many_runs__bounded_and_the_oldest_go(void **state)
     assert_true(summary.likeness == PROFILE_LIKE_INPUT);
 }
 
+/* A record whose clock ran backwards must not make the profile one that nobody can read. */
+static void count__absurd_run__left_out_of_the_latest(void **state)
+{
+    (void)state;
+    struct profile profile, loaded;
+    struct msg_code_profile message;
+    const struct profile_position nowhere = {.offset = -1};
+    struct arena *arena = arena_create(65536, 1 << 22);
+    struct msg_execution_record record = run_of(1, MSG_OUTCOME_FINISHED, 70000000);
+    profile_init(&profile, str_of("xz"));
+    record.ended_us = record.started_us - 1000000;
+    assert_int_equal(profile_count(&profile, &record, &nowhere, T0), 1);
+    assert_int_equal(profile.recent_count, 0);
+    assert_int_equal(profile_store(&profile, arena, &message), 0);
+    assert_int_equal(profile_load(&loaded, &message), 0);
+    arena_destroy(arena);
+}
+
 static void load__recent_runs__as_stored_or_refused(void **state)
 {
     (void)state;
@@ -287,6 +305,7 @@ int main(void)
         cmocka_unit_test(summarise__inputs__those_of_its_size_first),
         cmocka_unit_test(summarise__killed_runs__count_above_finished_ones_only),
         cmocka_unit_test(count__many_runs__bounded_and_the_oldest_go),
+        cmocka_unit_test(count__absurd_run__left_out_of_the_latest),
         cmocka_unit_test(load__recent_runs__as_stored_or_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
