@@ -83,7 +83,8 @@ class AgentPeer:
     def make_tick(self, samples=1, **changes):
         self.sequence += 1
         sample = {"execution": b"e" * 16, "attempt": 1, "code": "xz", "started_us": now_us() - 1000, "timeout_ms": 0,
-                  "limits": LIMITS, "adjusted_sequence": 0, "arm": "TREATED", "counters": COUNTERS}
+                  "limits": LIMITS, "adjusted_sequence": 0, "arm": "TREATED", "counters": COUNTERS, "command": 0,
+                  "input_bytes": 0}
         return encode(self.codec, "Tick", {
             "node": self.node, "pool": self.pool, "incarnation": self.incarnation, "epoch": self.epoch,
             "sequence": self.sequence, "time_us": now_us(), "monotonic_us": time.monotonic_ns() // 1000, "dropped": 0,

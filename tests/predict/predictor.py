@@ -72,7 +72,7 @@ class Run:
             self.started_us = time_us - TICK_US
         return {"execution": self.execution, "attempt": self.attempt, "code": self.code, "started_us": self.started_us,
                 "timeout_ms": 0, "limits": self.limits, "adjusted_sequence": 0, "arm": self.arm,
-                "counters": counters(memory, **changes)}
+                "counters": counters(memory, **changes), "command": 0, "input_bytes": 0}
 
 
 class Node:
