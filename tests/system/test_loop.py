@@ -94,6 +94,9 @@ def test_topics__after_a_saved_run__tell_the_same_story_to_another_language(fore
 
     profiles = of_code(forestall, "codes", "e2e-grow")
     assert profiles and profiles[-1]["runs"] == 2
+    first, second = profiles[-1]["recent"]  # the same command twice, as its samples told
+    assert first["finished"] and second["finished"] and first["command"] == second["command"] != 0
+    assert {sample["command"] for tick in ticks for sample in tick["samples"] if sample["execution"] == execution} == {first["command"]}
     schemas = [message.value() for message in forestall.read_topic("schemas")]
     assert any(b'"ExecutionState"' in schema for schema in schemas) and any(b'"Tick"' in schema for schema in schemas)
     assert not forestall.read_topic("quarantine")
