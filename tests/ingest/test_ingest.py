@@ -292,6 +292,7 @@ def test_orders__for_a_node__reach_its_connection_only_and_committed_only(cluste
     producer.commit_transaction(30)
     producer.begin_transaction()
     producer.produce("executions.admitted", encode(ingest.codec, "Admission", admission(peers[0], b"a" * 16)), peers[0].node)
+    assert producer.flush(30) == 0  # it is in Kafka, and the broker knows of a transaction to abort
     producer.abort_transaction(30)
     producer.begin_transaction()
     producer.produce("adjustments", encode(ingest.codec, "Adjustment", adjustment(peers[0], 2)), "nobody")
