@@ -162,7 +162,7 @@ static void summarise__command_run_before__its_own_runs_only(void **state)
     struct profile_summary own, other, all;
     profile_init(&profile, str_of("xz"));
     for (int i = 1; i <= 5; i++)
-        count_run(&profile, 1, MSG_OUTCOME_FINISHED, i * 1000000);
+        count_run(&profile, 1, MSG_OUTCOME_FINISHED, i * (int64_t)1000000);
     for (int i = 0; i < 20; i++)
         count_run(&profile, 2, MSG_OUTCOME_FINISHED, 500000000);
     profile_summarise(&profile, what_of(1), &own);
@@ -190,7 +190,7 @@ static void summarise__inputs__those_of_its_size_first(void **state)
     profile_init(&profile, str_of("sort"));
     for (int i = 0; i < 4; i++) {
         struct msg_str_entry hint = {str_of("input_bytes"), str_of(sizes[i])};
-        struct msg_execution_record record = run_of(1, MSG_OUTCOME_FINISHED, (i + 1) * 10000000);
+        struct msg_execution_record record = run_of(1, MSG_OUTCOME_FINISHED, (i + 1) * (int64_t)10000000);
         record.request.hints = (struct msg_str_map){&hint, 1};
         assert_int_equal(profile_count(&profile, &record, &nowhere, T0), 1);
     }
@@ -240,7 +240,7 @@ static void count__many_runs__bounded_and_the_oldest_go(void **state)
     struct profile_summary summary;
     profile_init(&profile, str_of("xz"));
     for (int i = 0; i < 40; i++)
-        count_run(&profile, 0, MSG_OUTCOME_FINISHED, 1000000 * (i + 1));
+        count_run(&profile, 0, MSG_OUTCOME_FINISHED, (i + 1) * (int64_t)1000000);
     profile_summarise(&profile, what_of(0), &summary);
     assert_int_equal(summary.runs, PROFILE_RECENT_SAME);
     assert_true(summary.memory_p50 == 32000000 && summary.memory_max == 40000000); /* of 25 to 40 */
