@@ -112,7 +112,7 @@ def collect(options, corpus, work_root):
         if options.growing:
             pairs = [(program, variant) for program, variant in pairs if MEMORY in variant.traits]
         if not pairs:
-            raise CorpusError("nothing is left to run")
+            raise CorpusError("nothing is left to run" + (": none of these grows" if options.growing else ""))
         collector = Collector(options, corpus, work, bool(disk))
         collector.run(endless_cases(pairs, options.seed, options.size))
     finally:

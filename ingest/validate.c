@@ -5,6 +5,7 @@
 
 #include "schemas/limits.h"
 #include "schemas/name.h"
+#include "schemas/request.h"
 
 #define TASKS_MAX (1 << 22) /* the kernel's PID_MAX_LIMIT */
 #define CUSTOM_MAX 16
@@ -77,6 +78,8 @@ static const char *sample_fault(const struct msg_sample *sample, int64_t latest_
         return "timeout_ms is negative or above a year";
     if (sample->adjusted_sequence < 0)
         return "adjusted_sequence is negative";
+    if (sample->command < 0 || !within(sample->input_bytes, INPUT_BYTES_MAX))
+        return "command or input_bytes is negative or absurdly high";
     const char *fault = limits_fault(&sample->limits);
     return fault ? fault : counters_fault(&sample->counters);
 }

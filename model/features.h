@@ -1,12 +1,14 @@
 /* From raw samples of one execution to the model's inputs; inference and training run this very code.
  *
  * The order below is a contract between a model and its features: a change of any meaning raises
- * FEATURES_VERSION, which a model file carries and its reader compares. Each feature is bounded (most lie in
- * -1..2) and finite whatever the sample says: absurd values are clamped, counters that fall begin anew, lost
- * ticks cost resolution only because counters are cumulative. The first sample has rates too: counters began
- * at zero when the attempt started. Rates are exponential averages with time constants of 0.3, 1 and 5 s,
- * corrected for their start, so a state is a few hundred bytes instead of a window. Names of the scales:
- * "share" 0..1 of the time; "ratio" value / limit; "log ratio" ln(a/b) / 4 within -1..1; "slog" sign(x) ln(1
+ * FEATURES_VERSION, which a model file carries and its reader compares. New ones come at the end and raise
+ * nothing: a model of before is read as one for which they weigh nothing (network_widen.h). Each feature is
+ * bounded (most lie in -1..2) and finite whatever the sample says: absurd values are clamped, counters that
+ * fall begin anew, lost ticks cost resolution only because counters are cumulative. The first sample has
+ * rates too: counters began at zero when the attempt started. Rates are exponential averages with time
+ * constants of 0.3, 1 and 5 s, corrected for their start, so a state is a few hundred bytes instead of a
+ * window. Names of the scales: "share" 0..1 of the time; "ratio" value / limit; "log ratio" ln(a/b) / 4
+ * within -1..1; "slog" sign(x) ln(1
  * + |x|). */
 #ifndef FORESTALL_MODEL_FEATURES_H
 #define FORESTALL_MODEL_FEATURES_H

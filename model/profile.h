@@ -61,10 +61,11 @@ struct profile {
     struct profile_run recent[PROFILE_RECENT_MAX]; /* oldest first */
 };
 
-#define PROFILE_LIKE_CODE 0.0    /* of all of the code */
-#define PROFILE_LIKE_COMMAND 0.5 /* of this very command, with other inputs */
-#define PROFILE_LIKE_INPUT                                                                                   \
-    1.0 /* of this very command with an input of this size (or all without a known one) */
+/* How like an execution the runs are that a summary is of: all of its code; of its very command, with other
+ * inputs; of its command with an input of its size (or, as for it, of no known size). */
+#define PROFILE_LIKE_CODE 0.0
+#define PROFILE_LIKE_COMMAND 0.5
+#define PROFILE_LIKE_INPUT 1.0
 #define PROFILE_SAME_INPUT 1.05 /* ratio of sizes up to which inputs are alike */
 
 /* What features and policies read of a profile; runs = 0: nothing is known and the rest is 0. A quantity

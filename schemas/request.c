@@ -9,7 +9,6 @@
 #define ARGUMENTS_MAX 4096
 #define COMMAND_ARGUMENTS 64 /* by so many and by so many bytes commands are told apart: each tick asks */
 #define COMMAND_BYTES 4096
-#define INPUT_BYTES_MAX 1e18
 #define PATH_SIZE_MAX 4096
 #define USER_MAX 64
 #define PRIORITY_MAX 1000
@@ -97,6 +96,6 @@ int32_t request_command(const struct msg_execution_request *request)
 struct request_identity request_identity(const struct msg_execution_request *request)
 {
     double input_bytes = hints_input_bytes(&request->hints);
-    bool told = input_bytes > 0 && input_bytes < INPUT_BYTES_MAX;
+    bool told = input_bytes > 0 && input_bytes < (double)INPUT_BYTES_MAX;
     return (struct request_identity){request_command(request), told ? (int64_t)input_bytes : 0};
 }

@@ -7,7 +7,11 @@
 /* NULL, or what is wrong with a request to run, in words (a literal). */
 const char *request_fault(const struct msg_execution_request *request);
 
-/* What an execution is known by beside its code. */
+#define INPUT_BYTES_MAX INT64_C(1000000000000000000) /* a hint above it is not believed */
+
+/* What an execution is known by beside its code. A record that was cut down because it was too large for
+ * Kafka even without its series has lost its hints and may have lost arguments: it is then known by what is
+ * left. */
 struct request_identity {
     int32_t command;     /* request_command; 0 = not known */
     int64_t input_bytes; /* the hint; 0 = not told */

@@ -12,6 +12,7 @@
 #include "common/topics.h"
 #include "ingest/judge.h"
 #include "ingest/validate.h"
+#include "schemas/request.h"
 #include "schemas/resolve.h"
 #include "tests/ingest/sample_messages.h"
 
@@ -223,6 +224,9 @@ static void validate__tick__each_absurdity_named(void **state)
     SPOIL_TICK("started_us", SAMPLE.started_us = INT64_MAX);
     SPOIL_TICK("timeout_ms", SAMPLE.timeout_ms = -1);
     SPOIL_TICK("adjusted_sequence", SAMPLE.adjusted_sequence = -1);
+    SPOIL_TICK("command", SAMPLE.command = -1);
+    SPOIL_TICK("input_bytes", SAMPLE.input_bytes = -1);
+    SPOIL_TICK("input_bytes", SAMPLE.input_bytes = INPUT_BYTES_MAX + 1);
     SPOIL_TICK("limit", SAMPLE.limits.memory_bytes = -1);
     SPOIL_TICK("limit", SAMPLE.limits.net_egress_bps = -1);
     SPOIL_TICK("weight", SAMPLE.limits.cpu_weight = 10001);

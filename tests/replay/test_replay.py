@@ -155,6 +155,13 @@ def test_errors_say_what_is_wrong(arguments, status, says):
     assert says in done.stderr and not done.stdout and done.stderr.count("\n") == 1
 
 
+def test_model_of_other_features_is_refused(tmp_path):
+    path = tmp_path / "other.safetensors"
+    make_model = pathlib.Path(os.environ["FORESTALL_TESTS"]) / "make_model"
+    subprocess.run([make_model, path, "other-features"], check=True, stdout=subprocess.DEVNULL, timeout=60)
+    assert "made for features version" in replay("--model", path, CORPUS, status=1).stderr
+
+
 def test_bad_row_names_file_and_line(tmp_path):
     path = tmp_path / "bad.csv"
     path.write_text("code,start_s,runtime_s,peak_memory_bytes,requested_memory_bytes\na,0,1,2,3\na,0,1,two,3\n")
