@@ -70,6 +70,12 @@ static const char *const names[FEATURE_COUNT] = {
     [FEATURE_PROFILE_IO_NEED] = "profile_io_need",
     [FEATURE_PROFILE_NET_NEED] = "profile_net_need",
     [FEATURE_PROFILE_LIKENESS] = "profile_likeness",
+    [FEATURE_PROFILE_RISE] = "profile_rise",
+    [FEATURE_PROFILE_CROSSING] = "profile_crossing",
+    [FEATURE_PROFILE_CROSSING_CPU] = "profile_crossing_cpu",
+    [FEATURE_PROFILE_CROSSING_LEVEL] = "profile_crossing_level",
+    [FEATURE_PROFILE_AHEAD] = "profile_ahead",
+    [FEATURE_MEMORY_TO_PROFILE_NOW] = "memory_to_profile_now",
 };
 
 const char *feature_name(enum feature_index index)

@@ -365,6 +365,31 @@ static void write_profile(const struct feature_state *state, const struct featur
         (float)log_ratio(net_left, rate_or_none(state, FEATURE_RATE_NET) * time_left_s);
 }
 
+/* What runs most like it did at this point, by three clocks: none is right for all. The wall's is when
+ * nothing slows it down, CPU time when its share of a processor is another, the level when it waited for
+ * something. */
+static void write_rise(const struct feature_state *state, const struct feature_input *input, double elapsed_s,
+                       float *out)
+{
+    const struct profile_summary *profile = input->profile;
+    const struct rise *rise = &profile->rise;
+    double limit = gauge(input->limits->memory_bytes), highest = profile->memory_p50;
+    double peak = fmax(gauge(input->counters->memory_peak_bytes), gauge(input->counters->memory_bytes));
+    if (!rise_known(rise) || !(highest > 0))
+        return;
+    out[FEATURE_PROFILE_RISE] = 1;
+    out[FEATURE_MEMORY_TO_PROFILE_NOW] = (float)log_ratio(peak, highest * rise_share(rise->s, elapsed_s));
+    out[FEATURE_PROFILE_AHEAD] = (float)log_ratio(highest * rise_share(rise->s, elapsed_s + AHEAD_S), limit);
+    if (!(limit > 0) || limit > highest)
+        return;
+    double cores = rate_or_none(state, FEATURE_RATE_CPU) * 1e-6, share_of_it = limit / highest;
+    double by_clock = rise_when(rise->s, share_of_it), by_cpu = rise_when(rise->cpu_s, share_of_it);
+    double cpu_s = gauge(input->counters->cpu_usage_us) * 1e-6, level = rise_when(rise->s, peak / highest);
+    out[FEATURE_PROFILE_CROSSING] = (float)exhaustion(by_clock - elapsed_s, 1);
+    out[FEATURE_PROFILE_CROSSING_CPU] = (float)exhaustion(by_cpu - cpu_s, cores);
+    out[FEATURE_PROFILE_CROSSING_LEVEL] = (float)exhaustion(by_clock - level, 1);
+}
+
 void features_step(struct feature_state *state, const struct feature_input *input, float out[FEATURE_COUNT])
 {
     assert(input->limits && input->counters);
@@ -376,8 +401,10 @@ void features_step(struct feature_state *state, const struct feature_input *inpu
     write_cpu(state, input, out);
     write_io(state, input, out);
     write_life(state, input, elapsed_s, out);
-    if (input->profile && input->profile->runs > 0 && !refuted(input))
+    if (input->profile && input->profile->runs > 0 && !refuted(input)) {
         write_profile(state, input, elapsed_s, out);
+        write_rise(state, input, elapsed_s, out);
+    }
     for (size_t i = 0; i < FEATURE_COUNT; i++)
         out[i] = (float)clamp((double)out[i], -8, 8); /* a last line: a profile may hold any number */
 }

@@ -90,6 +90,12 @@ enum feature_index {
     FEATURE_PROFILE_NET_NEED, /* the same of bytes sent */
     FEATURE_PROFILE_LIKENESS, /* of which runs the profile is, PROFILE_LIKE_... of profile.h: 1 of the same
                                  command and input, 0.5 of the same command, 0 of all of the code */
+    FEATURE_PROFILE_RISE,     /* 1: how their memory rose is known (model/rise.h); else all below are 0 */
+    FEATURE_PROFILE_CROSSING, /* scale of exhaustion: when theirs, by the clock, would cross this limit */
+    FEATURE_PROFILE_CROSSING_CPU,   /* by the CPU time used, at the rate of the last second */
+    FEATURE_PROFILE_CROSSING_LEVEL, /* from where theirs first was as high as this peak is now */
+    FEATURE_PROFILE_AHEAD,          /* log ratio of their highest until 10 s from now to the limit */
+    FEATURE_MEMORY_TO_PROFILE_NOW,  /* log ratio of this peak to theirs at the same time */
     FEATURE_COUNT
 };
 

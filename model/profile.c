@@ -88,6 +88,7 @@ static void add_demand(struct profile *profile, const struct msg_execution_recor
         run.duration_s = (float)duration_s;
         run.io_total = (float)io;
         run.net_total = (float)net;
+        run.rise = rise_of_record(record);
     }
     fs_drop(profile_recent_add(profile, &run)); /* absurd ones are left out */
 }

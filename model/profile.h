@@ -13,6 +13,7 @@
 
 #include "model/histogram.h"
 #include "model/online.h"
+#include "model/rise.h"
 #include "schemas/request.h"
 
 #define PROFILE_CODE_MAX 129 /* 128 bytes and the end */
@@ -48,6 +49,7 @@ struct profile_run {
     float memory_peak; /* bytes, of a killed run PROFILE_OOM_BUMP times what it reached */
     float cpu_time_s, duration_s;
     float io_total, net_total; /* bytes */
+    struct rise rise;          /* of a run that finished; may be not known */
 };
 
 struct profile {
@@ -79,6 +81,7 @@ struct profile_summary {
     double duration_p50_s, duration_p95_s;
     double io_peak_p95, net_peak_p95;   /* bytes per second */
     double io_total_p50, net_total_p50; /* bytes */
+    struct rise rise;                   /* medians; of runs of its command only, else not known */
 };
 
 /* An empty profile. code longer than 128 bytes is cut. */

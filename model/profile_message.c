@@ -50,14 +50,14 @@ static int load_recent(struct profile *profile, const struct msg_code_profile *m
 {
     for (size_t i = 0; i < message->recent.count; i++) {
         const struct msg_command_run *from = &message->recent.items[i];
-        const struct profile_run run = {.what = {from->command, from->input_bytes},
-                                        .finished = from->finished,
-                                        .memory_peak = from->memory_peak,
-                                        .cpu_time_s = from->cpu_time,
-                                        .duration_s = from->duration,
-                                        .io_total = from->io_total,
-                                        .net_total = from->net_total};
-        if (!profile_recent_add(profile, &run))
+        struct profile_run run = {.what = {from->command, from->input_bytes},
+                                  .finished = from->finished,
+                                  .memory_peak = from->memory_peak,
+                                  .cpu_time_s = from->cpu_time,
+                                  .duration_s = from->duration,
+                                  .io_total = from->io_total,
+                                  .net_total = from->net_total};
+        if (rise_load(&run.rise, &from->rise_s, &from->rise_cpu_s) < 0 || !profile_recent_add(profile, &run))
             return -EBADMSG;
     }
     return 0;
@@ -144,6 +144,9 @@ static int store_recent(const struct profile *profile, struct arena *arena, stru
                                                         .duration = run->duration_s,
                                                         .io_total = run->io_total,
                                                         .net_total = run->net_total};
+        bool known = rise_known(&run->rise);
+        out->recent.items[i].rise_s = rise_store(run->rise.s, known);
+        out->recent.items[i].rise_cpu_s = rise_store(run->rise.cpu_s, known);
     }
     return 0;
 }

@@ -5,13 +5,20 @@
 
 #include "model/profile.h"
 
-/* The first run of the command, or recent_count. */
-static uint32_t first_of(const struct profile *profile, int32_t command)
+/* Which run of the command gives way to a new one: the oldest, but the only one whose rise is known not for
+ * one without. Most records of runs that went well come without a series. */
+static uint32_t giving_way(const struct profile *profile, const struct profile_run *run)
 {
-    uint32_t i = 0;
-    while (i < profile->recent_count && profile->recent[i].what.command != command)
-        i++;
-    return i;
+    uint32_t oldest = 0, second = 0, count = 0, rises = 0;
+    for (uint32_t i = 0; i < profile->recent_count; i++) {
+        if (profile->recent[i].what.command != run->what.command)
+            continue;
+        rises += rise_known(&profile->recent[i].rise);
+        oldest = count == 0 ? i : oldest;
+        second = count++ == 1 ? i : second;
+    }
+    bool only = rises == 1 && rise_known(&profile->recent[oldest].rise);
+    return only && !rise_known(&run->rise) ? second : oldest;
 }
 
 static uint32_t count_of(const struct profile *profile, int32_t command)
@@ -44,7 +51,7 @@ bool profile_recent_add(struct profile *profile, const struct profile_run *run)
     if (!usable(run))
         return false;
     if (count_of(profile, run->what.command) == PROFILE_RECENT_SAME)
-        drop(profile, first_of(profile, run->what.command));
+        drop(profile, giving_way(profile, run));
     else if (profile->recent_count == PROFILE_RECENT_MAX)
         drop(profile, 0);
     profile->recent[profile->recent_count++] = *run;
@@ -76,9 +83,10 @@ static double quantile(float *values, size_t count, double share)
 }
 
 struct runs {
-    size_t count, peaks, finished;
+    size_t count, peaks, finished, rises;
     float peak[PROFILE_RECENT_SAME], cpu_time_s[PROFILE_RECENT_SAME], duration_s[PROFILE_RECENT_SAME];
     float io_total[PROFILE_RECENT_SAME], net_total[PROFILE_RECENT_SAME];
+    const struct rise *rise[PROFILE_RECENT_SAME];
 };
 
 static void take(struct runs *runs, const struct profile_run *run)
@@ -88,6 +96,22 @@ static void take(struct runs *runs, const struct profile_run *run)
     runs->io_total[runs->finished] = run->io_total;
     runs->net_total[runs->finished++] = run->net_total;
     runs->peak[runs->peaks++] = run->memory_peak;
+    if (rise_known(&run->rise))
+        runs->rise[runs->rises++] = &run->rise;
+}
+
+/* Of each level the median of when it was reached: ascends as those of the runs do. */
+static void median_rise(const struct runs *runs, struct rise *out)
+{
+    float s[PROFILE_RECENT_SAME], cpu_s[PROFILE_RECENT_SAME];
+    for (size_t level = 0; level < RISE_LEVELS; level++) {
+        for (size_t i = 0; i < runs->rises; i++) {
+            s[i] = runs->rise[i]->s[level];
+            cpu_s[i] = runs->rise[i]->cpu_s[level];
+        }
+        out->s[level] = (float)quantile(s, runs->rises, 0.5);
+        out->cpu_s[level] = (float)quantile(cpu_s, runs->rises, 0.5);
+    }
 }
 
 /* Those at least so like it. A run that was stopped says something only by a peak above those of runs that
@@ -135,4 +159,5 @@ void profile_recent_summarise(const struct profile *profile, const struct reques
     out->duration_p95_s = quantile(runs.duration_s, runs.finished, 0.95);
     out->io_total_p50 = quantile(runs.io_total, runs.finished, 0.5);
     out->net_total_p50 = quantile(runs.net_total, runs.finished, 0.5);
+    median_rise(&runs, &out->rise);
 }

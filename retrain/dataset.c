@@ -59,6 +59,14 @@ static size_t count_past(const struct builder *builder, const struct msg_executi
     return counted;
 }
 
+static void slow(struct rise *rise, double factor)
+{
+    for (size_t i = 0; i < RISE_LEVELS; i++) {
+        rise->s[i] *= (float)factor;
+        rise->cpu_s[i] *= (float)factor;
+    }
+}
+
 /* The next run of a code has another input, or is another version: a profile is never exactly right, and
  * sometimes wrong. That of the very command and input is mostly as right as its runs are alike. */
 static void disturb(struct profile_summary *summary, uint64_t *seed)
@@ -80,6 +88,7 @@ static void disturb(struct profile_summary *summary, uint64_t *seed)
     summary->duration_p95_s *= work;
     summary->io_total_p50 *= work;
     summary->net_total_p50 *= work;
+    slow(&summary->rise, work);
 }
 
 /* Most codes run the same command on like inputs again and again; some get other inputs or arguments each
@@ -169,6 +178,7 @@ static void stretch_profile(struct profile_summary *profile, double factor)
                             &profile->duration_p95_s, &profile->io_total_p50,   &profile->net_total_p50};
     for (size_t i = 0; i < FS_COUNT(work); i++)
         *work[i] *= factor;
+    slow(&profile->rise, factor);
 }
 
 /* source: the record or a stretched copy of it, which is not kept. */

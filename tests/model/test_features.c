@@ -192,6 +192,66 @@ static void step__profile_below_the_limit__shows_it(void **unused)
     assert_true(step(&world, 5100, FEATURE_PROFILE_LIKENESS) == 0.5);
 }
 
+static double exhaustion_of(double seconds)
+{
+    return 1 - log1p(seconds) / log1p(1000);
+}
+
+/* Of runs that reached 200 MiB steadily within 20 s at half a core; the limit is 100 MiB. */
+static struct profile_summary steady_rise(void)
+{
+    struct profile_summary profile = {.runs = 3, .memory_p50 = 200.0 * (double)MIB};
+    static const float shares[RISE_LEVELS] = {0.2f, 0.4f, 0.55f, 0.7f, 0.8f, 0.9f, 0.96f, 1};
+    profile.memory_p95 = profile.memory_max = profile.memory_p50;
+    for (size_t i = 0; i < RISE_LEVELS; i++) {
+        profile.rise.s[i] = 20 * shares[i];
+        profile.rise.cpu_s[i] = 10 * shares[i];
+    }
+    return profile;
+}
+
+static void step__rise_of_runs_like_it__tells_when_by_three_clocks(void **unused)
+{
+    (void)unused;
+    struct world world;
+    world_init(&world);
+    struct profile_summary profile = steady_rise();
+    world.input.profile = &profile;
+    for (int64_t ms = 100; ms <= 4000; ms += 100) {
+        world.counters.cpu_usage_us = ms * 250; /* a quarter of a core */
+        world.counters.memory_bytes = world.counters.memory_peak_bytes = ms * MIB * 2 / 1000; /* 2 MiB/s */
+        step(&world, ms, FEATURE_PROFILE_RISE);
+    }
+    assert_true(world.out[FEATURE_PROFILE_RISE] == 1);
+    near((double)world.out[FEATURE_PROFILE_CROSSING], exhaustion_of(10 - 4), 1e-4);
+    near((double)world.out[FEATURE_PROFILE_CROSSING_CPU], exhaustion_of((5 - 1) / 0.25), 1e-3);
+    near((double)world.out[FEATURE_PROFILE_CROSSING_LEVEL], exhaustion_of(10 - 0.8), 1e-4);
+    near((double)world.out[FEATURE_PROFILE_AHEAD], log(1.4) / 4, 1e-4);
+    near((double)world.out[FEATURE_MEMORY_TO_PROFILE_NOW], log(8.0 / 40) / 4, 1e-4);
+    assert_true(step(&world, 30000, FEATURE_PROFILE_CROSSING) == 1); /* overdue */
+    world.limits.memory_bytes = 300 * MIB;
+    assert_true(step(&world, 30100, FEATURE_PROFILE_CROSSING) == 0); /* never */
+    near((double)world.out[FEATURE_PROFILE_AHEAD], log(2.0 / 3) / 4, 1e-4);
+}
+
+static void step__rise_not_known_or_refuted__all_its_features_are_zero(void **unused)
+{
+    (void)unused;
+    struct world world;
+    world_init(&world);
+    struct profile_summary profile = steady_rise();
+    world.input.profile = &profile;
+    world.counters.memory_bytes = world.counters.memory_peak_bytes = 230 * MIB;
+    for (int round = 0; round < 2; round++) {
+        step(&world, 100 * (round + 1), FEATURE_PROFILE_RISE);
+        for (int i = FEATURE_PROFILE_RISE; i <= FEATURE_MEMORY_TO_PROFILE_NOW; i++)
+            assert_true(world.out[i] == 0);
+        world.counters.memory_bytes = world.counters.memory_peak_bytes = 30 * MIB;
+        profile.rise = (struct rise){0};
+    }
+    assert_true(world.out[FEATURE_HAS_PROFILE] == 1);
+}
+
 static void step__far_above_all_known_peaks__as_if_nothing_were_known(void **unused)
 {
     (void)unused;
@@ -289,6 +349,8 @@ int main(void)
         cmocka_unit_test(step__throttled_half_of_the_periods__share_is_half),
         cmocka_unit_test(step__progress_gauge__tells_a_late_finish),
         cmocka_unit_test(step__profile_below_the_limit__shows_it),
+        cmocka_unit_test(step__rise_of_runs_like_it__tells_when_by_three_clocks),
+        cmocka_unit_test(step__rise_not_known_or_refuted__all_its_features_are_zero),
         cmocka_unit_test(step__far_above_all_known_peaks__as_if_nothing_were_known),
         cmocka_unit_test(step__any_bytes__stay_finite_and_bounded),
         cmocka_unit_test(name__every_feature__is_there_and_unique),

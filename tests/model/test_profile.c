@@ -294,6 +294,67 @@ static void load__recent_runs__as_stored_or_refused(void **state)
     arena_destroy(arena);
 }
 
+/* A run of program 1 whose memory rises within so many seconds; 0: its record came without a series. */
+static void count_rising(struct profile *profile, int64_t peak_bytes, int seconds)
+{
+    static struct msg_series_point points[2];
+    const struct profile_position nowhere = {.offset = -1};
+    struct msg_execution_record record = run_of(1, MSG_OUTCOME_FINISHED, peak_bytes);
+    points[0] = (struct msg_series_point){.time_us = T0 + seconds * INT64_C(1000000),
+                                          .counters = {.memory_bytes = peak_bytes, .cpu_usage_us = 500000}};
+    record.series.items = points;
+    record.series.count = seconds > 0;
+    assert_int_equal(profile_count(profile, &record, &nowhere, T0), 1);
+}
+
+static void summarise__how_memory_rose__median_of_those_that_tell(void **state)
+{
+    (void)state;
+    struct profile profile, loaded;
+    struct profile_summary summary, again;
+    struct msg_code_profile message;
+    struct arena *arena = arena_create(65536, 1 << 22);
+    profile_init(&profile, str_of("xz"));
+    count_rising(&profile, 70000000, 0);
+    profile_summarise(&profile, what_of(1), &summary);
+    assert_false(rise_known(&summary.rise));
+    count_rising(&profile, 70000000, 2);
+    count_rising(&profile, 70000000, 4);
+    count_rising(&profile, 70000000, 9);
+    profile_summarise(&profile, what_of(1), &summary);
+    assert_true(within(rise_when(summary.rise.s, 1), 4, 1e-6));
+    assert_true(within(rise_when(summary.rise.s, 0.5), 2, 1e-6));
+    assert_true(within(rise_when(summary.rise.cpu_s, 1), 0.5, 1e-6));
+    assert_int_equal(profile_store(&profile, arena, &message), 0);
+    assert_int_equal(profile_load(&loaded, &message), 0);
+    profile_summarise(&loaded, what_of(1), &again);
+    assert_memory_equal(&summary, &again, sizeof again);
+    profile_summarise(&profile, what_of(2), &summary);
+    assert_false(rise_known(&summary.rise)); /* of another command it would tell nothing */
+    message.recent.items[1].rise_s.items[2] = -1;
+    assert_int_equal(profile_load(&loaded, &message), -EBADMSG);
+    arena_destroy(arena);
+}
+
+/* Most records of runs that went well have no series: the last one that told goes when another tells. */
+static void count__runs_without_series__the_last_rise_stays(void **state)
+{
+    (void)state;
+    struct profile profile;
+    struct profile_summary summary;
+    profile_init(&profile, str_of("xz"));
+    count_rising(&profile, 70000000, 2);
+    count_rising(&profile, 70000000, 3);
+    for (int i = 0; i < 5 * PROFILE_RECENT_SAME; i++)
+        count_rising(&profile, 70000000, 0);
+    profile_summarise(&profile, what_of(1), &summary);
+    assert_int_equal(summary.runs, PROFILE_RECENT_SAME);
+    assert_true(within(rise_when(summary.rise.s, 1), 3, 1e-6));
+    count_rising(&profile, 70000000, 5);
+    profile_summarise(&profile, what_of(1), &summary);
+    assert_true(within(rise_when(summary.rise.s, 1), 5, 1e-6));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -307,6 +368,8 @@ int main(void)
         cmocka_unit_test(count__many_runs__bounded_and_the_oldest_go),
         cmocka_unit_test(count__absurd_run__left_out_of_the_latest),
         cmocka_unit_test(load__recent_runs__as_stored_or_refused),
+        cmocka_unit_test(summarise__how_memory_rose__median_of_those_that_tell),
+        cmocka_unit_test(count__runs_without_series__the_last_rise_stays),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
