@@ -82,7 +82,7 @@ struct run {
     int pid_fd, timer_fd, metrics_fd;
     struct statsd_counts gauges;
     int64_t started_us, started_monotonic_us, ended_us;
-    int64_t input_bytes; /* as `forestall run` would have measured it; 0 = not known */
+    int64_t input_bytes; /* as `forestall run` would have measured it, and standard input; 0 = not known */
     int wait_status;
     bool timed_out;
 };
@@ -208,7 +208,7 @@ static int start(struct run *run)
                             .stdout_path = given(options->stdout_path),
                             .stderr_path = given(options->stderr_path),
                             .inherit_stdin = true};
-    run->input_bytes = input_size(launch.cwd, run->argv);
+    run->input_bytes = input_size(launch.cwd, run->argv) + input_size_redirected(STDIN_FILENO);
     run->started_us = clock_realtime_us();
     run->started_monotonic_us = clock_monotonic_us();
     track_reset(run->track, run->started_us, run->started_monotonic_us, &run->limits);

@@ -9,6 +9,12 @@
 
 #define MEASURED_MAX 1024 /* arguments looked at */
 
+int64_t input_size_redirected(int fd)
+{
+    struct stat status;
+    return fstat(fd, &status) == 0 && S_ISREG(status.st_mode) ? status.st_size : 0;
+}
+
 int64_t input_size(const char *cwd, char *const *argv)
 {
     int directory = cwd ? open(cwd, O_RDONLY | O_DIRECTORY | O_CLOEXEC) : AT_FDCWD;

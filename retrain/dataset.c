@@ -10,7 +10,7 @@
 #include "model/random.h"
 #include "retrain/stretch.h"
 
-#define PROFILE_RUNS_MAX 8 /* other records a simulated profile is made of, at most */
+#define PROFILE_RUNS_MAX 16 /* other records a simulated profile is made of, at most */
 #define TYPICAL_TICKS                                                                                        \
     100.0 /* longer sequences weigh less per tick, so that one long run is not the whole set */
 
@@ -73,7 +73,7 @@ static void disturb(struct profile_summary *summary, uint64_t *seed)
 {
     double drawn = random_unit(seed), width = drawn < 0.2 ? 1.5 : 0.15;
     if (summary->likeness == PROFILE_LIKE_INPUT)
-        width = drawn < 0.08 ? 1.5 : drawn < 0.2 ? 0.3 : 0.02;
+        width = drawn < 0.04 ? 1.5 : drawn < 0.12 ? 0.3 : 0.02;
     double memory = random_between(seed, -width, width), work = random_between(seed, -width, width);
     if (random_unit(seed) < 0.5) /* a larger input takes more of everything */
         work = memory;
@@ -98,7 +98,7 @@ static bool draw_profile(struct builder *builder, const struct msg_execution_rec
 {
     static const double likenesses[] = {PROFILE_LIKE_INPUT, PROFILE_LIKE_COMMAND, PROFILE_LIKE_CODE};
     double drawn = random_unit(&builder->seed);
-    size_t first = drawn < 0.5 ? 0 : drawn < 0.75 ? 1 : 2;
+    size_t first = drawn < 0.7 ? 0 : drawn < 0.8 ? 1 : 2;
     for (size_t i = 0; i < FS_COUNT(likenesses); i++)
         if (count_others(builder, record, likenesses[(first + i) % FS_COUNT(likenesses)], &builder->seed,
                          profile) > 0)

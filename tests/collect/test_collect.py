@@ -133,12 +133,13 @@ def test_collect__wrong_use__one_clear_line(tmp_path):
 def test_record__gauge_and_input_of_the_program__in_its_record(tmp_path):
     from messages import MessageCodec
     out, script = tmp_path / "r.records", ROOT / "collect/scripts/python/primes.py"
+    (tmp_path / "in").write_bytes(b"x" * 5000)
     subprocess.run([BIN / "forestall-record", "--out", out, "--metrics", tmp_path / "s",
                     "--subtree", f"forestall-collect-{os.getpid()}-test",
                     "--", "/usr/bin/python3", script, "400000"],
-                   check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+                   check=True, stdin=open(tmp_path / "in"), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     record = MessageCodec().decode(out.read_bytes()[4:], "ExecutionRecord")[1]
     values = [metric["value"] for point in record["series"] for metric in point["counters"]["custom"] if metric["name"] == "progress"]
     assert len(values) > 3 and values == sorted(values) and 0.8 < values[-1] <= 1
     assert not (tmp_path / "s").exists()
-    assert record["request"]["hints"] == {"input_bytes": str(script.stat().st_size)}  # as `forestall run` measures it
+    assert record["request"]["hints"] == {"input_bytes": str(script.stat().st_size + 5000)}  # the file among the arguments, standard input
