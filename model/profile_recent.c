@@ -63,7 +63,9 @@ double profile_likeness(const struct request_identity *a, const struct request_i
     double x = (double)a->input_bytes, y = (double)b->input_bytes;
     if (a->command == 0 || a->command != b->command)
         return PROFILE_LIKE_CODE;
-    bool same = x <= y * PROFILE_SAME_INPUT && y <= x * PROFILE_SAME_INPUT; /* also when neither is told */
+    bool same = x == y; /* also when neither is told */
+    if (fmin(x, y) >= PROFILE_SMALL_INPUT)
+        same = fmax(x, y) <= fmin(x, y) * PROFILE_SAME_INPUT;
     return same ? PROFILE_LIKE_INPUT : PROFILE_LIKE_COMMAND;
 }
 

@@ -11,6 +11,9 @@
 #include "retrain/stretch.h"
 
 #define PROFILE_RUNS_MAX 16 /* other records a simulated profile is made of, at most */
+#define UNKNOWN_SHARE 0.5   /* of training examples: nothing is known of the code */
+#define PAST_SHARE 0.6 /* of the others: as a service would have known it, the rest is drawn and disturbed   \
+                        */
 #define TYPICAL_TICKS                                                                                        \
     100.0 /* longer sequences weigh less per tick, so that one long run is not the whole set */
 
@@ -114,13 +117,15 @@ static bool simulate_profile(struct builder *builder, const struct msg_execution
     const struct request_identity what = request_identity(&record->request);
     bool training = builder->options->profiles == DATASET_PROFILES_MIXED;
     if (builder->options->profiles == DATASET_PROFILES_NONE ||
-        (training && random_unit(&builder->seed) < 0.5))
+        (training && random_unit(&builder->seed) < UNKNOWN_SHARE))
         return false;
-    if (builder->options->profiles == DATASET_PROFILES_PAST) {
+    bool past = builder->options->profiles == DATASET_PROFILES_PAST;
+    if (past || (training && random_unit(&builder->seed) < PAST_SHARE)) {
         bool known = count_past(builder, record, &profile) > 0;
         if (known)
             profile_summarise(&profile, &what, out);
-        return known;
+        if (known || past)
+            return known;
     }
     if (!draw_profile(builder, record, &profile))
         return false;

@@ -209,6 +209,11 @@ static void summarise__inputs__those_of_its_size_first(void **state)
     what.command ^= 1;
     profile_summarise(&profile, &what, &summary);
     assert_true(summary.likeness == PROFILE_LIKE_CODE && summary.runs == 4);
+    struct request_identity script = {1, 1000}, longer = {1, 1001}, large = {1, 100000}, larger = {1, 104000};
+    assert_true(profile_likeness(&script, &script) == PROFILE_LIKE_INPUT);
+    assert_true(profile_likeness(&script, &longer) == PROFILE_LIKE_COMMAND); /* small ones say what to do */
+    assert_true(profile_likeness(&large, &larger) == PROFILE_LIKE_INPUT);
+    assert_true(profile_likeness(&script, &large) == PROFILE_LIKE_COMMAND);
 }
 
 /* A killed run is a lower bound: it counts (1.2 times) where none is known to need more. */
