@@ -12,8 +12,10 @@
 
 #define PROFILE_RUNS_MAX 16 /* other records a simulated profile is made of, at most */
 #define UNKNOWN_SHARE 0.5   /* of training examples: nothing is known of the code */
-#define PAST_SHARE 0.6 /* of the others: as a service would have known it, the rest is drawn and disturbed   \
-                        */
+#define PAST_SHARE                                                                                           \
+    0.6 /* of the others: as a service would have known it, the rest is drawn and disturbed                  \
+         */
+#define NO_RISE_SHARE 0.15 /* of known ones: no record came with a series, or the profile is from before */
 #define TYPICAL_TICKS                                                                                        \
     100.0 /* longer sequences weigh less per tick, so that one long run is not the whole set */
 
@@ -109,30 +111,59 @@ static bool draw_profile(struct builder *builder, const struct msg_execution_rec
     return false;
 }
 
+/* As a service knows it: from what ended before, whatever it was. */
+static bool past_profile(const struct builder *builder, const struct msg_execution_record *record,
+                         struct profile_summary *out)
+{
+    struct profile profile;
+    const struct request_identity what = request_identity(&record->request);
+    if (count_past(builder, record, &profile) == 0)
+        return false;
+    profile_summarise(&profile, &what, out);
+    return true;
+}
+
+static bool drawn_profile(struct builder *builder, const struct msg_execution_record *record,
+                          struct profile_summary *out)
+{
+    struct profile profile;
+    const struct request_identity what = request_identity(&record->request);
+    if (!draw_profile(builder, record, &profile))
+        return false;
+    profile_summarise(&profile, &what, out);
+    return true;
+}
+
+static bool training_profile(struct builder *builder, const struct msg_execution_record *record,
+                             struct profile_summary *out)
+{
+    if (random_unit(&builder->seed) < UNKNOWN_SHARE)
+        return false;
+    if (!(random_unit(&builder->seed) < PAST_SHARE && past_profile(builder, record, out))) {
+        if (!drawn_profile(builder, record, out))
+            return false;
+        disturb(out, &builder->seed);
+    }
+    if (random_unit(&builder->seed) < NO_RISE_SHARE)
+        out->rise = (struct rise){0};
+    return true;
+}
+
 /* The profile of an example: true when it has one. */
 static bool simulate_profile(struct builder *builder, const struct msg_execution_record *record,
                              struct profile_summary *out)
 {
-    struct profile profile;
-    const struct request_identity what = request_identity(&record->request);
-    bool training = builder->options->profiles == DATASET_PROFILES_MIXED;
-    if (builder->options->profiles == DATASET_PROFILES_NONE ||
-        (training && random_unit(&builder->seed) < UNKNOWN_SHARE))
-        return false;
-    bool past = builder->options->profiles == DATASET_PROFILES_PAST;
-    if (past || (training && random_unit(&builder->seed) < PAST_SHARE)) {
-        bool known = count_past(builder, record, &profile) > 0;
-        if (known)
-            profile_summarise(&profile, &what, out);
-        if (known || past)
-            return known;
+    switch (builder->options->profiles) {
+    case DATASET_PROFILES_MIXED:
+        return training_profile(builder, record, out);
+    case DATASET_PROFILES_KNOWN:
+        return drawn_profile(builder, record, out);
+    case DATASET_PROFILES_PAST:
+        return past_profile(builder, record, out);
+    case DATASET_PROFILES_NONE:
+        break;
     }
-    if (!draw_profile(builder, record, &profile))
-        return false;
-    profile_summarise(&profile, &what, out);
-    if (training)
-        disturb(out, &builder->seed);
-    return true;
+    return false;
 }
 
 static bool grow(struct dataset *dataset)
