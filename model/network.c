@@ -86,6 +86,7 @@ struct network *network_create(const struct network_shape *shape, uint64_t seed)
     }
     network->has_horizons = true;
     network->horizon_ms = 10000;
+    network->block = shape->hidden;
     return network;
 }
 
@@ -192,18 +193,43 @@ static void scatter(const struct network *network, struct network_scratch *scrat
     }
 }
 
+/* gates[columns of a member] += joined[columns from..] * weights, one product per gate. */
+static void add_block(const struct network *network, const struct network_layer *layer,
+                      struct network_scratch *scratch, size_t from, size_t unit, size_t rows)
+{
+    size_t hidden = network->shape.hidden, width = layer->inputs + hidden, block = network->block;
+    for (size_t gate = 0; gate < 4; gate++) {
+        size_t column = gate * hidden + unit;
+        real_gemm(CblasRowMajor, CblasNoTrans, CblasNoTrans, (int)rows, (int)block, (int)block, 1,
+                  scratch->joined + from, (int)width, layer->weight + from * 4 * hidden + column,
+                  (int)(4 * hidden), 1, scratch->gates + column, (int)(4 * hidden));
+    }
+}
+
+/* gates += joined * weights, without the zeros between members. */
+static void multiply(const struct network *network, size_t l, struct network_scratch *scratch, size_t rows)
+{
+    const struct network_layer *layer = &network->layers[l];
+    size_t hidden = network->shape.hidden, block = network->block, width = layer->inputs + hidden;
+    size_t dense = block == hidden ? width : l == 0 ? layer->inputs : 0;
+    if (dense > 0)
+        real_gemm(CblasRowMajor, CblasNoTrans, CblasNoTrans, (int)rows, (int)(4 * hidden), (int)dense, 1,
+                  scratch->joined, (int)width, layer->weight, (int)(4 * hidden), 1, scratch->gates,
+                  (int)(4 * hidden));
+    for (size_t from = dense; from < width; from += block)
+        add_block(network, layer, scratch, from, from < layer->inputs ? from : from - layer->inputs, rows);
+}
+
 static void step_chunk(const struct network *network, struct network_scratch *scratch, const float *features,
                        real *const *states, struct network_output *out, size_t rows)
 {
     size_t hidden = network->shape.hidden;
     for (size_t l = 0; l < network->shape.layers; l++) {
         const struct network_layer *layer = &network->layers[l];
-        int width = (int)(layer->inputs + hidden), gate_count = (int)(4 * hidden);
         gather(network, scratch, l, features, states, rows);
         for (size_t row = 0; row < rows; row++)
             copy(scratch->gates + row * 4 * hidden, layer->bias, 4 * hidden);
-        real_gemm(CblasRowMajor, CblasNoTrans, CblasNoTrans, (int)rows, gate_count, width, 1, scratch->joined,
-                  width, layer->weight, gate_count, 1, scratch->gates, gate_count);
+        multiply(network, l, scratch, rows);
         scratch->kernel(rows, hidden, scratch->gates, scratch->cell, scratch->squashed, scratch->hidden);
         scatter(network, scratch, l, states, rows);
     }

@@ -52,6 +52,7 @@ struct network_layer {
 struct network {
     struct network_shape shape;
     size_t weight_count;
+    size_t block;  /* only units of the same so many hear each other, as in merged networks; hidden: all */
     real *weights; /* one block, in the order below */
     struct network_layer layers[NETWORK_LAYERS_MAX];
     real *head_weight; /* [hidden][NETWORK_OUTPUTS] */
@@ -83,6 +84,8 @@ struct network_output {
  * Sets OpenBLAS to one thread, for the whole process. NULL: bad shape or out of memory. */
 struct network *network_create(const struct network_shape *shape, uint64_t seed);
 void network_destroy(struct network *network);
+/* Sets block from the weights: what merges or loads a network does, and what trains one sets it to hidden. */
+void network_find_blocks(struct network *network);
 /* Numbers in the state of one execution: [layers][h, c][hidden]. */
 size_t network_state_size(const struct network_shape *shape);
 

@@ -299,6 +299,8 @@ static int read_network(const struct safetensors *file, struct network **out, ch
     if (result)
         network_destroy(network);
     else
+        network_find_blocks(network);
+    if (result == 0)
         *out = network;
     return result;
 }

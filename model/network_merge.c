@@ -88,6 +88,7 @@ int network_merge(struct network *const *members, size_t count, struct network *
             place_layer(members[m], whole, l, at);
         place_head(members[m], whole, at, (real)1 / (real)count);
     }
+    network_find_blocks(whole);
     *out = whole;
     return 0;
 }

@@ -42,6 +42,7 @@ struct network *network_widen(const struct network *network, size_t inputs, size
     memcpy(wide->version, network->version, sizeof wide->version);
     wide->bound = network->bound;
     wide->has_horizons = network->has_horizons;
+    wide->block = network->block;
     wide->horizon_ms = network->horizon_ms;
     wide->features_version = network->features_version;
     return wide;

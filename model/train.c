@@ -79,6 +79,7 @@ struct trainer *trainer_create(struct network *network, const struct trainer_opt
         return NULL;
     size_t lanes = options->lanes, window = options->window, hidden = network->shape.hidden;
     trainer->network = network;
+    network->block = hidden; /* what is zero between merged ones will not stay so */
     trainer->options = *options;
     trainer->kernel = lstm_kernel_select(NULL);
     trainer->backward = lstm_backward_select();
