@@ -15,7 +15,7 @@
 #define PAST_SHARE                                                                                           \
     0.6 /* of the others: as a service would have known it, the rest is drawn and disturbed                  \
          */
-#define NO_RISE_SHARE 0.15 /* of known ones: no record came with a series, or the profile is from before */
+#define NO_RISE_SHARE 0.3 /* of known ones: no record came with a series, or the profile is from before */
 #define TYPICAL_TICKS                                                                                        \
     100.0 /* longer sequences weigh less per tick, so that one long run is not the whole set */
 
@@ -78,7 +78,7 @@ static void disturb(struct profile_summary *summary, uint64_t *seed)
 {
     double drawn = random_unit(seed), width = drawn < 0.2 ? 1.5 : 0.15;
     if (summary->likeness == PROFILE_LIKE_INPUT)
-        width = drawn < 0.04 ? 1.5 : drawn < 0.12 ? 0.3 : 0.02;
+        width = drawn < 0.12 ? 1.5 : drawn < 0.24 ? 0.3 : 0.02;
     double memory = random_between(seed, -width, width), work = random_between(seed, -width, width);
     if (random_unit(seed) < 0.5) /* a larger input takes more of everything */
         work = memory;

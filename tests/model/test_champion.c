@@ -117,34 +117,40 @@ static void leak__any_rate__alarm_seconds_before(void **unused)
     assert_true(told);
 }
 
-/* What the very same command always needed. */
-static struct profile_summary always(double memory_mib)
+/* What the very same command always needed, and that it grew by so many MiB/s of one core; 0: how it grew is
+ * not known. */
+static struct profile_summary always(double memory_mib, double rate)
 {
-    return (struct profile_summary){.runs = 10,
-                                    .finished = 10,
-                                    .likeness = PROFILE_LIKE_INPUT,
-                                    .memory_p50 = memory_mib * MIB,
-                                    .memory_p95 = memory_mib * MIB,
-                                    .memory_max = memory_mib * MIB,
-                                    .cpu_peak_p95 = 1000,
-                                    .cpu_time_p50_s = 10,
-                                    .cpu_time_p95_s = 10,
-                                    .duration_p50_s = 10,
-                                    .duration_p95_s = 10};
+    static const double shares[RISE_LEVELS] = {0.2, 0.4, 0.55, 0.7, 0.8, 0.9, 0.96, 1};
+    struct profile_summary profile = {.runs = 10,
+                                      .finished = 10,
+                                      .likeness = PROFILE_LIKE_INPUT,
+                                      .memory_p50 = memory_mib * MIB,
+                                      .memory_p95 = memory_mib * MIB,
+                                      .memory_max = memory_mib * MIB,
+                                      .cpu_peak_p95 = 1000,
+                                      .cpu_time_p50_s = 10,
+                                      .cpu_time_p95_s = 10,
+                                      .duration_p50_s = 10,
+                                      .duration_p95_s = 10};
+    for (size_t i = 0; i < RISE_LEVELS && rate > 0; i++)
+        profile.rise.s[i] = profile.rise.cpu_s[i] = (float)(shares[i] * memory_mib / rate);
+    return profile;
 }
 
 /* Its input or its version changed: what was must not be believed against what is seen. */
 static void leak__beyond_what_the_command_ever_needed__alarm_before_the_limit(void **unused)
 {
     (void)unused;
-    static const double rates[] = {5, 10, 20, 40};
-    const struct profile_summary profile = always(120);
-    for (size_t i = 0; i < FS_COUNT(rates); i++) {
-        struct leak leak = leak_of(rates[i], &profile);
+    static const double rates[] = {5, 10, 20, 40}, risen[] = {0, 60};
+    for (size_t i = 0; i < FS_COUNT(rates) * FS_COUNT(risen); i++) {
+        double rate = rates[i / FS_COUNT(risen)];
+        const struct profile_summary profile = always(120, risen[i % FS_COUNT(risen)]);
+        struct leak leak = leak_of(rate, &profile);
         print_message(
             "leak %.0f MiB/s past the 120 MiB that it always needed: alarm %.1f s before the limit, "
             "highest probability %.2f\n",
-            rates[i], leak.lead_s, leak.highest);
+            rate, leak.lead_s, leak.highest);
         assert_true(leak.lead_s >= 0.5);
     }
 }
@@ -154,22 +160,22 @@ static void leak__beyond_what_the_command_ever_needed__alarm_before_the_limit(vo
 static void ramp__of_a_command_that_ran_before__by_what_it_needs(void **unused)
 {
     (void)unused;
-    static const double needs[] = {140, 185, 240};
-    for (size_t i = 0; i < FS_COUNT(needs); i++) {
+    static const double needs[] = {140, 185, 240}, risen[] = {0, 60};
+    for (size_t i = 0; i < FS_COUNT(needs) * FS_COUNT(risen); i++) {
         struct run run;
-        double highest = 0, early = 0;
-        const struct profile_summary profile = always(needs[i]);
+        double highest = 0, early = 0, need = needs[i / FS_COUNT(risen)];
+        const struct profile_summary profile = always(need, risen[i % FS_COUNT(risen)]);
         run_init(&run, 200, 0);
         run.input.profile = &profile;
         for (int t = 1; 10 + 6 * t < 199 && t < 80; t++) {
-            step(&run, fmin(needs[i], 10 + 6 * t), 5, 1);
+            step(&run, fmin(need, 10 + 6 * t), 5, 1);
             highest = fmax(highest, (double)run.out.probabilities[MEMORY]);
             early = t == 10 ? highest : early;
         }
-        print_message("known to need %.0f of 200 MiB: highest probability %.3f, %.3f in its first second\n",
-                      needs[i], highest, early);
-        assert_true((early >= (double)network->thresholds[MEMORY]) == (needs[i] > 200));
-        assert_true(needs[i] > 150 || highest < (double)network->thresholds[MEMORY]);
+        print_message("known to need %.0f of 200 MiB%s: highest probability %.3f, %.3f in its first second\n",
+                      need, rise_known(&profile.rise) ? " and how it grows" : "", highest, early);
+        assert_true((early >= (double)network->thresholds[MEMORY]) == (need > 200));
+        assert_true(need > 150 || highest < (double)network->thresholds[MEMORY]);
         free(run.memory);
     }
 }
