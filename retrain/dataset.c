@@ -12,10 +12,8 @@
 
 #define PROFILE_RUNS_MAX 16 /* other records a simulated profile is made of, at most */
 #define UNKNOWN_SHARE 0.5   /* of training examples: nothing is known of the code */
-#define PAST_SHARE                                                                                           \
-    0.6 /* of the others: as a service would have known it, the rest is drawn and disturbed                  \
-         */
-#define NO_RISE_SHARE 0.3 /* of known ones: no record came with a series, or the profile is from before */
+#define PAST_SHARE 0.6      /* of the others: what a service would know; the rest is drawn and disturbed */
+#define NO_RISE_SHARE 0.3   /* of known ones: no record came with a series, or the profile is from before */
 #define TYPICAL_TICKS                                                                                        \
     100.0 /* longer sequences weigh less per tick, so that one long run is not the whole set */
 

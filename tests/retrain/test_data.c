@@ -282,8 +282,32 @@ static void dataset__past__only_what_had_ended(void **state)
         bool same = known && past.items[i].record != &corpus->items[4];
         assert_true(past.items[i].labels.features[FEATURE_HAS_PROFILE] == (known ? 1 : 0));
         assert_true(past.items[i].labels.features[FEATURE_PROFILE_LIKENESS] == (same ? 1 : 0));
+        assert_true(past.items[i].labels.features[FEATURE_PROFILE_RISE] == (same ? 1 : 0));
     }
     dataset_fini(&past);
+    free(corpus);
+}
+
+/* What is learned from: codes that nobody knows, codes that are known, and some of these without how their
+ * memory rose. */
+static void dataset__mixed__some_of_everything(void **state)
+{
+    (void)state;
+    struct corpus *corpus = corpus_of(24);
+    struct dataset mixed = {0};
+    size_t unknown = 0, rise = 0, none = 0;
+    assert_int_equal(dataset_add(&mixed, &corpus->set, NULL, 0, &how), 0);
+    for (size_t i = 0; i < mixed.count; i++) {
+        const float *last =
+            mixed.items[i].labels.features + (mixed.items[i].labels.ticks - 1) * FEATURE_COUNT;
+        unknown += last[FEATURE_HAS_PROFILE] == 0;
+        rise += last[FEATURE_PROFILE_RISE] == 1;
+        none += last[FEATURE_HAS_PROFILE] == 1 && last[FEATURE_PROFILE_RISE] == 0;
+    }
+    print_message("%zu sequences: %zu not known, %zu with how memory rose, %zu without\n", mixed.count,
+                  unknown, rise, none);
+    assert_true(unknown > mixed.count / 4 && rise > mixed.count / 10 && none > mixed.count / 30);
+    dataset_fini(&mixed);
     free(corpus);
 }
 
@@ -377,6 +401,7 @@ int main(void)
         cmocka_unit_test(dataset__same_seed__same_data),
         cmocka_unit_test(dataset__profiles__only_where_asked),
         cmocka_unit_test(dataset__past__only_what_had_ended),
+        cmocka_unit_test(dataset__mixed__some_of_everything),
         cmocka_unit_test(dataset__too_many_ticks__counted_and_left_out),
         cmocka_unit_test(dataset__dead_letters__weigh_more_where_asked),
         cmocka_unit_test(thresholds__deadlines__told_in_time),
