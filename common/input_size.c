@@ -7,7 +7,50 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#define MEASURED_MAX 1024 /* arguments looked at */
+#define MEASURED_MAX 1024 /* names looked at */
+#define NAME_SIZE_MAX 4096
+#define SEPARATORS " \t\n\"'`=:,;<>|&(){}"
+
+struct search {
+    int directory, looked;
+    int64_t bytes;
+};
+
+/* False: no file of this name. */
+static bool measure(struct search *search, const char *name)
+{
+    struct stat status;
+    if (search->looked >= MEASURED_MAX || *name == '\0')
+        return false;
+    search->looked++;
+    if (fstatat(search->directory, name, &status, 0) != 0)
+        return false;
+    if (S_ISREG(status.st_mode) && status.st_size > 0)
+        search->bytes =
+            status.st_size < INT64_MAX - search->bytes ? search->bytes + status.st_size : INT64_MAX;
+    return true;
+}
+
+/* What a shell's command, a script in an argument or an address may name; what stands behind a > is written.
+ */
+static void measure_words(struct search *search, const char *text)
+{
+    char name[NAME_SIZE_MAX], before = '\0';
+    for (const char *at = text; *at && search->looked < MEASURED_MAX;) {
+        size_t gap = strspn(at, SEPARATORS);
+        for (size_t i = 0; i < gap; i++)
+            before = at[i] == ' ' ? before : at[i];
+        at += gap;
+        size_t size = strcspn(at, SEPARATORS);
+        if (before != '>' && size > 0 && size < sizeof name) {
+            memcpy(name, at, size);
+            name[size] = '\0';
+            (void)measure(search, name); /* most words are no files */
+        }
+        before = '\0';
+        at += size;
+    }
+}
 
 int64_t input_size_redirected(int fd)
 {
@@ -17,17 +60,13 @@ int64_t input_size_redirected(int fd)
 
 int64_t input_size(const char *cwd, char *const *argv)
 {
-    int directory = cwd ? open(cwd, O_RDONLY | O_DIRECTORY | O_CLOEXEC) : AT_FDCWD;
-    int64_t bytes = 0;
-    for (int i = 1; argv[0] && argv[i] && i < MEASURED_MAX; i++) {
+    struct search search = {.directory = cwd ? open(cwd, O_RDONLY | O_DIRECTORY | O_CLOEXEC) : AT_FDCWD};
+    for (int i = 1; argv[0] && argv[i] && search.looked < MEASURED_MAX; i++) {
         const char *equals = strchr(argv[i], '=');
-        struct stat status;
-        bool found = fstatat(directory, argv[i], &status, 0) == 0 ||
-                     (equals && fstatat(directory, equals + 1, &status, 0) == 0);
-        if (found && S_ISREG(status.st_mode) && status.st_size > 0)
-            bytes = status.st_size < INT64_MAX - bytes ? bytes + status.st_size : INT64_MAX;
+        if (!measure(&search, argv[i]) && !(equals && measure(&search, equals + 1)))
+            measure_words(&search, argv[i]);
     }
-    if (directory >= 0)
-        (void)close(directory); /* only looked at */
-    return bytes;
+    if (search.directory >= 0)
+        (void)close(search.directory); /* only looked at */
+    return search.bytes;
 }

@@ -4,8 +4,9 @@
 
 #include <stdint.h>
 
-/* Bytes of the regular files that the arguments after the first name, directly or behind a `=`; relative
- * names are those in cwd (NULL: the working directory). 0: none, or none that can be seen. */
+/* Bytes of the regular files that the arguments after the first name: as a whole, behind a `=`, or as a word
+ * within one (a shell's command, `FILE:name`), but for what a `>` writes. Relative names are those in cwd
+ * (NULL: the working directory); at most 1,024 names are looked at. 0: none, or none that can be seen. */
 int64_t input_size(const char *cwd, char *const *argv);
 /* Of what a command reads from this descriptor: the size of a regular file, 0 of anything else. */
 int64_t input_size_redirected(int fd);

@@ -129,6 +129,29 @@ static void build__files_among_the_arguments__measured_unless_told(void **state)
     assert_true(isnan(hints_input_bytes(&request.hints)));
 }
 
+/* Jobs are written as a line for a shell, or name a file within an argument. */
+static void build__files_within_arguments__measured_but_for_what_is_written(void **state)
+{
+    static const char *const lines[] = {"sort submit.h >arguments.h",
+                                        "set output 'x.png'; plot \"submit.h\" with lines",
+                                        "FILE:submit.h,rdonly", "cat <submit.h>  arguments.h; test $? -le 1"};
+    static const char *const env[] = {NULL};
+    struct stat one = {0};
+    char place[4096];
+    (void)state;
+    const char *source = getenv("FORESTALL_SOURCE");
+    (void)snprintf(place, sizeof place, "%s/cli", source ? source : ".");
+    for (size_t i = 0; i < FS_COUNT(lines); i++) {
+        struct submit_options options = SUBMIT_OPTIONS_DEFAULT;
+        struct msg_execution_request request;
+        const char *const argv[] = {"sh", "-c", lines[i], NULL};
+        options.cwd = place;
+        assert_int_equal(build(&options, argv, env, &request), 0);
+        assert_true(chdir(place) == 0 && stat("submit.h", &one) == 0);
+        assert_true(hints_input_bytes(&request.hints) == (double)one.st_size);
+    }
+}
+
 static void build__wrong__refused_with_a_sentence(void **state)
 {
     static const char *const argv[] = {"x", NULL}, *const nothing[] = {NULL}, *const env[] = {NULL};
@@ -224,6 +247,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(build__limits_hints_and_code__in_the_request, set_up, tear_down),
         cmocka_unit_test_setup_teardown(build__files_among_the_arguments__measured_unless_told, set_up,
                                         tear_down),
+        cmocka_unit_test_setup_teardown(build__files_within_arguments__measured_but_for_what_is_written,
+                                        set_up, tear_down),
         cmocka_unit_test_setup_teardown(build__wrong__refused_with_a_sentence, set_up, tear_down),
         cmocka_unit_test_setup_teardown(publish__large__as_much_as_its_kind_may_have, set_up, tear_down),
         cmocka_unit_test_setup_teardown(send__more_than_usual__told_in_a_line, set_up, tear_down),
