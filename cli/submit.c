@@ -40,8 +40,8 @@ static const struct argument arguments[] = {
      "retry failures that no allocation would have avoided"},
     {"pool", ARGUMENT_STRING, FIELD(pool), 0, 0, "POOL", "pool of nodes to run in [default]"},
     {"hint", ARGUMENT_LIST, FIELD(hints), 0, 0, "KEY=VALUE",
-     "what you know of this execution, e.g. input_bytes=1000000 [input_bytes: the files among the "
-     "arguments]"},
+     "what you know of this execution, e.g. input_bytes=1000000 [input_bytes: the files that the "
+     "arguments name]"},
     {"env", ARGUMENT_LIST, FIELD(env), 0, 0, "NAME[=VALUE]",
      "set a variable; with --clear-env also: keep one"},
     {"clear-env", ARGUMENT_FLAG, FIELD(clear_env), 0, 0, NULL, "do not pass on this environment"},
