@@ -47,16 +47,24 @@ static size_t count_others(const struct builder *builder, const struct msg_execu
     return counted;
 }
 
-/* Records of the code that had ended when this one began. */
-static size_t count_past(const struct builder *builder, const struct msg_execution_record *self,
+static bool ended_before(const struct msg_execution_record *other, const struct msg_execution_record *self)
+{
+    return other != self && other->ended_us <= self->started_us && str_equal(other->code, self->code);
+}
+
+/* Records of the code that had ended when this one began; when there are more than that, the last of them. */
+static size_t count_past(const struct builder *builder, const struct msg_execution_record *self, size_t most,
                          struct profile *profile)
 {
+    const struct record_set *set = builder->records;
     struct profile_position nowhere = {.offset = -1};
-    size_t counted = 0;
+    size_t counted = 0, before = 0;
+    for (size_t i = 0; i < set->count; i++)
+        before += ended_before(&set->items[i], self);
     profile_init(profile, self->code);
-    for (size_t i = 0; i < builder->records->count; i++) {
-        const struct msg_execution_record *other = &builder->records->items[i];
-        if (other->ended_us <= self->started_us && other != self && str_equal(other->code, self->code))
+    for (size_t i = 0; i < set->count; i++) {
+        const struct msg_execution_record *other = &set->items[i];
+        if (ended_before(other, self) && before-- <= most)
             counted += profile_count(profile, other, &nowhere, other->ended_us) == 1;
     }
     return counted;
@@ -111,11 +119,11 @@ static bool draw_profile(struct builder *builder, const struct msg_execution_rec
 
 /* As a service knows it: from what ended before, whatever it was. */
 static bool past_profile(const struct builder *builder, const struct msg_execution_record *record,
-                         struct profile_summary *out)
+                         size_t most, struct profile_summary *out)
 {
     struct profile profile;
     const struct request_identity what = request_identity(&record->request);
-    if (count_past(builder, record, &profile) == 0)
+    if (count_past(builder, record, most, &profile) == 0)
         return false;
     profile_summarise(&profile, &what, out);
     return true;
@@ -137,7 +145,8 @@ static bool training_profile(struct builder *builder, const struct msg_execution
 {
     if (random_unit(&builder->seed) < UNKNOWN_SHARE)
         return false;
-    if (!(random_unit(&builder->seed) < PAST_SHARE && past_profile(builder, record, out))) {
+    if (!(random_unit(&builder->seed) < PAST_SHARE &&
+          past_profile(builder, record, PROFILE_RECENT_MAX, out))) {
         if (!drawn_profile(builder, record, out))
             return false;
         disturb(out, &builder->seed);
@@ -157,7 +166,7 @@ static bool simulate_profile(struct builder *builder, const struct msg_execution
     case DATASET_PROFILES_KNOWN:
         return drawn_profile(builder, record, out);
     case DATASET_PROFILES_PAST:
-        return past_profile(builder, record, out);
+        return past_profile(builder, record, SIZE_MAX, out);
     case DATASET_PROFILES_NONE:
         break;
     }
