@@ -243,7 +243,7 @@ static void step__rise_not_known_or_refuted__all_its_features_are_zero(void **un
     world.input.profile = &profile;
     world.counters.memory_bytes = world.counters.memory_peak_bytes = 230 * MIB;
     for (int round = 0; round < 2; round++) {
-        step(&world, 100 * (round + 1), FEATURE_PROFILE_RISE);
+        step(&world, 100 * (INT64_C(1) + round), FEATURE_PROFILE_RISE);
         for (int i = FEATURE_PROFILE_RISE; i <= FEATURE_MEMORY_TO_PROFILE_NOW; i++)
             assert_true(world.out[i] == 0);
         world.counters.memory_bytes = world.counters.memory_peak_bytes = 30 * MIB;

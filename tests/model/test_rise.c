@@ -54,7 +54,8 @@ static void of_record__ramp__every_share_at_its_time(void **state)
     struct msg_execution_record record = record_of(ramp);
     struct rise rise = rise_of_record(&record);
     assert_true(rise_known(&rise));
-    for (double share = 0; share <= 1; share += 0.01) {
+    for (int percent = 0; percent <= 100; percent++) {
+        double share = percent / 100.0;
         near(rise_when(rise.s, share), 10 * share);
         near(rise_when(rise.cpu_s, share), 5 * share);
         near(rise_share(rise.s, 10 * share), share);
