@@ -208,7 +208,7 @@ static int start(struct run *run)
                             .stdout_path = given(options->stdout_path),
                             .stderr_path = given(options->stderr_path),
                             .inherit_stdin = true};
-    run->input_bytes = input_size(launch.cwd, run->argv) + input_size_redirected(STDIN_FILENO);
+    run->input_bytes = input_size(launch.cwd, run->argv, STDIN_FILENO);
     run->started_us = clock_realtime_us();
     run->started_monotonic_us = clock_monotonic_us();
     track_reset(run->track, run->started_us, run->started_monotonic_us, &run->limits);

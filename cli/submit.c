@@ -137,7 +137,7 @@ static int add_input_hint(const struct submit_options *options, char *const *arg
                           struct msg_str_map *hints)
 {
     char text[32];
-    int64_t bytes = hints_name(hints, HINT_INPUT_BYTES) ? 0 : input_size(options->cwd, argv);
+    int64_t bytes = hints_name(hints, HINT_INPUT_BYTES) ? 0 : input_size(options->cwd, argv, -1);
     if (bytes == 0)
         return 0;
     (void)snprintf(text, sizeof text, "%" PRId64, bytes);

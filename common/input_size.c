@@ -16,6 +16,14 @@ struct search {
     int64_t bytes;
 };
 
+/* Stays within its type: sparse files may be as large as one likes. */
+static void add(struct search *search, const struct stat *status)
+{
+    if (S_ISREG(status->st_mode) && status->st_size > 0)
+        search->bytes =
+            status->st_size < INT64_MAX - search->bytes ? search->bytes + status->st_size : INT64_MAX;
+}
+
 /* False: no file of this name. */
 static bool measure(struct search *search, const char *name)
 {
@@ -25,9 +33,7 @@ static bool measure(struct search *search, const char *name)
     search->looked++;
     if (fstatat(search->directory, name, &status, 0) != 0)
         return false;
-    if (S_ISREG(status.st_mode) && status.st_size > 0)
-        search->bytes =
-            status.st_size < INT64_MAX - search->bytes ? search->bytes + status.st_size : INT64_MAX;
+    add(search, &status);
     return true;
 }
 
@@ -39,7 +45,7 @@ static void measure_words(struct search *search, const char *text)
     for (const char *at = text; *at && search->looked < MEASURED_MAX;) {
         size_t gap = strspn(at, SEPARATORS);
         for (size_t i = 0; i < gap; i++)
-            before = at[i] == ' ' ? before : at[i];
+            before = strchr(" \t\"'", at[i]) ? before : at[i];
         at += gap;
         size_t size = strcspn(at, SEPARATORS);
         if (before != '>' && size > 0 && size < sizeof name) {
@@ -52,20 +58,17 @@ static void measure_words(struct search *search, const char *text)
     }
 }
 
-int64_t input_size_redirected(int fd)
+int64_t input_size(const char *cwd, char *const *argv, int stdin_fd)
 {
     struct stat status;
-    return fstat(fd, &status) == 0 && S_ISREG(status.st_mode) ? status.st_size : 0;
-}
-
-int64_t input_size(const char *cwd, char *const *argv)
-{
     struct search search = {.directory = cwd ? open(cwd, O_RDONLY | O_DIRECTORY | O_CLOEXEC) : AT_FDCWD};
     for (int i = 1; argv[0] && argv[i] && search.looked < MEASURED_MAX; i++) {
         const char *equals = strchr(argv[i], '=');
         if (!measure(&search, argv[i]) && !(equals && measure(&search, equals + 1)))
             measure_words(&search, argv[i]);
     }
+    if (stdin_fd >= 0 && fstat(stdin_fd, &status) == 0)
+        add(&search, &status);
     if (search.directory >= 0)
         (void)close(search.directory); /* only looked at */
     return search.bytes;

@@ -6,9 +6,8 @@
 
 /* Bytes of the regular files that the arguments after the first name: as a whole, behind a `=`, or as a word
  * within one (a shell's command, `FILE:name`), but for what a `>` writes. Relative names are those in cwd
- * (NULL: the working directory); at most 1,024 names are looked at. 0: none, or none that can be seen. */
-int64_t input_size(const char *cwd, char *const *argv);
-/* Of what a command reads from this descriptor: the size of a regular file, 0 of anything else. */
-int64_t input_size_redirected(int fd);
+ * (NULL: the working directory); at most 1,024 names are looked at. stdin_fd: what it reads as standard input
+ * counts too, when that is a regular file; -1: nothing. 0: none, or none that can be seen. */
+int64_t input_size(const char *cwd, char *const *argv, int stdin_fd);
 
 #endif

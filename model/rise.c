@@ -35,7 +35,7 @@ struct rise rise_of_record(const struct msg_execution_record *record)
         maker.peak = fmax(maker.peak, (double)record->series.items[i].counters.memory_bytes);
     for (size_t i = 0; i < record->series.count && maker.peak > 0; i++) {
         const struct msg_series_point *point = &record->series.items[i];
-        take(&maker, (double)(point->time_us - record->started_us) * 1e-6,
+        take(&maker, ((double)point->time_us - (double)record->started_us) * 1e-6,
              (double)point->counters.cpu_usage_us * 1e-6, (double)point->counters.memory_bytes);
     }
     return maker.rise;

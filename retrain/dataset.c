@@ -52,7 +52,8 @@ static bool ended_before(const struct msg_execution_record *other, const struct 
     return other != self && other->ended_us <= self->started_us && str_equal(other->code, self->code);
 }
 
-/* Records of the code that had ended when this one began; when there are more than that, the last of them. */
+/* Records of the code that had ended when this one began; when there are more than that, the last in the set.
+ */
 static size_t count_past(const struct builder *builder, const struct msg_execution_record *self, size_t most,
                          struct profile *profile)
 {

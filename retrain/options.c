@@ -61,7 +61,7 @@ const struct config_option retrain_options[] = {
     {"retrain", "stretched", CONFIG_BOOL, FIELD(stretched), "yes", 0, 0,
      "train: half of the sequences from longer copies of the records"},
     {"retrain", "max_ticks", CONFIG_INT, FIELD(max_ticks), "4000000", 1000, 1e10,
-     "most ticks in memory, about 350 bytes each; what is beyond is left out and counted"},
+     "most ticks in memory, about 400 bytes each; what is beyond is left out and counted"},
     {"retrain", "max_record_bytes", CONFIG_BYTES, FIELD(max_record_bytes), "4G", 1048576, 1e15,
      "most memory for decoded records"},
     {"retrain", "lanes", CONFIG_INT, FIELD(lanes), "64", 1, 4096, "sequences trained side by side"},

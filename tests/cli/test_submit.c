@@ -132,7 +132,7 @@ static void build__files_among_the_arguments__measured_unless_told(void **state)
 /* Jobs are written as a line for a shell, or name a file within an argument. */
 static void build__files_within_arguments__measured_but_for_what_is_written(void **state)
 {
-    static const char *const lines[] = {"sort submit.h >arguments.h",
+    static const char *const lines[] = {"sort submit.h >arguments.h", "sort 'submit.h' >\t\"arguments.h\"",
                                         "set output 'x.png'; plot \"submit.h\" with lines",
                                         "FILE:submit.h,rdonly", "cat <submit.h>  arguments.h; test $? -le 1"};
     static const char *const env[] = {NULL};
