@@ -1,9 +1,9 @@
-/* How fast the trainer is: forward, loss, back-propagation, clipping and Adam, on one thread.
+/* How fast the trainer is: forward, loss, back-propagation, clipping and Adam.
  *
  *     make bench-train
  *
- * A step is one tick of one sequence. Prints one JSON object; bench/train.py does the same work in PyTorch
- * and puts the two beside each other. */
+ * A step is one tick of one sequence; an argument says how many threads. Prints one JSON object;
+ * bench/train.py does the same work in PyTorch and puts the two beside each other. */
 #include <jansson.h>
 #include <math.h>
 #include <stdio.h>
@@ -90,13 +90,15 @@ static struct speed measure(struct trainer *trainer, const struct work *work)
     return (struct speed){steps / spent_s, steps / (cpu_seconds() - cpu_began_s)};
 }
 
-int main(void)
+int main(int argc, char **argv)
 {
+    long threads = argc > 1 ? strtol(argv[1], NULL, 10) : 1;
     struct trainer_options options = trainer_defaults;
     struct work *work = calloc(1, sizeof *work);
     struct network *network = network_create(&(struct network_shape){FEATURE_COUNT, HIDDEN, LAYERS, 0}, 1);
     options.lanes = LANES;
     options.window = WINDOW;
+    options.threads = threads > 0 ? (size_t)threads : 1;
     struct trainer *trainer = network ? trainer_create(network, &options) : NULL;
     struct speed speed = {NAN, NAN};
     if (work && trainer) {
@@ -106,8 +108,8 @@ int main(void)
     json_t *line = json_pack("{s:s, s:s, s:i, s:i, s:i, s:i, s:i, s:i, s:i, s:f, s:f}", "bench", "train",
                              "implementation", "forestall", "inputs", (int)FEATURE_COUNT, "causes",
                              NETWORK_CAUSES * (1 + NETWORK_HORIZONS), "hidden", HIDDEN, "layers", LAYERS,
-                             "window", (int)WINDOW, "batch", (int)LANES, "threads", 1, "steps_per_s",
-                             round(speed.per_s), "steps_per_cpu_s", round(speed.per_cpu_s));
+                             "window", (int)WINDOW, "batch", (int)LANES, "threads", (int)options.threads,
+                             "steps_per_s", round(speed.per_s), "steps_per_cpu_s", round(speed.per_cpu_s));
     bool ok = line && json_dumpf(line, stdout, 0) == 0 && putchar('\n') != EOF && fflush(stdout) == 0;
     json_decref(line);
     trainer_destroy(trainer);

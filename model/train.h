@@ -1,7 +1,7 @@
 /* Truncated back-propagation through time with Adam.
  * Sources: Werbos 1990 (BPTT), Kingma & Ba 2015 (Adam), Pascanu et al. 2013 (gradient clipping), Koenker &
  * Bassett 1978 (pinball loss). Many sequences are worked side by side; state is carried from window to window
- * of a sequence. Deterministic from the seed with one BLAS thread. */
+ * of a sequence. Deterministic from the seed and the number of threads, with one BLAS thread. */
 #ifndef FORESTALL_MODEL_TRAIN_H
 #define FORESTALL_MODEL_TRAIN_H
 
@@ -31,6 +31,7 @@ struct trainer_options {
     double weight_decay;   /* decoupled (AdamW) */
     double dropout;        /* share of the inputs that a sequence does not see while learning, 0..1 */
     uint64_t seed;         /* of the order of sequences */
+    size_t threads;        /* at work at the same time; 0 = one per CPU that the process may run on */
 };
 
 extern const struct trainer_options trainer_defaults;

@@ -80,6 +80,7 @@ static bool prepare(struct fitting *fitting, const struct dataset *train, const 
     trainer.horizon_weight = options->horizon_weight;
     trainer.dropout = options->dropout;
     trainer.seed = options->seed;
+    trainer.threads = options->threads;
     fitting->train = dataset_sequences(train);
     fitting->validation = dataset_sequences(validation);
     fitting->train_count = train->count;

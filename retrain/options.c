@@ -65,6 +65,8 @@ const struct config_option retrain_options[] = {
     {"retrain", "max_record_bytes", CONFIG_BYTES, FIELD(max_record_bytes), "4G", 1048576, 1e15,
      "most memory for decoded records"},
     {"retrain", "lanes", CONFIG_INT, FIELD(lanes), "64", 1, 4096, "sequences trained side by side"},
+    {"retrain", "threads", CONFIG_INT, FIELD(threads), "0", 0, 1024,
+     "threads that train, at least 16 lanes each; 0 = one per CPU that the process may run on"},
     {"retrain", "window", CONFIG_INT, FIELD(window), "64", 1, 4096, "ticks of one truncated window"},
     {"retrain", "horizon", CONFIG_DURATION_MS, FIELD(horizon_ms), "10s", 1000, 3600000, "how far ahead"},
     {"retrain", "learning_rate", CONFIG_DOUBLE, FIELD(learning_rate), "0.002", 1e-8, 1,
@@ -123,6 +125,7 @@ struct fit_options retrain_fit_options(const struct retrain_options *options)
                                 .members = (size_t)options->members,
                                 .lanes = (size_t)options->lanes,
                                 .window = (size_t)options->window,
+                                .threads = (size_t)options->threads,
                                 .goal = {options->false_alarms_per_hour, options->foreseen_deadlines}};
 }
 

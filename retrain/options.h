@@ -11,7 +11,7 @@ struct retrain_options {
         *reference;
     /* training */
     int64_t seed, members, hidden, layers, segments, epochs, patience, plans, max_ticks, max_record_bytes,
-        window, lanes, horizon_ms;
+        window, lanes, threads, horizon_ms;
     double learning_rate, weight_decay, demand_weight, horizon_weight, dropout, false_alarms_per_hour,
         foreseen_deadlines;
     bool by_execution, recorded_only, stretched;

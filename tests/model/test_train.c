@@ -54,14 +54,16 @@ static struct data *make(unsigned seed)
     return data;
 }
 
-static struct network *trained(const struct data *data, int epochs, double *first, double *last)
+static struct network *trained_by(const struct data *data, size_t threads, int epochs, double *first,
+                                  double *last)
 {
     struct trainer_options options = trainer_defaults;
     struct network *network = network_create(&(struct network_shape){INPUTS, 12, 1, 0}, 5);
-    options.lanes = 16;
+    options.lanes = 16 * threads;
     options.window = 20;
     options.learning_rate = 0.01;
     options.demand_weight = 1;
+    options.threads = threads;
     train_fit_scaling(network, data->sequences, COUNT);
     struct trainer *trainer = trainer_create(network, &options);
     assert_true(network && trainer);
@@ -73,6 +75,11 @@ static struct network *trained(const struct data *data, int epochs, double *firs
     }
     trainer_destroy(trainer);
     return network;
+}
+
+static struct network *trained(const struct data *data, int epochs, double *first, double *last)
+{
+    return trained_by(data, 1, epochs, first, last);
 }
 
 static void epoch__a_pulse_long_ago__is_remembered_across_windows(void **state)
@@ -112,6 +119,38 @@ static void epoch__same_seed__same_weights(void **state)
     assert_memory_equal(one->weights, two->weights, one->weight_count * sizeof(real));
     network_destroy(one);
     network_destroy(two);
+    free(data);
+}
+
+static void epoch__threads__share_the_lanes(void **state)
+{
+    (void)state;
+    struct data *data = make(4);
+    double unused, alone[2], shared[2];
+    for (size_t threads = 2; threads <= 4; threads++) {
+        struct network *one = trained_by(data, threads, 3, &unused, &alone[0]),
+                       *two = trained_by(data, threads, 3, &unused, &alone[1]);
+        assert_memory_equal(one->weights, two->weights, one->weight_count * sizeof(real)); /* repeatable */
+        network_destroy(two);
+        /* As one thread would have learned from as many lanes, but for the order of additions. */
+        struct trainer_options options = trainer_defaults;
+        options.lanes = 16 * threads;
+        options.window = 20;
+        for (size_t i = 0; i < 2; i++) {
+            options.threads = i ? threads : 1;
+            struct trainer *trainer = trainer_create(one, &options);
+            const real *gradient;
+            assert_non_null(trainer);
+            shared[i] = trainer_gradient(trainer, data->sequences, COUNT, &gradient);
+            alone[i] = (double)cblas_snrm2((int)one->weight_count, gradient, 1);
+            trainer_destroy(trainer);
+        }
+        print_message("%zu threads: loss %.7f and %.7f, gradient's norm %.7f and %.7f\n", threads, shared[0],
+                      shared[1], alone[0], alone[1]);
+        assert_true(fabs(shared[0] - shared[1]) < 1e-5 * shared[0] &&
+                    fabs(alone[0] - alone[1]) < 1e-4 * alone[0]);
+        network_destroy(one);
+    }
     free(data);
 }
 
@@ -250,6 +289,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(epoch__a_pulse_long_ago__is_remembered_across_windows),
         cmocka_unit_test(epoch__same_seed__same_weights),
+        cmocka_unit_test(epoch__threads__share_the_lanes),
         cmocka_unit_test(evaluate__changes_nothing),
         cmocka_unit_test(loop__last_epochs__move_little),
         cmocka_unit_test(loop__ends__network_has_the_loss_that_was_best),
