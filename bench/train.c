@@ -2,12 +2,13 @@
  *
  *     make bench-train
  *
- * A step is one tick of one sequence; an argument says how many threads. Prints one JSON object;
+ * A step is one tick of one sequence; arguments: how many threads, and bfloat16. Prints one JSON object;
  * bench/train.py does the same work in PyTorch and puts the two beside each other. */
 #include <jansson.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <time.h>
 
 #include "common/clock.h"
@@ -98,6 +99,7 @@ int main(int argc, char **argv)
     struct network *network = network_create(&(struct network_shape){FEATURE_COUNT, HIDDEN, LAYERS, 0}, 1);
     options.lanes = LANES;
     options.window = WINDOW;
+    options.bfloat16 = argc > 2 && strcmp(argv[2], "bfloat16") == 0;
     options.threads = threads > 0 ? (size_t)threads : 1;
     struct trainer *trainer = network ? trainer_create(network, &options) : NULL;
     struct speed speed = {NAN, NAN};

@@ -31,7 +31,8 @@ struct trainer_options {
     double weight_decay;   /* decoupled (AdamW) */
     double dropout;        /* share of the inputs that a sequence does not see while learning, 0..1 */
     uint64_t seed;         /* of the order of sequences */
-    size_t threads;        /* at work at the same time; 0 = one per CPU that the process may run on */
+    bool bfloat16;  /* matrix products of bfloat16 numbers, where the CPU has them (train_products.h) */
+    size_t threads; /* at work at the same time; 0 = one per CPU that the process may run on */
 };
 
 extern const struct trainer_options trainer_defaults;

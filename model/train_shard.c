@@ -15,16 +15,32 @@ static real *take(size_t a, size_t b, size_t c)
     return calloc(abc, sizeof(real));
 }
 
-static bool take_trace(struct train_trace *trace, size_t window, size_t lanes, size_t inputs, size_t hidden)
+/* Its rows of step t. */
+static real *joined_of(const struct train_trace *trace, size_t t, size_t lanes, size_t width)
 {
-    size_t width = inputs + hidden + 1;
-    trace->joined = take(window, lanes, width);
+    return trace->products ? trace->joined : trace->joined + t * lanes * width;
+}
+
+static bool take_trace(struct train_shard *shard, size_t l)
+{
+    const struct network *network = shard->network;
+    struct train_trace *trace = &shard->traces[l];
+    size_t window = shard->options->window, lanes = shard->lanes, hidden = network->shape.hidden;
+    size_t width = network->layers[l].inputs + hidden + 1, kept = window;
+    if (shard->options->bfloat16 && train_products_available()) {
+        trace->products =
+            train_products_create(network, l, l > 0 ? 0 : network->layers[l].inputs, window, lanes);
+        kept = 1;
+        if (!trace->products)
+            return false;
+    }
+    trace->joined = take(kept, lanes, width);
     trace->gates = take(window, lanes, 4 * hidden);
     trace->cells = take(window + 1, lanes, hidden);
     trace->squashed = take(window, lanes, hidden);
     trace->hidden = take(window + 1, lanes, hidden);
     trace->grad_cell = take(1, lanes, hidden);
-    for (size_t row = 0; trace->joined && row < window * lanes; row++)
+    for (size_t row = 0; trace->joined && row < kept * lanes; row++)
         trace->joined[(row + 1) * width - 1] = 1;
     return trace->joined && trace->gates && trace->cells && trace->squashed && trace->hidden &&
            trace->grad_cell;
@@ -41,7 +57,7 @@ bool train_shard_init(struct train_shard *shard, const struct network *network,
                                   .backward = lstm_backward_select()};
     bool ok = true;
     for (size_t l = 0; l < network->shape.layers; l++)
-        ok = take_trace(&shard->traces[l], window, lanes, network->layers[l].inputs, hidden) && ok;
+        ok = take_trace(shard, l) && ok;
     shard->grad_below = take(window, lanes, hidden);
     shard->grad_joined = take(1, lanes, 2 * hidden);
     shard->raw = take(window, lanes, NETWORK_OUTPUTS);
@@ -60,6 +76,7 @@ void train_shard_fini(struct train_shard *shard)
         real *all[] = {t->joined, t->gates, t->cells, t->squashed, t->hidden, t->grad_cell};
         for (size_t i = 0; i < FS_COUNT(all); i++)
             free(all[i]);
+        train_products_destroy(t->products);
     }
     free(shard->grad_below);
     free(shard->grad_joined);
@@ -144,7 +161,7 @@ static void join(struct train_shard *shard, size_t l, size_t t)
     size_t hidden = network->shape.hidden, inputs = network->layers[l].inputs, lanes = shard->lanes;
     struct train_trace *trace = &shard->traces[l];
     for (size_t lane = 0; lane < lanes; lane++) {
-        real *joined = trace->joined + (t * lanes + lane) * (inputs + hidden + 1);
+        real *joined = joined_of(trace, t, lanes, inputs + hidden + 1) + lane * (inputs + hidden + 1);
         if (l > 0) {
             memcpy(joined, shard->traces[l - 1].hidden + ((t + 1) * lanes + lane) * hidden,
                    hidden * sizeof *joined);
@@ -168,8 +185,11 @@ static void forward_layer(struct train_shard *shard, size_t l, size_t t)
     int width = (int)(layer->inputs + hidden + 1), gates = (int)(4 * hidden);
     real *gate = trace->gates + t * lanes * 4 * hidden;
     join(shard, l, t);
-    real_gemm(CblasRowMajor, CblasNoTrans, CblasNoTrans, (int)lanes, gates, width, 1,
-              trace->joined + t * lanes * (size_t)width, width, layer->weight, gates, 0, gate, gates);
+    if (trace->products)
+        train_products_forward(trace->products, t, trace->joined, gate);
+    else
+        real_gemm(CblasRowMajor, CblasNoTrans, CblasNoTrans, (int)lanes, gates, width, 1,
+                  joined_of(trace, t, lanes, (size_t)width), width, layer->weight, gates, 0, gate, gates);
     memcpy(trace->cells + (t + 1) * cells, trace->cells + t * cells, cells * sizeof *gate);
     shard->kernel(lanes, hidden, gate, trace->cells + (t + 1) * cells, trace->squashed + t * cells,
                   trace->hidden + (t + 1) * cells);
@@ -198,6 +218,9 @@ void train_shard_forward(struct train_shard *shard, real scale)
 {
     const struct network *network = shard->network;
     size_t lanes = shard->lanes, window = shard->options->window, hidden = network->shape.hidden;
+    for (size_t l = 0; l < network->shape.layers; l++)
+        if (shard->traces[l].products)
+            train_products_begin(shard->traces[l].products);
     for (size_t t = 0; t < window; t++)
         for (size_t l = 0; l < network->shape.layers; l++)
             forward_layer(shard, l, t);
@@ -215,10 +238,16 @@ static void inputs_backward(struct train_shard *shard, size_t l, size_t t, size_
 {
     const struct network_layer *layer = &shard->network->layers[l];
     size_t hidden = shard->network->shape.hidden, lanes = shard->lanes, width = below + hidden;
-    const real *gates = shard->traces[l].gates + t * lanes * 4 * hidden;
-    real_gemm(CblasRowMajor, CblasNoTrans, CblasTrans, (int)lanes, (int)width, (int)(4 * hidden), 1, gates,
-              (int)(4 * hidden), layer->weight + (layer->inputs - below) * 4 * hidden, (int)(4 * hidden), 0,
-              shard->grad_joined, (int)width);
+    const struct train_trace *trace = &shard->traces[l];
+    const real *gates = trace->gates + t * lanes * 4 * hidden;
+    bool asked = t > 0 || below > 0;
+    if (trace->products)
+        train_products_backward(trace->products, t, gates, asked ? shard->grad_joined : NULL,
+                                shard->gradient + (layer->weight - shard->network->weights));
+    else if (asked)
+        real_gemm(CblasRowMajor, CblasNoTrans, CblasTrans, (int)lanes, (int)width, (int)(4 * hidden), 1,
+                  gates, (int)(4 * hidden), layer->weight + (layer->inputs - below) * 4 * hidden,
+                  (int)(4 * hidden), 0, shard->grad_joined, (int)width);
     for (size_t lane = 0; lane < lanes && below > 0; lane++)
         memcpy(shard->grad_below + (t * lanes + lane) * hidden, shard->grad_joined + lane * width,
                hidden * sizeof(real));
@@ -232,6 +261,8 @@ static void backward_layer(struct train_shard *shard, size_t l)
            below = l > 0 ? hidden : 0;
     struct train_trace *trace = &shard->traces[l];
     int width = (int)(layer->inputs + hidden + 1), gates = (int)(4 * hidden);
+    real *grad_weight = shard->gradient + (layer->weight - shard->network->weights);
+    memset(grad_weight, 0, (size_t)width * (size_t)gates * sizeof *grad_weight);
     memset(shard->grad_joined, 0, lanes * (below + hidden) * sizeof(real));
     memset(trace->grad_cell, 0, lanes * hidden * sizeof(real));
     for (size_t t = window; t-- > 0;) {
@@ -239,12 +270,11 @@ static void backward_layer(struct train_shard *shard, size_t l)
         shard->backward(lanes, hidden, trace->gates + 4 * cells, trace->cells + cells,
                         trace->squashed + cells, shard->grad_below + cells, shard->grad_joined + below,
                         below + hidden, trace->grad_cell);
-        if (t > 0 || below > 0)
-            inputs_backward(shard, l, t, below);
+        inputs_backward(shard, l, t, below);
     }
-    real *grad_weight = shard->gradient + (layer->weight - shard->network->weights);
-    real_gemm(CblasRowMajor, CblasTrans, CblasNoTrans, width, gates, (int)(window * lanes), 1, trace->joined,
-              width, trace->gates, gates, 0, grad_weight, gates); /* and of the bias */
+    if (!trace->products)
+        real_gemm(CblasRowMajor, CblasTrans, CblasNoTrans, width, gates, (int)(window * lanes), 1,
+                  trace->joined, width, trace->gates, gates, 0, grad_weight, gates); /* and of the bias */
 }
 
 void train_shard_backward(struct train_shard *shard)

@@ -5,9 +5,11 @@
 
 #include "model/lstm_kernel.h"
 #include "model/train.h"
+#include "model/train_products.h"
 
-struct train_trace { /* of a layer in a window; time first */
-    real *joined;    /* [window][lanes][inputs + hidden + 1]: input, h before, 1 */
+struct train_trace {                 /* of a layer in a window; time first */
+    struct train_products *products; /* NULL: in single precision */
+    real *joined;    /* [window][lanes][inputs + hidden + 1]: input, h before, 1; with products of one step */
     real *gates;     /* [window][lanes][4 * hidden] */
     real *cells;     /* [window + 1][lanes][hidden]; [0] is the carried one */
     real *squashed;  /* [window][lanes][hidden] */
