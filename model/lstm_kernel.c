@@ -1,35 +1,8 @@
-/* One source, compiled per instruction set under the names LSTM_KERNEL and LSTM_BACKWARD; the compiler
- * vectorises the loop over hidden units. exp: x = n ln 2 + r with |r| <= ln 2 / 2, e^r by its Taylor
- * polynomial of degree 6 (largest relative error 2e-7, measured by tests/model/test_network.c), 2^n by the
- * exponent bits. Clamped to where single precision has normal numbers. */
+/* One source, compiled per instruction set under the names LSTM_KERNEL, LSTM_BACKWARD and LSTM_SOFTEN; the
+ * compiler vectorises the inner loops. */
 #include "model/lstm_kernel.h"
 
-#include <math.h>
-#include <stdint.h>
-#include <string.h>
-
-#ifdef FORESTALL_MODEL_DOUBLE
-static inline real fast_exp(real x)
-{
-    return exp(x);
-}
-#else
-static inline real fast_exp(real x)
-{
-    x = x < -87.0f ? -87.0f : x > 87.0f ? 87.0f : x;
-    float n = x * 1.44269504f;
-    int32_t whole = (int32_t)(n + (n < 0 ? -0.5f : 0.5f));
-    float r = x - (float)whole * 0.693359375f;
-    r = r - (float)whole * -2.12194440e-4f;
-    float p =
-        1.0f + r * (1.0f + r * (0.5f + r * (1.6666667e-1f +
-                                            r * (4.1666668e-2f + r * (8.3333333e-3f + r * 1.3888889e-3f)))));
-    int32_t bits = (whole + 127) << 23;
-    float power;
-    memcpy(&power, &bits, sizeof power);
-    return p * power;
-}
-#endif
+#include "model/fast_math.h"
 
 static inline real sigmoid(real x)
 {
@@ -86,5 +59,14 @@ void LSTM_BACKWARD(size_t rows, size_t hidden, real *restrict gates, const real 
             output[i] = dh * squashed[i] * show * (1 - show);
             grad[i] = dc * keep;
         }
+    }
+}
+
+void LSTM_SOFTEN(size_t count, const real *restrict x, real *restrict soft, real *restrict rise)
+{
+    for (size_t i = 0; i < count; i++) {
+        real small = fast_exp(x[i] < 0 ? x[i] : -x[i]);
+        rise[i] = (x[i] < 0 ? small : 1) / (1 + small);
+        soft[i] = (x[i] < 0 ? 0 : x[i]) + fast_log1p(small);
     }
 }

@@ -23,8 +23,14 @@ typedef void lstm_backward_fn(size_t rows, size_t hidden, real *restrict gates, 
 
 lstm_backward_fn lstm_backward_generic, lstm_backward_avx2, lstm_backward_avx512;
 
+/* ln(1 + e^x) and its slope 1 / (1 + e^-x) of each number, without overflow. */
+typedef void lstm_soften_fn(size_t count, const real *restrict x, real *restrict soft, real *restrict rise);
+
+lstm_soften_fn lstm_soften_generic, lstm_soften_avx2, lstm_soften_avx512;
+
 /* The fastest one for this CPU; *name (may be NULL) says which. */
 lstm_kernel_fn *lstm_kernel_select(const char **name);
 lstm_backward_fn *lstm_backward_select(void);
+lstm_soften_fn *lstm_soften_select(void);
 
 #endif

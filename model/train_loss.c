@@ -2,83 +2,75 @@
 #include "model/train_loss.h"
 
 #include <math.h>
+#include <string.h>
 
-static double logistic(double x)
+enum { HORIZON_LOGITS = NETWORK_HORIZONS * NETWORK_CAUSES };
+
+/* Cross entropy of a logit, which becomes its slope. */
+static inline double entropy(struct train_loss_row row, size_t i, real y, real weight)
 {
-    return 1 / (1 + exp(-x));
+    real loss = row.soft[i] - y * row.raw[i];
+    row.raw[i] = weight * (row.rise[i] - y);
+    return (double)(weight * loss);
 }
 
-/* ln(1 + e^x) without overflow. */
-static double softplus(double x)
+static struct train_loss_row behind(struct train_loss_row row, size_t count)
 {
-    return x > 30 ? x : log1p(exp(x));
+    return (struct train_loss_row){row.raw + count, row.soft + count, row.rise + count};
 }
 
-/* Cross entropy of one logit, which becomes its slope; one exponential serves both. */
-static double entropy(real *logit, double y, double weight)
-{
-    double x = (double)*logit;
-    if (weight == 0) {
-        *logit = 0;
-        return 0;
-    }
-    double small = exp(-fabs(x)), p = (x >= 0 ? 1 : small) / (1 + small);
-    *logit = (real)(weight * (p - y));
-    return weight * (fmax(x, 0) + log1p(small) - y * x);
-}
-
-static double cross_entropy(real *raw, const float *labels, const float *mask, double weight)
+static double cross_entropy(struct train_loss_row row, const float *labels, const float *mask, real weight)
 {
     double loss = 0;
     for (size_t i = 0; i < NETWORK_CAUSES; i++)
-        loss += entropy(&raw[i], (double)labels[i], weight * (double)mask[i]);
+        loss += entropy(row, i, (real)labels[i], weight * (real)mask[i]);
     return loss;
 }
 
-static double horizons_entropy(real *raw, const int8_t *labels, double weight)
+static double horizons_entropy(struct train_loss_row row, const int8_t *labels, real weight)
 {
     double loss = 0;
-    for (size_t i = 0; i < (size_t)NETWORK_HORIZONS * NETWORK_CAUSES; i++) {
-        bool known = labels && labels[i] >= 0;
-        loss += entropy(&raw[i], known ? labels[i] : 0, known ? weight : 0);
-    }
+    for (size_t i = 0; i < HORIZON_LOGITS; i++)
+        loss += entropy(row, i, labels[i] > 0, labels[i] < 0 ? 0 : weight);
     return loss;
 }
 
 /* Pinball of level q at error e = y - value: max(q e, (q - 1) e); its slope by value is -q above, 1 - q
- * below. */
-static double pinball(real *raw, const float *demand, const float *mask, double weight)
+ * below. A value is the one before it and softplus of its own number. */
+static double pinball(struct train_loss_row row, const float *demand, const float *mask, real weight)
 {
     double loss = 0;
     for (size_t r = 0; r < NETWORK_RESOURCES; r++) {
-        real *quantiles = raw + r * NETWORK_QUANTILES;
-        double value[NETWORK_QUANTILES], slope[NETWORK_QUANTILES];
-        double w = weight * fabs((double)mask[r]), below = mask[r] < 0 ? 0 : 1;
+        size_t first = r * NETWORK_QUANTILES;
+        real slope[NETWORK_QUANTILES], w = weight * (real)fabsf(mask[r]), value = row.raw[first], above = 0;
+        real below = mask[r] < 0 ? (real)0 : (real)1;
         for (size_t q = 0; q < NETWORK_QUANTILES; q++) {
-            value[q] = q == 0 ? (double)quantiles[0] : value[q - 1] + softplus((double)quantiles[q]);
-            double level = (double)network_quantile_levels[q], e = (double)demand[r] - value[q];
-            loss += w * fmax(level * e, below * (level - 1) * e);
+            value += q == 0 ? 0 : row.soft[first + q];
+            real level = network_quantile_levels[q], e = (real)demand[r] - value;
+            loss += (double)(w * (e > 0 ? level * e : below * (level - 1) * e));
             slope[q] = w * (e > 0 ? -level : below * (1 - level));
         }
-        double above = 0;
         for (size_t q = NETWORK_QUANTILES; q-- > 0;) {
             above += slope[q];
-            quantiles[q] = (real)(q == 0 ? above : above * logistic((double)quantiles[q]));
+            row.raw[first + q] = q == 0 ? above : above * row.rise[first + q];
         }
     }
     return loss;
 }
 
-void train_loss_step(real *raw, const struct train_sequence *sequence, size_t at,
-                     const struct trainer_options *options, double *loss)
+double train_loss_step(struct train_loss_row row, const struct train_sequence *sequence, size_t at,
+                       const struct trainer_options *options)
 {
-    *loss += cross_entropy(raw, sequence->labels + at * NETWORK_CAUSES,
-                           sequence->label_mask + at * NETWORK_CAUSES, (double)sequence->weight);
-    *loss += pinball(raw + NETWORK_CAUSES, sequence->demand + at * NETWORK_RESOURCES,
-                     sequence->demand_mask + at * NETWORK_RESOURCES,
-                     (double)sequence->weight * options->demand_weight);
-    *loss += horizons_entropy(raw + NETWORK_OUTPUTS_LEAST,
-                              sequence->horizons ? sequence->horizons + at * NETWORK_HORIZONS * NETWORK_CAUSES
-                                                 : NULL,
-                              (double)sequence->weight * options->horizon_weight);
+    real weight = (real)sequence->weight;
+    double loss = cross_entropy(row, sequence->labels + at * NETWORK_CAUSES,
+                                sequence->label_mask + at * NETWORK_CAUSES, weight);
+    loss += pinball(behind(row, NETWORK_CAUSES), sequence->demand + at * NETWORK_RESOURCES,
+                    sequence->demand_mask + at * NETWORK_RESOURCES, weight * (real)options->demand_weight);
+    struct train_loss_row horizons = behind(row, NETWORK_OUTPUTS_LEAST);
+    if (sequence->horizons)
+        loss += horizons_entropy(horizons, sequence->horizons + at * HORIZON_LOGITS,
+                                 weight * (real)options->horizon_weight);
+    else
+        memset(horizons.raw, 0, HORIZON_LOGITS * sizeof *horizons.raw);
+    return loss;
 }

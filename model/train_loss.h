@@ -6,9 +6,13 @@
 
 #include "model/train.h"
 
-/* raw [NETWORK_OUTPUTS]: what the heads say of step `at` of the sequence; becomes the slope of the step's
- * loss by each of these numbers. The loss itself is added to *loss. */
-void train_loss_step(real *raw, const struct train_sequence *sequence, size_t at,
-                     const struct trainer_options *options, double *loss);
+struct train_loss_row {      /* [NETWORK_OUTPUTS] each */
+    real *raw;               /* what the heads say of a step */
+    const real *soft, *rise; /* of each of these numbers, see lstm_soften_fn */
+};
+
+/* The loss of step `at` of the sequence; raw becomes its slope by each of these numbers. */
+double train_loss_step(struct train_loss_row row, const struct train_sequence *sequence, size_t at,
+                       const struct trainer_options *options);
 
 #endif

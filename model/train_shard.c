@@ -54,19 +54,22 @@ bool train_shard_init(struct train_shard *shard, const struct network *network,
                                   .options = options,
                                   .lanes = lanes,
                                   .kernel = lstm_kernel_select(NULL),
-                                  .backward = lstm_backward_select()};
+                                  .backward = lstm_backward_select(),
+                                  .soften = lstm_soften_select()};
     bool ok = true;
     for (size_t l = 0; l < network->shape.layers; l++)
         ok = take_trace(shard, l) && ok;
     shard->grad_below = take(window, lanes, hidden);
     shard->grad_joined = take(1, lanes, 2 * hidden);
     shard->raw = take(window, lanes, NETWORK_OUTPUTS);
+    shard->soft = take(1, lanes, NETWORK_OUTPUTS);
+    shard->rise = take(1, lanes, NETWORK_OUTPUTS);
     shard->keep = take(1, lanes, network->shape.inputs);
     shard->gradient = take(1, 1, network->weight_count);
     shard->sequence = calloc(lanes, sizeof(const struct train_sequence *));
     shard->cursor = calloc(lanes, sizeof *shard->cursor);
-    return ok && shard->grad_below && shard->grad_joined && shard->raw && shard->keep && shard->gradient &&
-           shard->sequence && shard->cursor;
+    return ok && shard->grad_below && shard->grad_joined && shard->raw && shard->soft && shard->rise &&
+           shard->keep && shard->gradient && shard->sequence && shard->cursor;
 }
 
 void train_shard_fini(struct train_shard *shard)
@@ -81,6 +84,8 @@ void train_shard_fini(struct train_shard *shard)
     free(shard->grad_below);
     free(shard->grad_joined);
     free(shard->raw);
+    free(shard->soft);
+    free(shard->rise);
     free(shard->keep);
     free(shard->gradient);
     free(shard->sequence);
@@ -200,17 +205,22 @@ static double loss_and_slope(struct train_shard *shard, real scale)
 {
     size_t lanes = shard->lanes, window = shard->options->window;
     double loss = 0;
-    for (size_t t = 0; t < window; t++)
+    for (size_t t = 0; t < window; t++) {
+        real *step = shard->raw + t * lanes * NETWORK_OUTPUTS;
+        shard->soften(lanes * NETWORK_OUTPUTS, step, shard->soft, shard->rise);
         for (size_t lane = 0; lane < lanes; lane++) {
-            real *raw = shard->raw + (t * lanes + lane) * NETWORK_OUTPUTS;
+            size_t first = lane * NETWORK_OUTPUTS;
+            real *raw = step + first;
             if (!lane_row(shard, lane, t)) {
                 memset(raw, 0, NETWORK_OUTPUTS * sizeof *raw);
                 continue;
             }
-            train_loss_step(raw, shard->sequence[lane], shard->cursor[lane] + t, shard->options, &loss);
+            struct train_loss_row row = {raw, shard->soft + first, shard->rise + first};
+            loss += train_loss_step(row, shard->sequence[lane], shard->cursor[lane] + t, shard->options);
             for (size_t i = 0; i < NETWORK_OUTPUTS; i++)
                 raw[i] *= scale;
         }
+    }
     return loss;
 }
 

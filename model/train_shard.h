@@ -23,10 +23,12 @@ struct train_shard {
     size_t lanes;
     lstm_kernel_fn *kernel;
     lstm_backward_fn *backward;
+    lstm_soften_fn *soften;
     struct train_trace traces[NETWORK_LAYERS_MAX];
     real *grad_below;  /* [window][lanes][hidden]: gradient of a layer's output from above */
     real *grad_joined; /* [lanes][hidden below + hidden], from the step after */
     real *raw;         /* [window][lanes][NETWORK_OUTPUTS], then their gradients */
+    real *soft, *rise; /* [lanes][NETWORK_OUTPUTS], see train_loss.h */
     real *gradient;    /* [weight_count]: of the window, when it was worked backwards */
     const struct train_sequence **sequence; /* [lanes]: in each, NULL = idle */
     size_t *cursor;                         /* [lanes]: the sequence's first step in the window */

@@ -81,6 +81,7 @@ static bool prepare(struct fitting *fitting, const struct dataset *train, const 
     trainer.dropout = options->dropout;
     trainer.seed = options->seed;
     trainer.threads = options->threads;
+    trainer.bfloat16 = options->bfloat16;
     fitting->train = dataset_sequences(train);
     fitting->validation = dataset_sequences(validation);
     fitting->train_count = train->count;

@@ -84,6 +84,7 @@ static void fill_arguments(const struct retrain *retrain, const char *champion, 
     add(a, "--retrain.window=%" PRId64, o->window);
     add(a, "--retrain.lanes=%" PRId64, o->lanes);
     add(a, "--retrain.threads=%" PRId64, o->threads);
+    add(a, "--retrain.bfloat16=%s", o->bfloat16 ? "yes" : "no");
     add(a, "--retrain.horizon=%" PRId64 "ms", o->horizon_ms);
     add(a, "--retrain.learning_rate=%.9g", o->learning_rate);
     add(a, "--retrain.weight_decay=%.9g", o->weight_decay);
