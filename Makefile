@@ -106,7 +106,7 @@ bench-cmapss: ## train on public turbofan series, score on unseen engines; DATA=
 	@$(RELEASE)/bench/bench-cmapss "$(DATA)"
 
 .PHONY: bench-train
-bench-train: ## steps a second of the trainer and of PyTorch on the CPU, one thread; TORCH=PYTHON that has it
+bench-train: ## steps a second of the trainer and of PyTorch on the CPU; TORCH=PYTHON that has it
 	@$(MAKE) --no-print-directory build >&2
 	@$(if $(TORCH),,scripts/install-deps.sh bench >&2 || true) # without it ours is printed alone, and that is said
 	@python3 bench/train.py --ours $(RELEASE)/bench/bench-train $(if $(TORCH),--torch $(TORCH))

@@ -115,37 +115,54 @@ class Watch:
                 break
         return float(best)
 
-    def at_threshold(self, scores, threshold):
+    def counts(self, scores, threshold):
+        """What came of the alarms at this threshold, in numbers that add up over watches."""
         false, true, first = self.alarms(scores, threshold)
         failed = numpy.isfinite(self.failure_s)
         lead = numpy.where(failed, numpy.where(failed, self.failure_s, 0) - first, -numpy.inf)
-        hours = self.hours.sum()
-        out = {"threshold": threshold, "false_alarms_per_hour": false.sum() / hours if hours else 0.0,
-               "failures": int(failed.sum()), "true_alarms": int(true.sum()), "false_alarms": int(false.sum())}
-        for s in LEADS_S:
-            out[f"recall_{s}s"] = share(lead >= s - 1e-4, failed)
-        slow = failed & ~self.sudden
-        out["sudden_failures"] = int((failed & self.sudden).sum())
-        out["foreseen_1s_not_sudden"] = share(lead >= 1 - 1e-4, slow)
-        out["foreseen_1s_sudden"] = share(lead >= 1 - 1e-4, failed & self.sudden)
+        out = {"hours": float(self.hours.sum()), "true_alarms": int(true.sum()), "false_alarms": int(false.sum())}
+        for name, among in (("failures", failed), ("sudden", failed & self.sudden), ("not_sudden", failed & ~self.sudden)):
+            out[name] = int(among.sum())
+            for s in LEADS_S:
+                out[f"{name}_{s}s"] = int((among & (lead >= s - 1e-4)).sum())
         return out
 
+    def at_threshold(self, scores, threshold):
+        return {"threshold": threshold, **shares(self.counts(scores, threshold))}
 
-def share(hits, among):
-    return float(hits[among].mean()) if among.any() else None
+
+def shares(counts):
+    """Of Watch.counts, or of their sum: rates and recalls."""
+    def of(what, among):
+        return counts[what] / counts[among] if counts[among] else None
+    return {"false_alarms_per_hour": of("false_alarms", "hours") or 0.0, "failures": counts["failures"],
+            "true_alarms": counts["true_alarms"], "false_alarms": counts["false_alarms"],
+            **{f"recall_{s}s": of(f"failures_{s}s", "failures") for s in LEADS_S},
+            "sudden_failures": counts["sudden"], "foreseen_1s_not_sudden": of("not_sudden_1s", "not_sudden"),
+            "foreseen_1s_sudden": of("sudden_1s", "sudden")}
 
 
-def average_precision(scores, labels, weights=None):
-    """As score_average_precision: area under the steps of precision over recall, ties taken together."""
-    order = numpy.argsort(-scores, kind="stable")
-    scores, labels = scores[order], labels[order]
-    weights = numpy.ones(len(scores)) if weights is None else weights[order]
-    found, seen = numpy.cumsum(weights * labels), numpy.cumsum(weights)
-    if len(found) == 0 or found[-1] <= 0:
-        return None
-    last = numpy.append(scores[1:] != scores[:-1], True)
-    found, seen = found[last], seen[last]
-    return float((numpy.diff(found, prepend=0) * found / numpy.maximum(seen, 1e-12)).sum() / found[-1])
+class Ranking:
+    """Scores and labels in falling order, for average precisions under many weights."""
+
+    def __init__(self, scores, labels):
+        self.order = numpy.argsort(-scores, kind="stable")
+        scores = scores[self.order]
+        self.labels = labels[self.order]
+        self.last = numpy.append(scores[1:] != scores[:-1], True)  # of those that are equal, which count together
+
+    def average_precision(self, weights=None):
+        """As score_average_precision: area under the steps of precision over recall, ties taken together."""
+        weights = numpy.ones(len(self.labels)) if weights is None else weights[self.order]
+        found, seen = numpy.cumsum(weights * self.labels), numpy.cumsum(weights)
+        if len(found) == 0 or found[-1] <= 0:
+            return None
+        found, seen = found[self.last], seen[self.last]
+        return float((numpy.diff(found, prepend=0) * found / numpy.maximum(seen, 1e-12)).sum() / found[-1])
+
+
+def average_precision(scores, labels):
+    return Ranking(scores, labels).average_precision()
 
 
 def calibration(probability, label):
@@ -164,17 +181,19 @@ def calibration(probability, label):
 
 def bootstrap(watch, ours, theirs, seed, draws):
     """95 % interval of the difference of two average precisions, programs drawn with replacement."""
+    at = watch.counted
+    return bootstrap_ticks(watch.program[watch.series][at], watch.label[at].astype(float), ours[at], theirs[at], seed, draws)
+
+
+def bootstrap_ticks(programs, label, ours, theirs, seed, draws):
+    """The same of ticks whose programs these numbers are."""
     random = numpy.random.default_rng(seed)
-    programs = watch.program[watch.series]
-    names = numpy.unique(programs[watch.counted])
-    rows = {p: numpy.flatnonzero((programs == p) & watch.counted) for p in names}
-    label = watch.label.astype(float)
+    names, program = numpy.unique(programs, return_inverse=True)
+    rankings = Ranking(ours, label), Ranking(theirs, label)
     differences = []
     while len(differences) < draws:
-        drawn, times = numpy.unique(random.choice(names, len(names)), return_counts=True)
-        at = numpy.concatenate([rows[p] for p in drawn])
-        weight = numpy.repeat(times.astype(float), [len(rows[p]) for p in drawn])
-        if not watch.label[at].any():
-            continue # nothing failed in these: no precision
-        differences.append(average_precision(ours[at], label[at], weight) - average_precision(theirs[at], label[at], weight))
+        times = numpy.bincount(random.choice(len(names), len(names)), minlength=len(names)).astype(float)
+        pair = [ranking.average_precision(times[program]) for ranking in rankings]
+        if pair[0] is not None:  # else nothing failed in these: no precision
+            differences.append(pair[0] - pair[1])
     return [float(q) for q in numpy.quantile(differences, [0.025, 0.975])]

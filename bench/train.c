@@ -15,6 +15,7 @@
 #include "model/features.h"
 #include "model/random.h"
 #include "model/train.h"
+#include "model/train_products.h"
 
 #define HIDDEN 64
 #define LAYERS 2
@@ -91,27 +92,27 @@ static struct speed measure(struct trainer *trainer, const struct work *work)
     return (struct speed){steps / spent_s, steps / (cpu_seconds() - cpu_began_s)};
 }
 
-int main(int argc, char **argv)
+static int measure_and_tell(size_t threads, bool bfloat16)
 {
-    long threads = argc > 1 ? strtol(argv[1], NULL, 10) : 1;
     struct trainer_options options = trainer_defaults;
     struct work *work = calloc(1, sizeof *work);
     struct network *network = network_create(&(struct network_shape){FEATURE_COUNT, HIDDEN, LAYERS, 0}, 1);
     options.lanes = LANES;
     options.window = WINDOW;
-    options.bfloat16 = argc > 2 && strcmp(argv[2], "bfloat16") == 0;
-    options.threads = threads > 0 ? (size_t)threads : 1;
+    options.bfloat16 = bfloat16;
+    options.threads = threads;
     struct trainer *trainer = network ? trainer_create(network, &options) : NULL;
     struct speed speed = {NAN, NAN};
     if (work && trainer) {
         draw(work);
         speed = measure(trainer, work);
     }
-    json_t *line = json_pack("{s:s, s:s, s:i, s:i, s:i, s:i, s:i, s:i, s:i, s:f, s:f}", "bench", "train",
-                             "implementation", "forestall", "inputs", (int)FEATURE_COUNT, "causes",
-                             NETWORK_CAUSES * (1 + NETWORK_HORIZONS), "hidden", HIDDEN, "layers", LAYERS,
-                             "window", (int)WINDOW, "batch", (int)LANES, "threads", (int)options.threads,
-                             "steps_per_s", round(speed.per_s), "steps_per_cpu_s", round(speed.per_cpu_s));
+    json_t *line =
+        json_pack("{s:s, s:s, s:s, s:i, s:i, s:i, s:i, s:i, s:i, s:i, s:f, s:f}", "bench", "train",
+                  "implementation", "forestall", "products", bfloat16 ? "bfloat16" : "single", "inputs",
+                  (int)FEATURE_COUNT, "causes", NETWORK_CAUSES * (1 + NETWORK_HORIZONS), "hidden", HIDDEN,
+                  "layers", LAYERS, "window", (int)WINDOW, "batch", (int)LANES, "threads", (int)threads,
+                  "steps_per_s", round(speed.per_s), "steps_per_cpu_s", round(speed.per_cpu_s));
     bool ok = line && json_dumpf(line, stdout, 0) == 0 && putchar('\n') != EOF && fflush(stdout) == 0;
     json_decref(line);
     trainer_destroy(trainer);
@@ -120,4 +121,20 @@ int main(int argc, char **argv)
     if (!ok)
         (void)fputs("bench-train: out of memory, or the result cannot be written\n", stderr);
     return ok ? 0 : 1;
+}
+
+int main(int argc, char **argv)
+{
+    long threads = argc > 1 ? strtol(argv[1], NULL, 10) : 1;
+    bool bfloat16 = argc > 2 && strcmp(argv[2], "bfloat16") == 0;
+    if (threads < 1 || threads > (long)LANES || argc > 3 || (argc == 3 && !bfloat16)) {
+        (void)fputs("bench-train [THREADS [bfloat16]]\n", stderr);
+        return 2;
+    }
+    if (bfloat16 && !train_products_available()) {
+        (void)fputs("bench-train: NOT MEASURED: this CPU has no products of bfloat16 numbers (AVX512_BF16)\n",
+                    stderr);
+        return 0;
+    }
+    return measure_and_tell((size_t)threads, bfloat16);
 }

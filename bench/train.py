@@ -4,11 +4,14 @@
     bench/train.py --ours build/release/bench/bench-train [--torch PYTHON]
 
 Same network (two LSTM layers of 64, two heads), same shapes (256 sequences side by side, windows of 64 ticks, state carried
-over four of them), same losses, clipping and Adam, one thread. Prints ours, PyTorch's, and a line with the
-quotient. PyTorch is timed in a process of its own, once with the environment as it is and, where OPENBLAS_CORETYPE
+over four of them), same losses, clipping and Adam, same number of threads: one, then as many as there are CPUs. Each is
+timed with matrix products in single precision and in bfloat16 (PyTorch: torch.autocast). Prints a line for each and, per
+number of threads, one with the quotients: `single` and `bfloat16` are like beside like, `fastest` is our fastest beside
+PyTorch's. PyTorch is timed in a process of its own, once with the environment as it is and, where OPENBLAS_CORETYPE
 or OPENBLAS_L2_SIZE is set, once without them; the faster one counts. Without PyTorch ours is printed alone and said so.
 """
 import argparse
+import contextlib
 import json
 import os
 import pathlib
@@ -19,13 +22,14 @@ import time
 INPUTS, HIDDEN, LAYERS, WINDOW, LANES, WINDOWS = 65, 64, 2, 64, 256, 4
 CAUSES, RESOURCES, LEVELS = 15, 4, (0.5, 0.9, 0.99) # five causes at three horizons
 SECONDS = 10.0
+PRODUCTS = "single", "bfloat16"
 
 
-def measure(inputs, causes):
+def measure(inputs, causes, threads, products):
     import torch
     from torch import nn
     import torch.nn.functional as functional
-    torch.set_num_threads(1)
+    torch.set_num_threads(threads)
     torch.manual_seed(1)
 
     class Network(nn.Module):
@@ -38,6 +42,9 @@ def measure(inputs, causes):
             top, state = self.lstm(features, state)
             return self.head(top), state
 
+    def rounded():
+        return torch.autocast("cpu", dtype=torch.bfloat16) if products == "bfloat16" else contextlib.nullcontext()
+
     network = Network()
     optimiser = torch.optim.Adam(network.parameters(), lr=2e-3)
     levels = torch.tensor(LEVELS)
@@ -49,8 +56,9 @@ def measure(inputs, causes):
         state = (torch.zeros(LAYERS, LANES, HIDDEN), torch.zeros(LAYERS, LANES, HIDDEN))
         for i in range(WINDOWS):
             optimiser.zero_grad(set_to_none=True)
-            raw, state = network(features[i], state)
-            state = tuple(part.detach() for part in state)
+            with rounded():
+                raw, state = network(features[i], state)
+            raw, state = raw.float(), tuple(part.detach().float() for part in state)
             quantiles = raw[..., causes:].unflatten(-1, (RESOURCES, len(LEVELS)))
             rising = torch.cat((quantiles[..., :1], functional.softplus(quantiles[..., 1:])), -1).cumsum(-1)
             error = demand[i] - rising
@@ -66,7 +74,7 @@ def measure(inputs, causes):
         epoch()
         epochs += 1
     steps = epochs * WINDOWS * WINDOW * LANES
-    return {"bench": "train", "implementation": f"pytorch {torch.__version__}", "inputs": inputs, "hidden": HIDDEN,
+    return {"bench": "train", "implementation": f"pytorch {torch.__version__}", "products": products, "inputs": inputs, "hidden": HIDDEN,
             "layers": LAYERS, "window": WINDOW, "batch": LANES, "threads": torch.get_num_threads(),
             "steps_per_s": round(steps / (time.monotonic() - began)),
             "steps_per_cpu_s": round(steps / (time.process_time() - cpu_began))}
@@ -84,19 +92,30 @@ def find_torch(named):
     return None
 
 
-def rival(python, ours):
-    """The faster of the two environments."""
+def rival(python, like):
+    """The faster of the two environments, of PyTorch with as many threads and such products."""
     kernel = [name for name in os.environ if name in ("OPENBLAS_CORETYPE", "OPENBLAS_L2_SIZE")]
     environments = [dict(os.environ)]
     if kernel:
         environments.append({name: value for name, value in os.environ.items() if name not in kernel})
     lines = []
     for environment in environments:
-        one_thread = dict.fromkeys(("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS"), "1")
-        done = subprocess.run([python, __file__, "--measure", "--inputs", str(ours["inputs"]), "--causes", str(ours["causes"])],
-                              env={**environment, **one_thread}, stdout=subprocess.PIPE, text=True, check=True, timeout=600)
+        threads = dict.fromkeys(("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS"), str(like["threads"]))
+        asked = [f"--{name}={like[name]}" for name in ("inputs", "causes", "threads", "products")]
+        done = subprocess.run([python, __file__, "--measure", *asked], env={**environment, **threads},
+                              stdout=subprocess.PIPE, text=True, check=True, timeout=600)
         lines.append(json.loads(done.stdout))
     return max(lines, key=lambda line: line["steps_per_s"])
+
+
+def compare(threads, speeds):
+    """speeds: [ours or PyTorch's][products], steps a second."""
+    ours, theirs = speeds
+    quotients = {products: ours[products] / theirs[products] for products in ours if products in theirs}
+    print(json.dumps({"bench": "train", "threads": threads, "ours_over_pytorch":
+                      {name: round(value, 2) for name, value in
+                       {**quotients, "fastest": max(ours.values()) / max(theirs.values()),
+                        "fastest_over_single": max(ours.values()) / theirs["single"]}.items()}}), flush=True)
 
 
 def main():
@@ -106,24 +125,32 @@ def main():
     parser.add_argument("--measure", action="store_true")
     parser.add_argument("--inputs", type=int, default=INPUTS)
     parser.add_argument("--causes", type=int, default=CAUSES)
+    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--products", choices=PRODUCTS, default="single")
     options = parser.parse_args()
     if options.measure:
-        print(json.dumps(measure(options.inputs, options.causes)))
+        print(json.dumps(measure(options.inputs, options.causes, options.threads, options.products)))
         return 0
     if not options.ours:
         parser.error("--ours PROGRAM is needed")
-    ours = json.loads(subprocess.run([options.ours], stdout=subprocess.PIPE, text=True, check=True).stdout)
-    print(json.dumps(ours), flush=True)
     python = find_torch(options.torch)
+    for threads in sorted({1, len(os.sched_getaffinity(0))}):
+        speeds = {}, {}
+        for products in PRODUCTS:
+            ours = subprocess.run([options.ours, str(threads), *[products] * (products != "single")],
+                                  stdout=subprocess.PIPE, text=True, check=True).stdout
+            if not ours:
+                continue  # it says why
+            lines = [json.loads(ours)]
+            lines += [rival(python, lines[0])] if python else []
+            for line, found in zip(lines, speeds):
+                print(json.dumps(line), flush=True)
+                found[products] = line["steps_per_s"]
+        if python:
+            compare(threads, speeds)
     if not python:
         print("bench-train: PyTorch is NOT COMPARED: no Python here has it. Install python3-torch, or `pip install torch` into "
               "~/.cache/forestall/torch, or name a Python that has it: TORCH=PYTHON", file=sys.stderr)
-        return 0
-    other = rival(python, ours)
-    print(json.dumps(other))
-    print(json.dumps({"bench": "train", "ours_over_pytorch":
-                      round(ours["steps_per_s"] / other["steps_per_s"], 2), "per_cpu_s":
-                      round(ours["steps_per_cpu_s"] / other["steps_per_cpu_s"], 2)}))
     return 0
 
 
