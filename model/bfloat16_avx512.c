@@ -10,8 +10,8 @@ enum { TILE_ROWS = 6, VECTOR = 16, TILE_VECTORS = 4 };
 
 static inline __mmask16 columns_of(size_t left, size_t vector)
 {
-    size_t before = vector * VECTOR;
-    return left >= before + VECTOR ? 0xffff : left <= before ? 0 : (__mmask16)((1U << (left - before)) - 1);
+    size_t before = vector * VECTOR, count = left > before ? left - before : 0;
+    return (__mmask16)(count < VECTOR ? (1U << count) - 1 : 0xffffU);
 }
 
 /* rows is a constant where this is called, so that the loops over it unroll and the sums stay in registers.
