@@ -99,6 +99,11 @@ bench-model: deps-test ## the model beside rules and trees on programs none of t
 	@$(MAKE) --no-print-directory build >&2
 	@FORESTALL_BIN=$(abspath $(RELEASE))/bin tests/support/python.sh bench/model.py --corpus $(CORPUS) $(if $(SVG),--svg $(SVG)) $(ARGS)
 
+.PHONY: bench-crossed
+bench-crossed: deps-test ## the same, every program of the corpus held out once by models trained for it; CORPUS=DIR OUT=DIR ARGS=...
+	@$(MAKE) --no-print-directory build >&2
+	@FORESTALL_BIN=$(abspath $(RELEASE))/bin tests/support/python.sh bench/crossed.py --corpus $(CORPUS) --out $(OUT) $(ARGS)
+
 .PHONY: bench-cmapss
 bench-cmapss: ## train on public turbofan series, score on unseen engines; DATA=DIR of PM_*.txt
 	@test -n "$(DATA)" || { echo 'bench-cmapss: say where PM_train.txt, PM_test.txt and PM_truth.txt are: DATA=DIR' >&2; exit 2; }

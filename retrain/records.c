@@ -7,6 +7,8 @@
 #include <stdlib.h>
 #include <sys/stat.h>
 
+#include "schemas/published.h"
+
 #define ARENA_BLOCK ((size_t)4 << 20)
 #define FILE_MAX ((size_t)4 << 30)
 
@@ -15,10 +17,17 @@ int records_open(struct record_set *set, size_t limit_bytes)
     *set = (struct record_set){0};
     set->arena = arena_create(ARENA_BLOCK, limit_bytes);
     set->codec = codec_create();
-    if (set->arena && set->codec)
-        return 0;
-    records_close(set);
-    return -ENOMEM;
+    int result = set->arena && set->codec ? 0 : -ENOMEM;
+    for (size_t i = 0; result == 0 && i < published_schema_count; i++)
+        result = records_learn(set, published_schemas[i].fingerprint, str_of(published_schemas[i].json));
+    if (result < 0)
+        records_close(set);
+    return result;
+}
+
+int records_learn(struct record_set *set, uint64_t fingerprint, struct str json)
+{
+    return codec_learn(set->codec, fingerprint, json);
 }
 
 void records_close(struct record_set *set)
@@ -99,14 +108,13 @@ static int decode_dead(struct record_set *set, struct str framed, struct msg_exe
 
 static int take(struct record_set *set, struct str framed)
 {
-    uint64_t fingerprint;
     if (set->count == set->capacity && grow(set) < 0)
         return -ENOMEM;
-    bool dead =
-        codec_fingerprint(framed, &fingerprint) == 0 && fingerprint == msg_dead_execution_type.fingerprint;
     struct msg_execution_record *item = &set->items[set->count];
-    int result = dead ? decode_dead(set, framed, item)
-                      : codec_decode(set->codec, &msg_execution_record_type, framed, set->arena, item);
+    int result = codec_decode(set->codec, &msg_execution_record_type, framed, set->arena, item);
+    bool dead = result == -EBADMSG;
+    if (dead)
+        result = decode_dead(set, framed, item);
     set->dead[set->count] = dead;
     if (result == 0)
         set->count++;

@@ -22,6 +22,9 @@ struct record_set {
 /* limit_bytes: most memory for decoded records. 0, -ENOMEM. */
 FS_MUST_CHECK int records_open(struct record_set *set, size_t limit_bytes);
 void records_close(struct record_set *set);
+/* Records of this other form of ExecutionRecord or DeadExecution are read from now on; every published one
+ * already is. As codec_learn. */
+FS_MUST_CHECK int records_learn(struct record_set *set, uint64_t fingerprint, struct str json);
 /* Adds a file or a directory. 0, or negative errno with error (what and which path); -ENOMEM: the limit. */
 FS_MUST_CHECK int records_add(struct record_set *set, const char *path, char *error, size_t error_size);
 /* Appends one record in the same form. */

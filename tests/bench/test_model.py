@@ -66,3 +66,30 @@ def test_bench__no_manifest__says_what_to_do(tmp_path):
     result = subprocess.run([sys.executable, SOURCE / "bench/model.py", "--corpus", tmp_path], timeout=60,
                             capture_output=True, text=True)
     assert result.returncode == 2 and "make collect" in result.stderr
+
+
+def test_crossed__every_program__judged_once_by_what_never_saw_it():
+    import crossed
+    dealt = crossed.deal(CORPUS / "manifest.jsonl", 3, 1)
+    judged = [name for fold in range(3) for name, part in crossed.split(dealt, fold, 3).items() if part == "test"]
+    assert sorted(judged) == sorted(dealt)
+    for fold in range(3):
+        parts = crossed.split(dealt, fold, 3)
+        assert {"train", "validation", "test"} == set(parts.values()) and len(parts) == len(dealt)
+
+
+def test_crossed__small_corpus__pooled_over_folds(tmp_path):
+    command = [sys.executable, SOURCE / "bench/crossed.py", "--corpus", CORPUS, "--out", tmp_path, "--folds", "3", "--ticks", "2000",
+               "--draws", "20", "--profiles", "none", "--", "--hidden", "6", "--plans", "2", "--epochs", "1"]
+    for again in range(2): # the second time the models are there
+        result = subprocess.run(command, check=True, timeout=280, capture_output=True, text=True,
+                                env=os.environ | {"OMP_NUM_THREADS": "1"})
+        assert result.stderr.count("is kept") == 3 * again
+    lines = [json.loads(line) for line in result.stdout.splitlines()]
+    programs = {json.loads(line)["program"] for line in open(CORPUS / "manifest.jsonl")}
+    pooled = {line["set"]: line for line in lines if "failing_programs" in line}
+    assert pooled["all"]["programs"] <= len(programs) and pooled["all"]["failing_programs"] > 0
+    scored = [line for line in lines if line.get("predictor") == "lstm"]
+    assert {line["set"] for line in scored} == {"all", "recorded"} and all(len(line["folds"]) == 3 for line in scored)
+    assert all(line["low"] <= line["high"] for line in lines if "compare" in line)
+    assert {line["calibration"] for line in lines if "calibration" in line} == {"memory", "cpu", "io", "net", "other"}
