@@ -16,7 +16,7 @@ struct fit_options {
     double learning_rate;            /* see train_loop.h */
     double weight_decay, demand_weight, horizon_weight, dropout;
     size_t lanes, window;
-    size_t threads;          /* this and bfloat16: see train.h */
+    size_t threads; /* this and bfloat16: see train.h */
     bool bfloat16;
     size_t members;          /* networks trained from seeds of their own and merged into one; 0 = 1 */
     const char *checkpoint;  /* file, see train_loop.h; a member's number is added; NULL or "" = none */

@@ -74,7 +74,7 @@ static void add__other_forms__are_read_once_known(void **state)
     write_file(path, &bytes);
     for (int known = 0; known < 2; known++) {
         struct record_set set;
-        assert_int_equal(records_open(&set, 64 * MIB), 0);
+        assert_int_equal(records_open(&set, (size_t)64 * MIB), 0);
         if (known) {
             assert_int_equal(records_learn(&set, record.fingerprint, str_of(record.json)), 0);
             assert_int_equal(records_learn(&set, letter.fingerprint, str_of(letter.json)), 0);
