@@ -14,10 +14,14 @@ static inline __mmask16 columns_of(size_t left, size_t vector)
     return (__mmask16)(count < VECTOR ? (1U << count) - 1 : 0xffffU);
 }
 
+/* GCC before 14 lays arrays of vectors where they are not aligned when it looks for uses after return (its
+ * bug 110027), and what is then loaded from there ends the program. */
+#define UNWATCHED __attribute__((no_sanitize("address")))
+
 /* rows is a constant where this is called, so that the loops over it unroll and the sums stay in registers.
  */
-static inline __attribute__((always_inline)) void tile(const struct bfloat16_product *p, size_t rows,
-                                                       size_t row, size_t panel)
+static inline __attribute__((always_inline)) UNWATCHED void tile(const struct bfloat16_product *p,
+                                                                 size_t rows, size_t row, size_t panel)
 {
     const uint32_t *a = p->a + row * p->a_row, *b = p->b + panel * p->b_panel;
     float *c = p->c + row * p->c_row + panel * BFLOAT16_PANEL;
@@ -43,7 +47,7 @@ static inline __attribute__((always_inline)) void tile(const struct bfloat16_pro
             _mm512_mask_storeu_ps(c + r * p->c_row + v * VECTOR, columns_of(left, v), sum[r][v]);
 }
 
-static void last_rows(const struct bfloat16_product *p, size_t row, size_t panel)
+UNWATCHED static void last_rows(const struct bfloat16_product *p, size_t row, size_t panel)
 {
     switch (p->rows - row) {
     case 1:
@@ -66,7 +70,7 @@ static void last_rows(const struct bfloat16_product *p, size_t row, size_t panel
     }
 }
 
-void bfloat16_multiply(const struct bfloat16_product *p)
+UNWATCHED void bfloat16_multiply(const struct bfloat16_product *p)
 {
     for (size_t panel = 0; panel * BFLOAT16_PANEL < p->columns; panel++) {
         size_t row = 0;
