@@ -14,8 +14,8 @@ static inline __mmask16 columns_of(size_t left, size_t vector)
     return (__mmask16)(count < VECTOR ? (1U << count) - 1 : 0xffffU);
 }
 
-/* GCC before 14 lays arrays of vectors where they are not aligned when it looks for uses after return (its
- * bug 110027), and what is then loaded from there ends the program. */
+/* GCC 12 lays arrays of vectors where they are not aligned when the address sanitizer looks for uses after
+ * return, and the program ends by the first that is stored there. */
 #define UNWATCHED __attribute__((no_sanitize("address")))
 
 /* rows is a constant where this is called, so that the loops over it unroll and the sums stay in registers.
