@@ -119,8 +119,28 @@ static void check_kernel(lstm_kernel_fn *kernel, const char *name)
     assert_true(worst.gate < 1e-6 && worst.cell < 2e-6 && worst.hidden < 2e-6);
 }
 
-static void check_variant(lstm_kernel_fn *kernel, lstm_backward_fn *backward, const char *name)
+/* Errors beside 1 or the truth, whichever is more. */
+static void check_soften(lstm_soften_fn *soften, const char *name)
 {
+    enum { COUNT = 4001 };
+    static real x[COUNT], soft[COUNT], rise[COUNT];
+    double worst_soft = 0, worst_rise = 0;
+    for (size_t i = 0; i < COUNT; i++)
+        x[i] = 0.03f * ((float)i - COUNT / 2); /* -60 to 60 */
+    soften(COUNT, x, soft, rise);
+    for (size_t i = 0; i < COUNT; i++) {
+        double at = (double)x[i], truth = fmax(at, 0) + log1p(exp(-fabs(at))), slope = 1 / (1 + exp(-at));
+        worst_soft = fmax(worst_soft, fabs((double)soft[i] - truth) / fmax(truth, 1e-30));
+        worst_rise = fmax(worst_rise, fabs((double)rise[i] - slope) / slope);
+    }
+    print_message("%s: softplus and logistic: relative error %.2e and %.2e\n", name, worst_soft, worst_rise);
+    assert_true(worst_soft < 1e-6 && worst_rise < 1e-6);
+}
+
+static void check_variant(lstm_kernel_fn *kernel, lstm_backward_fn *backward, lstm_soften_fn *soften,
+                          const char *name)
+{
+    check_soften(soften, name);
     check_kernel(kernel, name);
     check_backward(backward, name);
 }
@@ -131,15 +151,15 @@ static void kernel__every_instruction_set__is_libm(void **state)
     const char *chosen;
     assert_non_null(lstm_kernel_select(&chosen));
     print_message("chosen: %s\n", chosen);
-    check_variant(lstm_kernel_generic, lstm_backward_generic, "generic");
+    check_variant(lstm_kernel_generic, lstm_backward_generic, lstm_soften_generic, "generic");
 #ifdef __x86_64__
     if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma"))
-        check_variant(lstm_kernel_avx2, lstm_backward_avx2, "avx2");
+        check_variant(lstm_kernel_avx2, lstm_backward_avx2, lstm_soften_avx2, "avx2");
     else
         print_message("SKIPPED: this CPU has no AVX2\n");
     if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512dq") &&
         __builtin_cpu_supports("avx512vl"))
-        check_variant(lstm_kernel_avx512, lstm_backward_avx512, "avx512");
+        check_variant(lstm_kernel_avx512, lstm_backward_avx512, lstm_soften_avx512, "avx512");
     else
         print_message("SKIPPED: this CPU has no AVX-512\n");
 #endif
