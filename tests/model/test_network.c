@@ -126,7 +126,7 @@ static void check_soften(lstm_soften_fn *soften, const char *name)
     static real x[COUNT], soft[COUNT], rise[COUNT];
     double worst_soft = 0, worst_rise = 0;
     for (size_t i = 0; i < COUNT; i++)
-        x[i] = 0.03f * ((float)i - COUNT / 2); /* -60 to 60 */
+        x[i] = 0.03f * (float)i - 60;
     soften(COUNT, x, soft, rise);
     for (size_t i = 0; i < COUNT; i++) {
         double at = (double)x[i], truth = fmax(at, 0) + log1p(exp(-fabs(at))), slope = 1 / (1 + exp(-at));
