@@ -10,7 +10,7 @@
 #include "model/real.h"
 
 /* e^x: x = n ln 2 + r with |r| <= ln 2 / 2, e^r by its Taylor polynomial of degree 6 (largest relative error
- * 2e-7, measured by tests/model/test_network.c), 2^n by the exponent bits. Clamped to where single precision
+ * 2e-7, measured by tests/model/test_lstm_kernel.c), 2^n by the exponent bits. Clamped to where single precision
  * has normal numbers. */
 static inline real fast_exp(real x)
 {
