@@ -135,6 +135,7 @@ static uint64_t fingerprint(const struct fitting *fitting, const struct dataset 
                               (double)fitting->member,   o->learning_rate,
                               o->weight_decay,           o->demand_weight,
                               o->horizon_weight,         o->dropout,
+                              (double)o->threads,        o->bfloat16 ? 1 : 0,
                               (double)train->count,      (double)train->ticks,
                               (double)validation->count, (double)validation->ticks};
     uint64_t parts[4] = {hash_bytes(numbers, sizeof numbers),
