@@ -53,6 +53,8 @@ int train_checkpoint_write(const char *path, uint64_t fingerprint, const struct 
     free(bytes);
     if (result == 0 && rename(beside, path) < 0)
         result = -errno;
+    if (result < 0)
+        (void)unlink(beside); /* half of one is of no use; the one before stays */
     return result;
 }
 

@@ -51,6 +51,18 @@ static int calibrate(const struct retrain_options *options, const struct record_
     return result;
 }
 
+/* What a training writes on its way. */
+static void fail_at_checkpoint(const char *path, int error)
+{
+    char what[4096 + 256];
+    (void)snprintf(
+        what, sizeof what,
+        "%s: where it stands is kept beside %s after each epoch; make room there, or say another place "
+        "with --retrain.checkpoint",
+        strerror(-error), path);
+    (void)command_fail("cannot train", what);
+}
+
 static int train(const struct retrain_options *options, const struct record_set *records,
                  const struct parts *parts)
 {
@@ -83,8 +95,10 @@ static int train(const struct retrain_options *options, const struct record_set 
         result = calibrate(options, records, parts, network);
     if (result == -EINVAL)
         (void)command_fail("cannot train", "one part has no series; give more programs or --splits");
+    else if (result == -ENOMEM)
+        (void)command_fail("cannot train", strerror(ENOMEM));
     else if (result < 0)
-        (void)command_fail("cannot train", strerror(-result));
+        fail_at_checkpoint(fit.checkpoint, result);
     else
         result = command_save_network(options->out, network);
     network_destroy(network);

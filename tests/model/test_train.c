@@ -6,8 +6,14 @@
 #include <stddef.h>
 #include <cmocka.h>
 
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
+#include <sys/resource.h>
+#include <unistd.h>
 
+#include "model/train_checkpoint.h"
 #include "model/train_loop.h"
 
 #define STEPS 60
@@ -154,6 +160,33 @@ static void epoch__threads__share_the_lanes(void **state)
     free(data);
 }
 
+static void checkpoint__no_room__the_one_before_stays_alone(void **state)
+{
+    (void)state;
+    char directory[] = "/tmp/forestall-checkpoint-XXXXXX", path[64], beside[80];
+    uint8_t first[8192] = {1}, second[8192] = {2}, read[8192];
+    struct train_checkpoint_part part = {first, sizeof first}, later = {second, sizeof second},
+                                 back = {read, sizeof read};
+    assert_non_null(mkdtemp(directory));
+    (void)snprintf(path, sizeof path, "%s/c", directory);
+    (void)snprintf(beside, sizeof beside, "%s.new", path);
+    assert_int_equal(train_checkpoint_write(path, 7, &part, 1), 0);
+    struct rlimit before, small;
+    assert_int_equal(getrlimit(RLIMIT_FSIZE, &before), 0);
+    small = (struct rlimit){4096, before.rlim_max};
+    void (*handler)(int) = signal(SIGXFSZ, SIG_IGN);
+    assert_int_equal(setrlimit(RLIMIT_FSIZE, &small), 0);
+    int result = train_checkpoint_write(path, 7, &later, 1);
+    assert_int_equal(setrlimit(RLIMIT_FSIZE, &before), 0);
+    (void)signal(SIGXFSZ, handler);
+    assert_int_equal(result, -EFBIG);
+    assert_int_equal(access(beside, F_OK), -1);
+    assert_int_equal(train_checkpoint_read(path, 7, &back, 1), 0);
+    assert_memory_equal(read, first, sizeof first);
+    assert_int_equal(unlink(path), 0);
+    assert_int_equal(rmdir(directory), 0);
+}
+
 static void evaluate__changes_nothing(void **state)
 {
     (void)state;
@@ -290,6 +323,7 @@ int main(void)
         cmocka_unit_test(epoch__a_pulse_long_ago__is_remembered_across_windows),
         cmocka_unit_test(epoch__same_seed__same_weights),
         cmocka_unit_test(epoch__threads__share_the_lanes),
+        cmocka_unit_test(checkpoint__no_room__the_one_before_stays_alone),
         cmocka_unit_test(evaluate__changes_nothing),
         cmocka_unit_test(loop__last_epochs__move_little),
         cmocka_unit_test(loop__ends__network_has_the_loss_that_was_best),
