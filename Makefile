@@ -101,6 +101,7 @@ bench-model: deps-test ## the model beside rules and trees on programs none of t
 
 .PHONY: bench-crossed
 bench-crossed: deps-test ## the same, every program of the corpus held out once by models trained for it; CORPUS=DIR OUT=DIR ARGS=...
+	@test -n "$(CORPUS)" -a -n "$(OUT)" || { echo 'bench-crossed: say where the records are and where models may stay: CORPUS=DIR OUT=DIR' >&2; exit 2; }
 	@$(MAKE) --no-print-directory build >&2
 	@FORESTALL_BIN=$(abspath $(RELEASE))/bin tests/support/python.sh bench/crossed.py --corpus $(CORPUS) --out $(OUT) $(ARGS)
 
