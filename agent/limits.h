@@ -7,7 +7,6 @@
 
 struct cgroup_limits limits_to_kernel(const struct msg_limits *limits);
 struct msg_limits limits_from_kernel(const struct cgroup_limits *limits);
-bool limits_equal(const struct msg_limits *a, const struct msg_limits *b);
 
 /* Is b more than a? 0 means no limit, which is more than any. */
 static inline bool limits_more(int64_t a, int64_t b)

@@ -8,6 +8,7 @@
 #include "agent/limit_marks.h"
 #include "allocate/amounts.h"
 #include "allocate/policy_internal.h"
+#include "schemas/limits.h"
 
 #define MEMORY_STALL_QUIET_PERMILLE 50 /* who waits for memory gives none back */
 #define UNANSWERED_MOST 6              /* then only a new risk asks again */
@@ -111,14 +112,6 @@ static bool is_quiet(const struct msg_risk *risk)
     return !risk->above && !risk->brake_engaged && risk->memory_stall_permille < MEMORY_STALL_QUIET_PERMILLE;
 }
 
-bool policy_limits_equal(const struct msg_limits *a, const struct msg_limits *b)
-{
-    return a->memory_bytes == b->memory_bytes && a->cpu_millicores == b->cpu_millicores &&
-           a->cpu_weight == b->cpu_weight && a->io_read_bps == b->io_read_bps &&
-           a->io_write_bps == b->io_write_bps && a->io_weight == b->io_weight &&
-           a->net_egress_bps == b->net_egress_bps && a->net_priority == b->net_priority;
-}
-
 static int64_t bound(int64_t value, int64_t floor, int64_t ceiling)
 {
     if (value == 0) /* no limit stays none unless a ceiling stands */
@@ -216,15 +209,15 @@ static void decide_raise(struct policy_case *now)
     policy_cpu_decide(now);
     policy_io_decide(now);
     policy_net_decide(now);
-    if (policy_limits_equal(&now->wanted, &risk->limits))
+    if (limits_equal(&now->wanted, &risk->limits))
         return;
     struct msg_limits bounded = policy_bound(now->wanted, now->input->fixed);
     bounded = amounts_highest(
         &bounded, &risk->limits); /* a ceiling below what is in force is not this rule's business */
-    if (!policy_limits_equal(&bounded, &now->wanted))
+    if (!limits_equal(&bounded, &now->wanted))
         policy_explain(now->decision, "cut to its ceiling");
     struct msg_limits fitting = fit(now, &bounded, &cut, &left_out);
-    if (policy_limits_equal(&fitting, &risk->limits) && left_out)
+    if (limits_equal(&fitting, &risk->limits) && left_out)
         fitting = ask(now, &bounded);
     else if (cut || left_out)
         policy_explain(now->decision, "cut to what the node has");
@@ -246,7 +239,7 @@ static bool decide_fixed(struct policy_case *now)
     if (!fixed->has_pin && amount_more(limits.memory_bytes, risk->limits.memory_bytes) &&
         policy_memory_usable(now->config, (double)limits.memory_bytes) < (double)risk->memory_bytes)
         limits.memory_bytes = risk->limits.memory_bytes; /* a new ceiling ends no running program */
-    if (policy_limits_equal(&limits, &risk->limits))
+    if (limits_equal(&limits, &risk->limits))
         return fixed->has_pin;
     now->decision->cause = raised_cause(&risk->limits, &limits, risk);
     now->decision->direction =
@@ -276,7 +269,7 @@ static void note_raises(struct policy_case *now)
     bool first = !attempt->began;
     attempt->in_force = *to;
     attempt->began = true;
-    if (first || policy_limits_equal(&from, to))
+    if (first || limits_equal(&from, to))
         return;
     int64_t now_us = now->input->now_us;
     attempt->refused_bytes = 0;
@@ -299,7 +292,7 @@ static void observe(struct policy_case *now)
     const struct msg_risk *risk = now->risk;
     policy_memory_observe(now);
     note_raises(now);
-    if (awaits_answer(attempt) && policy_limits_equal(&attempt->wanted, &risk->limits)) {
+    if (awaits_answer(attempt) && limits_equal(&attempt->wanted, &risk->limits)) {
         attempt->wanted_us = 0;
         attempt->unanswered = 0;
     }
@@ -317,7 +310,7 @@ static bool is_too_early(const struct policy_case *now)
     int64_t waited_us = now->input->now_us - attempt->wanted_us;
     if (!awaits_answer(attempt))
         return false;
-    bool same = policy_limits_equal(&attempt->wanted, &now->decision->limits);
+    bool same = limits_equal(&attempt->wanted, &now->decision->limits);
     return waited_us < (same ? patience_us(now->config, attempt->unanswered) : now->config->settle_us);
 }
 
@@ -325,7 +318,7 @@ static void remember(struct policy_case *now)
 {
     struct policy_attempt *attempt = now->attempt;
     const struct msg_limits *to = &now->decision->limits;
-    bool same = awaits_answer(attempt) && policy_limits_equal(&attempt->wanted, to);
+    bool same = awaits_answer(attempt) && limits_equal(&attempt->wanted, to);
     attempt->unanswered = same ? attempt->unanswered + 1 : 0;
     attempt->wanted = *to;
     attempt->wanted_us = now->input->now_us;

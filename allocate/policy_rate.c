@@ -6,6 +6,7 @@
 #include <stdio.h>
 
 #include "allocate/policy_internal.h"
+#include "schemas/limits.h"
 
 #define STEP_LEAST 1.25 /* a smaller step is seldom seen in a program's progress */
 #define ALARM_STEP 2.0  /* the alarm says it is short, the throttling does not say of how much */
@@ -143,7 +144,7 @@ void policy_io_decide(struct policy_case *now)
     double step = step_of(now, stalled, true);
     now->wanted.io_read_bps = io_raised(risk, limits->io_read_bps, step);
     now->wanted.io_write_bps = io_raised(risk, limits->io_write_bps, step);
-    if (policy_limits_equal(&now->wanted, &before))
+    if (limits_equal(&now->wanted, &before))
         return; /* it waits for a device that is slow by itself */
     policy_explain(now->decision,
                    "io stalled %.0f %% of the last second, p=%.2f, %s: read %" PRId64 " -> %" PRId64

@@ -3,6 +3,7 @@
 #include <math.h>
 
 #include "allocate/policy_internal.h"
+#include "schemas/limits.h"
 
 #define CPU_LEAST 50 /* millicores: below it a program cannot even show that it wants more */
 
@@ -69,7 +70,7 @@ void policy_shrink_decide(struct policy_case *now)
     limits.net_egress_bps =
         shrunk_rate(now, limits.net_egress_bps, first->net_egress_bps, risk->net.p99, slack);
     limits = policy_bound(limits, input->fixed);
-    if (policy_limits_equal(&limits, &risk->limits))
+    if (limits_equal(&limits, &risk->limits))
         return;
     now->decision->direction = MSG_DIRECTION_SHRINK;
     now->decision->limits = limits;

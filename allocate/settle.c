@@ -8,6 +8,7 @@
 #include "allocate/amounts.h"
 #include "common/base.h"
 #include "schemas/hints.h"
+#include "schemas/limits.h"
 
 #define MIB 1048576.0
 #define RERUN_PART 0.5  /* of rerun_seconds: the try after it is counted by its own slack */
@@ -305,7 +306,7 @@ static int64_t memory_most(const struct msg_code_policy *fixed)
 static bool is_blank(const struct msg_allocation *allocation)
 {
     const struct msg_limits none = {0};
-    return allocation->runs == 0 && policy_limits_equal(&allocation->limits, &none);
+    return allocation->runs == 0 && limits_equal(&allocation->limits, &none);
 }
 
 /* Starts *next from *previous, or from what the execution started with when there is no allocation yet. */
@@ -453,7 +454,7 @@ bool settle_raise(const struct settle_input *input, const struct msg_allocation 
     size_t marks = begin(previous, started_with, storage, next);
     struct msg_limits limits = amounts_highest(&next->limits, &decision->limits);
     limits = policy_bound(limits, input->fixed);
-    if (previous && policy_limits_equal(&limits, &next->limits) &&
+    if (previous && limits_equal(&limits, &next->limits) &&
         causes_hold(storage->raised, marks, decision->cause))
         return false;
     next->limits = limits;
@@ -477,7 +478,7 @@ bool settle_fixed(const struct settle_input *input, const struct msg_allocation 
     size_t marks = begin(previous, &none, storage, next);
     struct msg_limits limits = blank ? none : policy_bound(next->limits, fixed);
     int32_t held_out = fixed ? fixed->held_out_permille : 0;
-    if (previous && policy_limits_equal(&limits, &previous->limits) && pinned == previous->pinned &&
+    if (previous && limits_equal(&limits, &previous->limits) && pinned == previous->pinned &&
         held_out == previous->held_out_permille && most == previous->memory_most_bytes)
         return false;
     if (fixed)

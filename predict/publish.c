@@ -3,16 +3,10 @@
 
 #include <math.h>
 
+#include "schemas/limits.h"
+
 /* The shares of a risk are of the last second: sooner they tell nothing new. */
 #define STALLED_AGAIN_US 1000000
-
-static bool same_limits(const struct msg_limits *a, const struct msg_limits *b)
-{
-    return a->memory_bytes == b->memory_bytes && a->cpu_millicores == b->cpu_millicores &&
-           a->cpu_weight == b->cpu_weight && a->io_read_bps == b->io_read_bps &&
-           a->io_write_bps == b->io_write_bps && a->io_weight == b->io_weight &&
-           a->net_egress_bps == b->net_egress_bps && a->net_priority == b->net_priority;
-}
 
 static bool moved(double before, double now, double ratio)
 {
@@ -42,7 +36,7 @@ static bool changed(const struct publish_rules *rules, const struct publish_view
     if (now->stalled && passed(last->time_us, now->time_us, STALLED_AGAIN_US))
         return true;
     return now->brake_engaged != last->brake_engaged || now->oom_kills != last->oom_kills ||
-           !same_limits(&now->limits, &last->limits) ||
+           !limits_equal(&now->limits, &last->limits) ||
            (now->above && demand_moved(last, now, rules->change));
 }
 

@@ -22,3 +22,11 @@ const char *limits_fault(const struct msg_limits *limits)
         return "limits.net_priority is outside 0..7";
     return NULL;
 }
+
+bool limits_equal(const struct msg_limits *a, const struct msg_limits *b)
+{
+    return a->memory_bytes == b->memory_bytes && a->cpu_millicores == b->cpu_millicores &&
+           a->cpu_weight == b->cpu_weight && a->io_read_bps == b->io_read_bps &&
+           a->io_write_bps == b->io_write_bps && a->io_weight == b->io_weight &&
+           a->net_egress_bps == b->net_egress_bps && a->net_priority == b->net_priority;
+}

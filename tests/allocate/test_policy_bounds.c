@@ -1,6 +1,8 @@
 /* What bounds a decision: floor, ceiling, pin, and the room on the node. */
 #include "tests/allocate/policy_stand.h"
 
+#include "schemas/limits.h"
+
 static void bounds__ceiling__never_passed(void **state)
 {
     struct stand *stand = stand_alarmed(state);
@@ -44,7 +46,7 @@ static void bounds__pin__exactly_that_whatever_the_risk(void **state)
         (struct msg_code_policy){.has_pin = true, .pin = {.memory_bytes = 80 * MIB, .cpu_millicores = 500}};
     stand->input.fixed = &stand->fixed;
     assert_int_equal(stand_decide(stand), MSG_DIRECTION_RAISE);
-    assert_true(policy_limits_equal(&stand->decision.limits, &stand->fixed.pin));
+    assert_true(limits_equal(&stand->decision.limits, &stand->fixed.pin));
     stand_pass(stand, SECOND);
     stand->risk.limits = stand->fixed.pin;
     stand->risk.brake_engaged = true;

@@ -1,6 +1,8 @@
 /* What records, raises and people make of an allocation. */
 #include "tests/allocate/settle_stand.h"
 
+#include "schemas/limits.h"
+
 /* --- records that finished */
 
 static void finished__first__peak_overhead_margin_and_brake_step(void **state)
@@ -13,7 +15,7 @@ static void finished__first__peak_overhead_margin_and_brake_step(void **state)
     assert_int_equal(stand->allocation.runs, 1);
     assert_int_equal(stand->allocation.raised.count, 0);
     assert_int_equal(stand->allocation.updated_us, 77);
-    assert_true(policy_limits_equal(&stand->allocation.limits, &stand->allocation.before));
+    assert_true(limits_equal(&stand->allocation.limits, &stand->allocation.before));
 }
 
 static void finished__many_runs__margin_narrows(void **state)
@@ -171,7 +173,7 @@ static void marks__raise__end_after_20_good_executions(void **state)
     }
     assert_true(settle_stand_record(stand));
     assert_int_equal(stand->allocation.raised.count, 0);
-    assert_true(policy_limits_equal(&stand->allocation.before, &stand->allocation.limits));
+    assert_true(limits_equal(&stand->allocation.before, &stand->allocation.limits));
 }
 
 static void marks__back_at_the_level_before__end(void **state)
