@@ -93,9 +93,16 @@ static float threshold_of(const struct msg_risk *risk, enum msg_cause cause)
     return own > 0 ? own : risk->threshold;
 }
 
+/* Risks of before there were levels alarm by their probabilities. */
+static float level_of(const struct msg_risk *risk, enum msg_cause cause)
+{
+    float own = of_cause(&risk->levels, cause, 0);
+    return own > 0 ? own : policy_cause_probability(risk, cause);
+}
+
 bool policy_alarmed(const struct msg_risk *risk, enum msg_cause cause)
 {
-    return risk->above && policy_cause_probability(risk, cause) >= threshold_of(risk, cause);
+    return risk->above && level_of(risk, cause) >= threshold_of(risk, cause);
 }
 
 bool policy_just_raised(const struct policy_case *now, int64_t raised_us)

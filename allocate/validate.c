@@ -47,7 +47,8 @@ static bool are_probabilities(const struct msg_risk *risk)
 {
     return is_probability(risk->probability) && is_probability(risk->threshold) &&
            all_probabilities(&risk->probabilities) && all_probabilities(&risk->thresholds) &&
-           all_probabilities(&risk->within_2s) && all_probabilities(&risk->within_30s);
+           all_probabilities(&risk->levels) && all_probabilities(&risk->within_2s) &&
+           all_probabilities(&risk->within_30s);
 }
 
 const char *validate_risk(const struct msg_risk *risk, struct str key)

@@ -24,6 +24,7 @@ struct attempt {
     struct feature_state features;
     struct profile_summary known; /* of runs like it; runs = 0: nothing is known */
     int64_t known_revision;       /* of the profile that this is of */
+    struct forecast_levels levels;
     struct publish_memory told;
 };
 
@@ -313,6 +314,15 @@ static const struct online_head *head_of(const struct engine *engine, const stru
     return online_ready(&code->profile.shadow, version) ? &code->profile.shadow : NULL;
 }
 
+/* A tick out of the cycle is answered, not remembered. */
+static void follow(const struct row *at, struct forecast *forecast)
+{
+    struct forecast_levels levels = at->attempt->levels;
+    forecast_follow(forecast, &levels, at->tick->time_us, &at->sample->limits);
+    if (!at->aside)
+        at->attempt->levels = levels;
+}
+
 static void forecast_row(const struct engine *engine, size_t row, const struct online_head *head,
                          const struct usage *usage, float logits[NETWORK_CAUSES], struct forecast *out)
 {
@@ -322,6 +332,7 @@ static void forecast_row(const struct engine *engine, size_t row, const struct o
     if (head)
         online_apply(head, network->version, logits, logits);
     forecast_from(network, logits, output, usage, out);
+    follow(&engine->rows[row], out);
 }
 
 static void count_shadow(struct engine *engine, struct attempt *attempt)

@@ -145,7 +145,7 @@ void fallback_forecast(const struct feature_state *state, const float *features,
         0,
     };
     for (size_t i = 0; i < NETWORK_CAUSES; i++)
-        out->probabilities[i] = (float)fmin(probabilities[i], PROBABILITY_MAX);
+        out->levels[i] = out->probabilities[i] = (float)fmin(probabilities[i], PROBABILITY_MAX);
     bool known = profile && profile->runs > 0;
     out->demand[0] = memory_demand(state, usage, profile);
     out->demand[1] = rate_demand(usage->now[1], known ? profile->cpu_peak_p95 : 0);

@@ -1,5 +1,6 @@
 /* What decides while no model does: how fast memory runs towards its limit (the ETA rule) and what finished
- * executions of the code needed (decaying peak histograms). Risks of it carry FALLBACK_VERSION. Pure. */
+ * executions of the code needed (decaying peak histograms). Both look at a second and more: what they say
+ * alarms at once. Risks of it carry FALLBACK_VERSION. Pure. */
 #ifndef FORESTALL_PREDICT_FALLBACK_H
 #define FORESTALL_PREDICT_FALLBACK_H
 

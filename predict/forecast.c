@@ -3,6 +3,9 @@
 
 #include <math.h>
 
+#include "model/alarm_level.h"
+#include "schemas/limits.h"
+
 #define USAGE_MAX 1e15 /* 1 PB, 1 PB/s: nothing real is above (as in model/features.c) */
 #define MILLICORES_MAX 1e9
 #define STALLED_PERMILLE 300        /* share of the last second */
@@ -57,8 +60,10 @@ static void order_horizons(const struct network_output *answer, struct forecast 
 void forecast_from(const struct network *network, const float logits[NETWORK_CAUSES],
                    const struct network_output *answer, const struct usage *usage, struct forecast *out)
 {
-    for (size_t i = 0; i < NETWORK_CAUSES; i++)
-        out->probabilities[i] = forecast_logistic(logits[i]);
+    for (size_t i = 0; i < NETWORK_CAUSES; i++) {
+        out->log_odds[i] = logits[i];
+        out->levels[i] = out->probabilities[i] = forecast_logistic(logits[i]);
+    }
     for (size_t r = 0; r < DEMAND_RESOURCE_COUNT; r++)
         out->demand[r] = quantiles((enum demand_resource)r, usage->now[r], answer->demand[r]);
     memcpy(out->thresholds, network->thresholds, sizeof out->thresholds);
@@ -69,6 +74,23 @@ void forecast_from(const struct network *network, const float logits[NETWORK_CAU
     forecast_conclude(out);
 }
 
+void forecast_follow(struct forecast *forecast, struct forecast_levels *levels, int64_t time_us,
+                     const struct msg_limits *limits)
+{
+    int64_t passed_us;
+    bool follows = levels->begun && limits_equal(limits, &levels->limits) &&
+                   !__builtin_sub_overflow(time_us, levels->time_us, &passed_us);
+    float keeps = follows ? alarm_level_keeps(passed_us / 1000) : 0;
+    for (size_t i = 0; i < NETWORK_CAUSES; i++) {
+        levels->log_odds[i] = alarm_level_next(levels->log_odds[i], forecast->log_odds[i], keeps);
+        forecast->levels[i] = forecast_logistic(levels->log_odds[i]);
+    }
+    levels->begun = true;
+    levels->time_us = time_us;
+    levels->limits = *limits;
+    forecast_conclude(forecast);
+}
+
 void forecast_conclude(struct forecast *forecast)
 {
     const float *p = forecast->probabilities;
@@ -76,7 +98,7 @@ void forecast_conclude(struct forecast *forecast)
     size_t most = 0;
     forecast->above = false;
     for (size_t i = 0; i < NETWORK_CAUSES; i++) {
-        bool above = p[i] >= forecast->thresholds[i];
+        bool above = forecast->levels[i] >= forecast->thresholds[i];
         none *= 1 - p[i];
         if (above == forecast->above ? p[i] > p[most] : above)
             most = i;
@@ -115,6 +137,7 @@ void forecast_risk(const struct msg_tick *tick, const struct msg_sample *sample,
         .cause = forecast->cause,
         .threshold = least[forecast->cause - MSG_CAUSE_MEMORY],
         .thresholds = causes(least),
+        .levels = causes(forecast->levels),
         .within_2s = causes(forecast->horizons[0]),
         .within_30s = causes(forecast->horizons[1]),
         .above = forecast->above,

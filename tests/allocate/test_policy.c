@@ -87,6 +87,17 @@ static void memory__alarm__by_its_own_threshold(void **state)
     assert_int_equal(stand_decide(stand), MSG_DIRECTION_KEEP);
 }
 
+static void memory__alarm__by_its_level(void **state)
+{
+    struct stand *stand = stand_alarmed(state);
+    stand->risk.levels = (struct msg_cause_probabilities){.memory = 0.3f, .other = 0.6f};
+    assert_int_equal(stand_decide(stand), MSG_DIRECTION_KEEP); /* for a tick only, it is above */
+    stand = stand_alarmed(state);
+    stand->risk.probabilities.memory = 0.3f;
+    stand->risk.levels = (struct msg_cause_probabilities){.memory = 0.6f};
+    assert_int_equal(stand_decide(stand), MSG_DIRECTION_RAISE);
+}
+
 static void memory__room_enough__kept(void **state)
 {
     struct stand *stand = stand_alarmed(state);
@@ -336,6 +347,7 @@ int main(void)
         cmocka_unit_test(memory__demand_far_above_the_headroom__raised_by_all_of_it),
         cmocka_unit_test(memory__alarm_of_another_cause__kept),
         cmocka_unit_test(memory__alarm__by_its_own_threshold),
+        cmocka_unit_test(memory__alarm__by_its_level),
         cmocka_unit_test(memory__room_enough__kept),
         cmocka_unit_test(memory__stalled__room_for_page_cache_up_to_twice_the_use),
         cmocka_unit_test(memory__stalled_far_below_the_limit__its_own_affair),

@@ -343,6 +343,7 @@ static void extra_tick__answered_and_forgotten(void **state)
         feed_tick(plain.engine, 2 * i, &run, 1, false);
         feed_tick(disturbed.engine, 2 * i, &run, 1, false);
         assert_true(last_risk(&plain)->probability == last_risk(&disturbed)->probability);
+        assert_true(last_risk(&plain)->levels.memory == last_risk(&disturbed)->levels.memory);
         struct run changed = run;
         changed.limits.memory_bytes = (400 + i) * MIB;
         struct msg_sample sample;

@@ -56,6 +56,7 @@ static void forecast__thresholds__each_cause_by_its_own(void **state)
 {
     (void)state;
     struct forecast forecast = {.probabilities = {0.5f, 0.3f, 0.1f, 0, 0},
+                                .levels = {0.5f, 0.3f, 0.1f, 0, 0},
                                 .thresholds = {0.6f, 0.35f, 0.5f, 0.5f, 0.5f}};
     forecast_conclude(&forecast);
     assert_false(forecast.above); /* though any of them is more probable than each threshold */
@@ -68,6 +69,45 @@ static void forecast__thresholds__each_cause_by_its_own(void **state)
     forecast.thresholds[0] = 0.5f;
     forecast_conclude(&forecast);
     assert_int_equal(forecast.cause, MSG_CAUSE_MEMORY);
+}
+
+/* The probabilities of memory at these log odds, one tick after the other. */
+static struct forecast follow(struct forecast_levels *levels, const struct msg_limits *limits, float log_odds)
+{
+    struct forecast forecast = {.log_odds = {log_odds, -9, -9, -9, -9},
+                                .probabilities = {forecast_logistic(log_odds)},
+                                .thresholds = {0.5f, 0.5f, 0.5f, 0.5f, 0.5f}};
+    forecast_follow(&forecast, levels, levels->time_us + TICK_US, limits);
+    return forecast;
+}
+
+static void forecast__levels__alarm_when_it_stays(void **state)
+{
+    (void)state;
+    struct forecast_levels levels = {0};
+    const struct msg_limits limits = {.memory_bytes = 100 * MIB};
+    assert_false(follow(&levels, &limits, -1).above);
+    for (int i = 0; i < 100; i++) { /* one tick in four says yes */
+        struct forecast forecast = follow(&levels, &limits, i % 4 ? -1 : 1);
+        assert_false(forecast.above);
+        assert_true((forecast.probability > 0.5f) == (i % 4 == 0)); /* told as it is */
+    }
+    int ticks = 1;
+    while (!follow(&levels, &limits, 2).above)
+        assert_true(ticks++ < 5);
+    assert_true(follow(&levels, &limits, -0.5f).above); /* nor does one tick end it */
+}
+
+static void forecast__levels__begin_anew_under_other_limits(void **state)
+{
+    (void)state;
+    struct forecast_levels levels = {0};
+    const struct msg_limits limits = {.memory_bytes = 100 * MIB}, raised = {.memory_bytes = 200 * MIB};
+    assert_true(follow(&levels, &limits, 6).above); /* the first: nothing came before */
+    assert_true(follow(&levels, &limits, -1).above);
+    struct forecast forecast = follow(&levels, &raised, -1);
+    assert_false(forecast.above);
+    assert_true(fabsf(forecast.levels[0] - forecast.probabilities[0]) < 1e-6f);
 }
 
 static bool is_stalled(struct msg_limits limits, int64_t timeout_ms)
@@ -231,6 +271,8 @@ int main(void)
         cmocka_unit_test(forecast__ratios__rising_and_never_below_now),
         cmocka_unit_test(forecast__horizons__sooner_never_above_later),
         cmocka_unit_test(forecast__thresholds__each_cause_by_its_own),
+        cmocka_unit_test(forecast__levels__alarm_when_it_stays),
+        cmocka_unit_test(forecast__levels__begin_anew_under_other_limits),
         cmocka_unit_test(forecast__stalled__only_by_a_limit_and_with_a_deadline),
         cmocka_unit_test(forecast__stalled_for_memory__told_without_a_deadline),
         cmocka_unit_test(forecast__absurd_samples__finite_and_bounded),
