@@ -5,6 +5,8 @@
 #include <math.h>
 #include <stdlib.h>
 
+#include "model/alarm_level.h"
+
 #define THRESHOLDS 400
 #define DEADLINES_LEAST 20 /* missed ones, for a share of them to mean something */
 
@@ -36,6 +38,28 @@ float alarms_score(const struct labels *labels, const struct network_output *ans
     return answers[tick].probabilities[MSG_CAUSE_MEMORY - 1];
 }
 
+void alarms_levels(const struct labels *labels, const struct network_output *answers, size_t cause,
+                   float *out)
+{
+    float level = 0;
+    for (size_t t = 0; t < labels->ticks; t++) {
+        float keeps = t ? alarm_level_keeps(labels->time_ms[t] - labels->time_ms[t - 1]) : 0;
+        level = alarm_level_next(level, alarm_log_odds(answers[t].probabilities[cause]), keeps);
+        out[t] = 1 / (1 + expf(-level));
+    }
+}
+
+static void score_ticks(const struct labels *labels, const struct network_output *answers,
+                        enum alarms_rule rule, float *out)
+{
+    if (rule == ALARMS_MODEL) {
+        alarms_levels(labels, answers, MSG_CAUSE_MEMORY - 1, out);
+        return;
+    }
+    for (size_t t = 0; t < labels->ticks; t++)
+        out[t] = alarms_score(labels, answers, t, rule);
+}
+
 int alarms_make(const struct dataset *dataset, const struct answers *answers, enum alarms_rule rule,
                 struct alarms *out)
 {
@@ -56,8 +80,8 @@ int alarms_make(const struct dataset *dataset, const struct answers *answers, en
             .time_ms = labels->time_ms,
             .ticks = labels->ticks,
             .failure_ms = labels->cause == MSG_CAUSE_MEMORY ? labels->failure_ms : INT64_MAX};
-        for (size_t t = 0; t < labels->ticks; t++)
-            made.scores[used++] = alarms_score(labels, answers->items[e], t, rule);
+        score_ticks(labels, answers->items[e], rule, made.scores + used);
+        used += labels->ticks;
     }
     *out = made;
     return 0;
@@ -91,20 +115,21 @@ static int rising(const void *a, const void *b)
     return (left > right) - (left < right);
 }
 
-/* How probable a miss seemed at most within the first half of the time, of each deadline that was missed;
- * returns how many there are. */
+/* The highest level within the first half of the time, of each deadline that was missed; returns how many
+ * there are. levels: room for the ticks of any example. */
 static size_t highest_by_half(const struct dataset *dataset, const struct answers *answers, size_t cause,
-                              float *out)
+                              float *levels, float *out)
 {
     size_t missed = 0;
     for (size_t e = 0; e < dataset->count; e++) {
         const struct labels *labels = &dataset->items[e].labels;
         if (!alarms_deadline(&dataset->items[e], cause) || labels->label[cause] < 0.5f)
             continue;
+        alarms_levels(labels, answers->items[e], cause, levels);
         out[missed] = 0;
         for (size_t t = 0; t < labels->ticks; t++)
             if (labels->features[t * FEATURE_COUNT + FEATURE_ELAPSED_TO_TIMEOUT] <= 0.5f)
-                out[missed] = fmaxf(out[missed], answers->items[e][t].probabilities[cause]);
+                out[missed] = fmaxf(out[missed], levels[t]);
         missed++;
     }
     return missed;
@@ -126,18 +151,20 @@ int alarms_thresholds(const struct dataset *dataset, const struct answers *answe
                       const struct alarms_goal *goal, float out[NETWORK_CAUSES])
 {
     struct alarms alarms;
-    float *highest = calloc(dataset->count + 1, sizeof *highest);
-    int result = highest ? alarms_make(dataset, answers, ALARMS_MODEL, &alarms) : -ENOMEM;
+    float *highest = calloc(dataset->count + 1, sizeof *highest),
+          *levels = calloc(dataset->ticks + 1, sizeof *levels);
+    int result = highest && levels ? alarms_make(dataset, answers, ALARMS_MODEL, &alarms) : -ENOMEM;
     if (result == 0) {
         for (size_t cause = 0; cause < NETWORK_CAUSES; cause++)
             out[cause] = 0.5f;
         if (alarms.count > 0)
             out[MSG_CAUSE_MEMORY - 1] = alarms_choose(&alarms, ALARMS_HORIZON_MS, goal->per_hour);
         for (size_t cause = MSG_CAUSE_CPU - 1; cause < MSG_CAUSE_OTHER - 1; cause++)
-            out[cause] = deadline_threshold(highest, highest_by_half(dataset, answers, cause, highest),
-                                            goal->foreseen);
+            out[cause] = deadline_threshold(
+                highest, highest_by_half(dataset, answers, cause, levels, highest), goal->foreseen);
         alarms_fini(&alarms);
     }
+    free(levels);
     free(highest);
     return result;
 }

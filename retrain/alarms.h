@@ -1,5 +1,5 @@
-/* Memory alarms on a data set: the network's probability and the rules it is held against, each as a score
- * per tick. Only examples under a limit that nobody moves count: where limits are raised on the way, an alarm
+/* Memory alarms on a data set: of the network and of the rules it is held against, each as a score per tick.
+ * Only examples under a limit that nobody moves count: where limits are raised on the way, an alarm
  * is right and nothing fails. */
 #ifndef FORESTALL_RETRAIN_ALARMS_H
 #define FORESTALL_RETRAIN_ALARMS_H
@@ -8,7 +8,7 @@
 #include "retrain/answers.h"
 
 enum alarms_rule {
-    ALARMS_MODEL,    /* calibrated probability of memory */
+    ALARMS_MODEL,    /* calibrated probability of memory; its level where it is about crossings */
     ALARMS_ETA_FAST, /* (limit - memory) / growth, growth over 0.3 s: the ETA rule run at 100 ms */
     ALARMS_ETA_SLOW, /* the same over 5 s, as the rule has it */
     ALARMS_HEADROOM, /* memory / limit */
@@ -18,11 +18,16 @@ const char *alarms_rule_name(enum alarms_rule rule);
 
 /* False: its memory alarms are not scored (no limit, or one that is moved). */
 bool alarms_count(const struct example *example);
-/* How alarmed the rule is at a tick; higher = more. */
+/* How alarmed the rule is at a tick, seen alone; higher = more. */
 float alarms_score(const struct labels *labels, const struct network_output *answers, size_t tick,
                    enum alarms_rule rule);
+/* What alarms of a cause (as in network_output) at each tick [labels->ticks], as a probability: see
+ * model/alarm_level.h. */
+void alarms_levels(const struct labels *labels, const struct network_output *answers, size_t cause,
+                   float *out);
 
-/* Scores of all ticks of the examples that count, in one block. */
+/* What crosses a threshold, at all ticks of the examples that count, in one block: the model's level, the
+ * rules' scores. */
 struct alarms {
     struct score_series *series; /* [count] */
     size_t count;

@@ -204,13 +204,14 @@ struct deadline_count {
     json_int_t missed, met, early, half, late, false_alarms;
 };
 
-/* Share of the deadline that had passed when the cause's probability first reached the threshold; above 1:
- * never. */
+/* Share of the deadline that had passed when the cause's level first reached the threshold; above 1: never.
+ */
 static double first_alarm(const struct evaluating *e, size_t example, size_t cause)
 {
     const struct labels *labels = &e->dataset->items[example].labels;
+    alarms_levels(labels, e->answers.items[example], cause, e->scores);
     for (size_t t = 0; t < labels->ticks; t++)
-        if (e->answers.items[example][t].probabilities[cause] >= e->network->thresholds[cause])
+        if (e->scores[t] >= e->network->thresholds[cause])
             return (double)labels->features[t * FEATURE_COUNT + FEATURE_ELAPSED_TO_TIMEOUT];
     return INFINITY;
 }

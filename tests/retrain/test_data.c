@@ -12,6 +12,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "model/alarm_level.h"
 #include "retrain/fit.h"
 #include "retrain/reservoir.h"
 #include "retrain/stretch.h"
@@ -354,6 +355,7 @@ static void thresholds__deadlines__told_in_time(void **state)
     enum { MISSED = 40, TICKS = 2 };
     static float features[TICKS * FEATURE_COUNT], labels[TICKS * NETWORK_CAUSES],
         masks[MISSED][TICKS * NETWORK_CAUSES];
+    static int64_t times[TICKS] = {4000, 6000};
     static struct network_output outputs[MISSED][TICKS];
     struct network_output *items[MISSED];
     struct example examples[MISSED] = {0};
@@ -374,8 +376,8 @@ static void thresholds__deadlines__told_in_time(void **state)
         outputs[e][0].probabilities[MSG_CAUSE_IO - 1] = 0.95f;
         outputs[e][1].probabilities[MSG_CAUSE_CPU - 1] = 1;
         examples[e].record = &record;
-        examples[e].labels =
-            (struct labels){.ticks = TICKS, .features = features, .label = labels, .mask = masks[e]};
+        examples[e].labels = (struct labels){
+            .ticks = TICKS, .time_ms = times, .features = features, .label = labels, .mask = masks[e]};
         items[e] = outputs[e];
     }
     assert_int_equal(alarms_thresholds(&dataset, &answers, &goal, thresholds), 0);
@@ -386,6 +388,29 @@ static void thresholds__deadlines__told_in_time(void **state)
     goal.foreseen = 0.5;
     assert_int_equal(alarms_thresholds(&dataset, &answers, &goal, thresholds), 0);
     assert_true(thresholds[MSG_CAUSE_CPU - 1] > 0.395f && thresholds[MSG_CAUSE_CPU - 1] < 0.405f);
+}
+
+/* Each tick that says yes would be an alarm of its own. */
+static void levels__ticks_that_flicker__stay_below_as_in_predict(void **state)
+{
+    (void)state;
+    enum { TICKS = 40 };
+    int64_t times[TICKS];
+    struct network_output answers[TICKS] = {0};
+    float levels[TICKS], level = 0;
+    for (int t = 0; t < TICKS; t++) {
+        times[t] = 100 * t + 7;
+        answers[t].probabilities[MSG_CAUSE_CPU - 1] = t % 4 ? 0.3f : 0.7f;
+    }
+    struct labels labels = {.ticks = TICKS, .time_ms = times};
+    alarms_levels(&labels, answers, MSG_CAUSE_CPU - 1, levels);
+    assert_true(fabsf(levels[0] - 0.7f) < 1e-6f);
+    for (int t = 0; t < TICKS; t++) {
+        float odds = alarm_log_odds(answers[t].probabilities[MSG_CAUSE_CPU - 1]);
+        level = alarm_level_next(level, odds, t ? alarm_level_keeps(100) : 0);
+        assert_true(fabsf(levels[t] - 1 / (1 + expf(-level))) < 1e-6f);
+        assert_true(t < 2 || levels[t] < 0.6f);
+    }
 }
 
 int main(void)
@@ -405,6 +430,7 @@ int main(void)
         cmocka_unit_test(dataset__too_many_ticks__counted_and_left_out),
         cmocka_unit_test(dataset__dead_letters__weigh_more_where_asked),
         cmocka_unit_test(thresholds__deadlines__told_in_time),
+        cmocka_unit_test(levels__ticks_that_flicker__stay_below_as_in_predict),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
