@@ -97,13 +97,13 @@ class Pool:
         self.program.append(names[watch.series][watch.counted])
         self.executions += len(watch.ticks)
 
-    def score(self, name, watches, scores, odds):
+    def score(self, name, watches, odds, levels):
         validation, test = watches
         self.odds[name].append(odds[test.rows][test.counted])
-        self.folds[name].append(model.precision(test, scores[1]))
+        self.folds[name].append(model.precision(test, odds))
         for rate in model.RATES:
-            threshold = validation.threshold(scores[0][validation.rows], rate)
-            self.counts[name, rate].update(test.counts(scores[1][test.rows], threshold))
+            threshold = validation.threshold(levels[0][validation.rows], rate)
+            self.counts[name, rate].update(test.counts(levels[1][test.rows], threshold))
 
     def report(self, arguments, profiles, kind):
         label, program = numpy.concatenate(self.label), numpy.concatenate(self.program).astype(str)
@@ -128,10 +128,10 @@ def judge_fold(arguments, file, splits, profiles, pools, causes):
                    for kind in pools}
         for kind, pool in pools.items():
             pool.take(watches[kind][1])
-        for name, *scores in model.predictors(arguments, columns, parts):
+        for name, scores, levels in model.predictors(arguments, columns, parts):
             odds = calibrated(watches["all"][0], scores[0])(scores[1])
             for kind, pool in pools.items():
-                pool.score(name, watches[kind], scores, odds)
+                pool.score(name, watches[kind], odds, levels)
         test, limited = parts["test"], columns["features"].index("memory_limited")
         for i, cause in enumerate(columns["causes"]):
             at = (test.mask[:, i] > 0) & ((test.features[:, limited] > 0) | (i > 0))

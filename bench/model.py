@@ -13,6 +13,8 @@ without intervention:
 
 - average precision per tick, and the 95 % interval of its difference to the best rival, drawn by program;
 - alarms: a crossing of the threshold; an alarm lasts at most the horizon, and one still up after that counts again.
+  Of whatever tells a probability, it is the running average of its log odds that crosses (model/alarm_level.h); a rule
+  is asked as it is.
   Thresholds are those that give 1 and 6 false alarms per execution-hour on the validation programs; the rate on the test
   programs is told beside the recall at 1, 2 and 5 s of lead. An execution is `sudden` that crosses less than 1.5 s
   after its growth begins (what that means: Watch._sudden).
@@ -40,6 +42,7 @@ RATES = (1, 6)
 RULES = {"eta_100ms": "memory_exhaustion_fast", "eta_1s": "memory_exhaustion_second", "eta_5s": "memory_exhaustion_slow",
          "headroom": "memory_to_limit"}
 ROUNDS = 50 # boosting is judged on the validation programs so often
+TREES, LEAF = 100, 20 # of the forest, which tells no smaller share than one of so many
 
 
 def say(text):
@@ -96,7 +99,7 @@ def boosted_trees(x, y, w, judge):
 
 def random_forest(x, y, w, judge):
     from sklearn.ensemble import RandomForestClassifier
-    fitted = RandomForestClassifier(100, min_samples_leaf=20, max_samples=min(1.0, 100000 / len(x)), n_jobs=-1,
+    fitted = RandomForestClassifier(TREES, min_samples_leaf=LEAF, max_samples=min(1.0, 100000 / len(x)), n_jobs=-1,
                                     random_state=1).fit(x, y, sample_weight=w)
     return lambda features: fitted.predict_proba(features)[:, 1]
 
@@ -110,12 +113,14 @@ def precision(watch, scores):
 
 
 def predictors(arguments, columns, parts):
-    """Yields a name and the scores of the ticks of validation and test."""
+    """Yields a name and, twice, what the ticks of validation and test are given: for a rank among ticks, and to alarm."""
     train, validation, test = parts["train"], parts["validation"], parts["test"]
-    yield "lstm", validation.logit[:, 0], test.logit[:, 0]
+    judged = validation, test
+    yield ("lstm", [part.logit[:, 0] for part in judged],
+           [model_data.levels(part, model_data.log_odds(part.probability[:, 0])) for part in judged])
     for name, feature in RULES.items():
-        at = columns["features"].index(feature)
-        yield name, validation.features[:, at], test.features[:, at]
+        scores = [part.features[:, columns["features"].index(feature)] for part in judged]
+        yield name, scores, scores
     usable = numpy.flatnonzero(train.mask[:, 0] > 0)
     if len(usable) > arguments.ticks:
         usable = numpy.random.default_rng(arguments.seed).choice(usable, arguments.ticks, replace=False)
@@ -125,7 +130,9 @@ def predictors(arguments, columns, parts):
         began = time.monotonic()
         score = fit(x, y, w, lambda predict: precision(watch, predict(validation.features)) or 0)
         say(f"{name}: fitted on {len(x)} ticks in {time.monotonic() - began:.0f} s")
-        yield name, score(validation.features), score(test.features)
+        scores = [score(part.features) for part in judged]
+        odds = [model_data.log_odds(own, 1 / (TREES * LEAF)) for own in scores] if name == "random_forest" else scores
+        yield name, scores, [model_data.levels(part, own) for part, own in zip(judged, odds)]
 
 
 def rounded(value):
@@ -140,13 +147,13 @@ def tell(**line):
     print(json.dumps(rounded(line)), flush=True)
 
 
-def score(name, kind, watches, scores):
+def score(name, kind, watches, scores, levels):
     validation, test = watches
     line = {"predictor": name, "set": kind, "average_precision": precision(test, scores[1]),
             "validation_average_precision": precision(validation, scores[0])}
     for rate in RATES:
-        threshold = validation.threshold(scores[0][validation.rows], rate)
-        line[f"at_{rate}_per_hour"] = test.at_threshold(scores[1][test.rows], threshold)
+        threshold = validation.threshold(levels[0][validation.rows], rate)
+        line[f"at_{rate}_per_hour"] = test.at_threshold(levels[1][test.rows], threshold)
     tell(**line)
     return line["average_precision"]
 
@@ -206,10 +213,10 @@ def main():
              sudden=int(test.sudden.sum()), ticks=int(test.counted.sum()),
              base_rate=test.label[test.counted].mean() if test.counted.any() else None)
     scores, precisions = {}, {kind: {} for kind in watches}
-    for name, *both in predictors(arguments, columns, parts):
+    for name, both, levels in predictors(arguments, columns, parts):
         scores[name] = both
         for kind, pair in watches.items():
-            precisions[kind][name] = score(name, kind, pair, both)
+            precisions[kind][name] = score(name, kind, pair, both, levels)
     for kind, (_, test) in watches.items():
         compare(arguments, kind, test, precisions[kind], scores)
     calibrate(arguments, columns, parts["test"])

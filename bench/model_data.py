@@ -7,6 +7,7 @@ import numpy
 
 LEADS_S = (1, 2, 5)
 HORIZON_S = 10.0
+LEVEL_S, LEVEL_MOST = 0.45, 12.0  # as in model/alarm_level.h
 
 
 class Part:
@@ -29,6 +30,26 @@ class Part:
         names = sorted({example["program"] for example in self.examples})
         self.programs = names
         self.program = numpy.array([names.index(example["program"]) for example in self.examples], dtype=int)
+
+
+def log_odds(probability, least=1e-9):
+    p = numpy.clip(probability.astype(float), least, 1 - least)
+    return numpy.log(p / (1 - p))
+
+
+def levels(part, odds):
+    """What alarms: the running average of log odds, of each example on its own, as model/alarm_level.h has it."""
+    out = numpy.clip(odds, -LEVEL_MOST, LEVEL_MOST).astype(float)
+    keeps = numpy.exp(-numpy.diff(part.time_s, prepend=0) / LEVEL_S)
+    for begin, end in zip(part.start[:-1], part.start[1:]):
+        level = 0.0
+        keeps[begin:begin + 1] = 0
+        own = []
+        for value, keep in zip(out[begin:end].tolist(), keeps[begin:end].tolist()):
+            level = value + keep * (level - value)
+            own.append(level)
+        out[begin:end] = own
+    return out
 
 
 def load(directory, names=("train", "validation", "test")):

@@ -22,7 +22,8 @@ def test_counting__same_ticks__as_retrain_evaluate(tmp_path):
     columns, parts = model_data.load(tmp_path, ("validation", "test"))
     test = parts["test"]
     watch = model_data.Watch(test, columns, False)
-    scores = {"model": test.probability[:, 0]}
+    level = model_data.levels(test, model_data.log_odds(test.probability[:, 0]))
+    scores = {"model": 1 / (1 + model_data.numpy.exp(-level))}
     for rule, feature in (("eta_100ms", "memory_exhaustion_fast"), ("eta_5s", "memory_exhaustion_slow"),
                           ("headroom", "memory_to_limit")):
         scores[rule] = test.features[:, columns["features"].index(feature)]
