@@ -63,7 +63,7 @@ struct network {
     struct network_segment segments[NETWORK_SEGMENTS_MAX];
     /* Platt: calibrated logit = slope * logit + intercept. */
     float slope[NETWORK_CAUSES], intercept[NETWORK_CAUSES];
-    float thresholds[NETWORK_CAUSES]; /* an alarm is a calibrated probability at or above its cause's */
+    float thresholds[NETWORK_CAUSES]; /* of the level of each cause (model/alarm_level.h) that is an alarm */
     float horizon_slope[NETWORK_HORIZONS][NETWORK_CAUSES],
         horizon_intercept[NETWORK_HORIZONS][NETWORK_CAUSES];
     bool has_horizons; /* false: of a file from before there were any; their outputs say nothing */
