@@ -6,7 +6,7 @@
  * One JSON object for each seed, then one of all: ap_every_cycle and auc over every cycle of the test series;
  * f1_last on the last cycle of each test series of at least 50 cycles. The network, the trainer and the loop
  * around it are model/'s. The test engines are only scored: weights, stopping and recipe come from the
- * others, the threshold is one half. */
+ * others, the threshold is one half. epochs and seconds are of all members of a model. */
 #include <errno.h>
 #include <jansson.h>
 #include <stdio.h>
@@ -203,7 +203,8 @@ int main(int argc, char **argv)
     for (int i = 0; result == 0 && i < SEEDS; i++) {
         result = run_seed(&stand, (uint64_t)i + 1, &scores[i]);
         if (result == -EINVAL)
-            (void)snprintf(error, sizeof error, "too few engines to train and to validate");
+            (void)snprintf(error, sizeof error,
+                           "too few engines: each member of the model stops by some of its own");
         else if (result == 0 && !print_seed(i + 1, &scores[i]))
             result = -EIO;
     }

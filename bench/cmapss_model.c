@@ -6,6 +6,7 @@
 #include <stdlib.h>
 
 #include "model/network.h"
+#include "model/network_merge.h"
 #include "model/random.h"
 
 const struct cmapss_recipe cmapss_recipe = {.hidden = 64,
@@ -17,7 +18,7 @@ const struct cmapss_recipe cmapss_recipe = {.hidden = 64,
                                             .learning_rate = 3e-3,
                                             .weight_decay = 0.3,
                                             .demand_weight = 1,
-                                            .validation_share = 0.2,
+                                            .members = 5,
                                             .copies = 5,
                                             .warp = 1.4};
 
@@ -56,9 +57,20 @@ static void note_epoch(void *context, const struct train_loop_progress *progress
     *(size_t *)context = progress->epoch;
 }
 
-static int train(struct cmapss_model *model, const struct cmapss_recipe *recipe, uint64_t seed,
-                 const struct cmapss_examples *examples, const struct cmapss_examples *validation)
+/* What the members of one model share. */
+struct teaching {
+    const struct cmapss_recipe *recipe;
+    struct cmapss_choice
+        choice; /* shuffled: member m stops by the m-th part of it and learns from the rest */
+    const struct cmapss_scaling *scaling;
+    const struct cmapss_examples *all; /* the choice as it is */
+    uint64_t seed;
+};
+
+static int train(const struct teaching *teaching, size_t member, const struct cmapss_examples *examples,
+                 const struct cmapss_examples *validation, struct network **out, size_t *epochs)
 {
+    const struct cmapss_recipe *recipe = teaching->recipe;
     struct network_shape shape = {CMAPSS_INPUTS, recipe->hidden, recipe->layers, 0};
     struct trainer_options options = trainer_defaults;
     struct train_loop_options loop = {
@@ -67,16 +79,63 @@ static int train(struct cmapss_model *model, const struct cmapss_recipe *recipe,
     options.window = recipe->window;
     options.weight_decay = recipe->weight_decay;
     options.demand_weight = recipe->demand_weight;
-    options.seed = seed;
-    model->network = network_create(&shape, seed);
-    struct trainer *trainer = model->network ? trainer_create(model->network, &options) : NULL;
-    if (!trainer)
-        return -ENOMEM;
-    train_fit_scaling(model->network, examples->sequences, examples->count);
-    int result = train_loop(trainer, model->network, (struct train_set){examples->sequences, examples->count},
+    options.seed = teaching->seed + member;
+    struct network *network = network_create(&shape, options.seed);
+    struct trainer *trainer = network ? trainer_create(network, &options) : NULL;
+    int result = trainer ? 0 : -ENOMEM;
+    if (result == 0) {
+        train_fit_scaling(network, teaching->all->sequences, teaching->all->count);
+        result = train_loop(trainer, network, (struct train_set){examples->sequences, examples->count},
                             (struct train_set){validation->sequences, validation->count}, &loop, note_epoch,
-                            &model->epochs);
+                            epochs);
+    }
     trainer_destroy(trainer);
+    if (result == 0)
+        *out = network;
+    else
+        network_destroy(network);
+    return result;
+}
+
+static int train_member(const struct teaching *teaching, size_t member, struct network **out, size_t *epochs)
+{
+    const struct cmapss_recipe *recipe = teaching->recipe;
+    const struct cmapss_choice *choice = &teaching->choice;
+    struct cmapss_examples examples = {0}, validation = {0};
+    struct cmapss_augment augment = {recipe->copies, recipe->warp, teaching->seed + member};
+    size_t from = choice->count * member / recipe->members,
+           to = choice->count * (member + 1) / recipe->members;
+    size_t *engines = calloc(choice->count, sizeof *engines);
+    if (!engines)
+        return -ENOMEM;
+    memcpy(engines, choice->engines, from * sizeof *engines);
+    memcpy(engines + from, choice->engines + to, (choice->count - to) * sizeof *engines);
+    struct cmapss_choice learn = {choice->set, engines, choice->count - (to - from)};
+    struct cmapss_choice judge = {choice->set, choice->engines + from, to - from};
+    int result = cmapss_examples_make(learn, teaching->scaling, &augment, &examples);
+    if (result == 0)
+        result = cmapss_examples_make(judge, teaching->scaling, NULL, &validation);
+    if (result == 0)
+        result = train(teaching, member, &examples, &validation, out, epochs);
+    cmapss_examples_fini(&examples);
+    cmapss_examples_fini(&validation);
+    free(engines);
+    return result;
+}
+
+static int train_all(const struct teaching *teaching, struct cmapss_model *model)
+{
+    struct network *members[CMAPSS_MEMBERS_MAX] = {0};
+    int result = 0;
+    for (size_t m = 0; m < teaching->recipe->members && result == 0; m++) {
+        size_t epochs = 0;
+        result = train_member(teaching, m, &members[m], &epochs);
+        model->epochs += epochs;
+    }
+    if (result == 0)
+        result = network_merge(members, teaching->recipe->members, &model->network);
+    for (size_t m = 0; m < teaching->recipe->members; m++)
+        network_destroy(members[m]);
     return result;
 }
 
@@ -84,27 +143,21 @@ int cmapss_train(struct cmapss_choice choice, const struct cmapss_recipe *recipe
                  struct cmapss_model *out)
 {
     struct cmapss_model model = {0};
-    struct cmapss_examples examples = {0}, validation = {0};
-    size_t held = (size_t)lround((double)choice.count * recipe->validation_share);
-    held = FS_MAX(held, 1);
-    if (choice.count <= held)
+    struct cmapss_examples all = {0};
+    if (recipe->members < 2 || recipe->members > CMAPSS_MEMBERS_MAX || choice.count < recipe->members)
         return -EINVAL;
     size_t *order = calloc(choice.count, sizeof *order);
     if (!order)
         return -ENOMEM;
     memcpy(order, choice.engines, choice.count * sizeof *order);
     shuffle(order, choice.count, seed);
-    struct cmapss_choice learn = {choice.set, order + held, choice.count - held};
-    struct cmapss_choice judge = {choice.set, order, held};
-    struct cmapss_augment augment = {recipe->copies, recipe->warp, seed};
-    cmapss_scaling_fit(&model.scaling, learn);
-    int result = cmapss_examples_make(learn, &model.scaling, &augment, &examples);
+    struct teaching teaching = {
+        recipe, {choice.set, order, choice.count}, &model.scaling, &all, seed * CMAPSS_MEMBERS_MAX};
+    cmapss_scaling_fit(&model.scaling, teaching.choice);
+    int result = cmapss_examples_make(teaching.choice, &model.scaling, NULL, &all);
     if (result == 0)
-        result = cmapss_examples_make(judge, &model.scaling, NULL, &validation);
-    if (result == 0)
-        result = train(&model, recipe, seed, &examples, &validation);
-    cmapss_examples_fini(&examples);
-    cmapss_examples_fini(&validation);
+        result = train_all(&teaching, &model);
+    cmapss_examples_fini(&all);
     free(order);
     if (result == 0)
         *out = model;
