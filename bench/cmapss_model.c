@@ -105,7 +105,7 @@ static int train_member(const struct teaching *teaching, size_t member, struct n
     struct cmapss_augment augment = {recipe->copies, recipe->warp, teaching->seed + member};
     size_t from = choice->count * member / recipe->members,
            to = choice->count * (member + 1) / recipe->members;
-    size_t *engines = calloc(choice->count, sizeof *engines);
+    size_t *engines = calloc(choice->count + 1, sizeof *engines);
     if (!engines)
         return -ENOMEM;
     memcpy(engines, choice->engines, from * sizeof *engines);
