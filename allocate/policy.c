@@ -81,11 +81,6 @@ static float of_cause(const struct msg_cause_probabilities *all, enum msg_cause 
     return none;
 }
 
-float policy_cause_probability(const struct msg_risk *risk, enum msg_cause cause)
-{
-    return of_cause(&risk->probabilities, cause, risk->probability);
-}
-
 /* Risks of before every cause had its own carry one for all. */
 static float threshold_of(const struct msg_risk *risk, enum msg_cause cause)
 {
@@ -94,15 +89,15 @@ static float threshold_of(const struct msg_risk *risk, enum msg_cause cause)
 }
 
 /* Risks of before there were levels alarm by their probabilities. */
-static float level_of(const struct msg_risk *risk, enum msg_cause cause)
+float policy_cause_level(const struct msg_risk *risk, enum msg_cause cause)
 {
     float own = of_cause(&risk->levels, cause, 0);
-    return own > 0 ? own : policy_cause_probability(risk, cause);
+    return own > 0 ? own : of_cause(&risk->probabilities, cause, risk->probability);
 }
 
 bool policy_alarmed(const struct msg_risk *risk, enum msg_cause cause)
 {
-    return risk->above && level_of(risk, cause) >= threshold_of(risk, cause);
+    return risk->above && policy_cause_level(risk, cause) >= threshold_of(risk, cause);
 }
 
 bool policy_just_raised(const struct policy_case *now, int64_t raised_us)
@@ -110,11 +105,11 @@ bool policy_just_raised(const struct policy_case *now, int64_t raised_us)
     return raised_us != 0 && now->input->now_us - raised_us < now->config->rate_settle_us;
 }
 
-/* No cause is half as probable as an alarm. */
+/* The level of no cause is half as high as an alarm. */
 static bool is_quiet(const struct msg_risk *risk)
 {
     for (enum msg_cause cause = MSG_CAUSE_MEMORY; cause < MSG_CAUSE_COUNT; cause++)
-        if (policy_cause_probability(risk, cause) >= threshold_of(risk, cause) / 2)
+        if (policy_cause_level(risk, cause) >= threshold_of(risk, cause) / 2)
             return false;
     return !risk->above && !risk->brake_engaged && risk->memory_stall_permille < MEMORY_STALL_QUIET_PERMILLE;
 }
@@ -201,8 +196,7 @@ static enum msg_cause raised_cause(const struct msg_limits *from, const struct m
         enum msg_cause cause = amount_cause(amount);
         if (!amount_more(amount_get(from, amount), amount_get(to, amount)))
             continue;
-        if (best == MSG_CAUSE_NONE ||
-            policy_cause_probability(risk, cause) > policy_cause_probability(risk, best))
+        if (best == MSG_CAUSE_NONE || policy_cause_level(risk, cause) > policy_cause_level(risk, best))
             best = cause;
     }
     return best;
@@ -359,7 +353,7 @@ void policy_decide(const struct policy_config *config, const struct policy_input
         if (decision->direction == MSG_DIRECTION_KEEP)
             policy_shrink_decide(&now);
     }
-    decision->probability = policy_cause_probability(risk, decision->cause);
+    decision->probability = policy_cause_level(risk, decision->cause);
     if (decision->direction == MSG_DIRECTION_KEEP)
         return;
     if (is_too_early(&now))

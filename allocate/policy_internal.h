@@ -21,8 +21,9 @@ struct policy_case {
 
 /* Appends to the decision's reason, "; " between the parts; cut when too long. */
 void policy_explain(struct policy_decision *decision, const char *format, ...) FS_PRINTF(2, 3);
-float policy_cause_probability(const struct msg_risk *risk, enum msg_cause cause);
-/* The model's alarm for this cause: at or above its own threshold. */
+/* What alarms of a cause (model/alarm_level.h): decisions answer it, and reasons tell it as p. */
+float policy_cause_level(const struct msg_risk *risk, enum msg_cause cause);
+/* The model's alarm for this cause: its level is at or above its own threshold. */
 bool policy_alarmed(const struct msg_risk *risk, enum msg_cause cause);
 /* Shares are of the last second: just after a raise they still tell of the time before. raised_us: when a
  * sample showed it, 0 = never. */

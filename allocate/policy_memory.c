@@ -167,7 +167,7 @@ static void explain(struct policy_case *now, bool killed)
                    "%.0f MiB costs "
                    "%.2f, keeping %.2f GiB*s",
                    (double)risk->memory_bytes / POLICY_MIB, (double)risk->limits.memory_bytes / POLICY_MIB,
-                   now->attempt->growth_bps / POLICY_MIB, (double)risk->probabilities.memory,
+                   now->attempt->growth_bps / POLICY_MIB, (double)policy_cause_level(risk, MSG_CAUSE_MEMORY),
                    risk->horizon_ms / 1000.0, risk->memory.p90 / POLICY_MIB,
                    risk->brake_engaged ? ", in the brake" : "", killed ? ", a process was killed" : "",
                    (double)now->wanted.memory_bytes / POLICY_MIB, now->decision->expected_cost,

@@ -90,7 +90,7 @@ static void raise_weight(struct policy_case *now)
         return;
     now->wanted.cpu_weight = FS_MIN(weight * WEIGHT_STEP, WEIGHT_MAX);
     policy_explain(now->decision, "cpu p=%.2f without a quota: weight %d -> %d",
-                   (double)risk->probabilities.cpu, weight, now->wanted.cpu_weight);
+                   (double)policy_cause_level(risk, MSG_CAUSE_CPU), weight, now->wanted.cpu_weight);
 }
 
 void policy_cpu_decide(struct policy_case *now)
@@ -117,7 +117,7 @@ void policy_cpu_decide(struct policy_case *now)
         return;
     now->wanted.cpu_millicores = (int32_t)FS_MIN(target, INT32_MAX);
     policy_explain(now->decision, "cpu throttled %.0f %% of the last second, p=%.2f, %s: %d -> %d millicores",
-                   100 * stalled, (double)risk->probabilities.cpu,
+                   100 * stalled, (double)policy_cause_level(risk, MSG_CAUSE_CPU),
                    deadline_text(now, alarmed, deadline, sizeof deadline), risk->limits.cpu_millicores,
                    now->wanted.cpu_millicores);
 }
@@ -149,7 +149,7 @@ void policy_io_decide(struct policy_case *now)
     policy_explain(now->decision,
                    "io stalled %.0f %% of the last second, p=%.2f, %s: read %" PRId64 " -> %" PRId64
                    ", write %" PRId64 " -> %" PRId64 " B/s",
-                   100 * stalled, (double)risk->probabilities.io,
+                   100 * stalled, (double)policy_cause_level(risk, MSG_CAUSE_IO),
                    deadline_text(now, alarmed, deadline, sizeof deadline), limits->io_read_bps,
                    now->wanted.io_read_bps, limits->io_write_bps, now->wanted.io_write_bps);
 }
@@ -168,6 +168,6 @@ void policy_net_decide(struct policy_case *now)
         return;
     now->wanted.net_egress_bps = stepped(limit, step_of(now, stalled, true), risk->net.p90);
     policy_explain(now->decision, "net sends %.0f %% of its %" PRId64 " B/s, p=%.2f, %s: %" PRId64 " B/s",
-                   100 * used, limit, (double)risk->probabilities.net,
+                   100 * used, limit, (double)policy_cause_level(risk, MSG_CAUSE_NET),
                    deadline_text(now, alarmed, deadline, sizeof deadline), now->wanted.net_egress_bps);
 }

@@ -2,7 +2,6 @@
 #include "bench/cmapss_model.h"
 
 #include <errno.h>
-#include <math.h>
 #include <stdlib.h>
 
 #include "model/network.h"

@@ -40,7 +40,8 @@ def log_odds(probability, least=1e-9):
 def levels(part, odds):
     """What alarms: the running average of log odds, of each example on its own, as model/alarm_level.h has it."""
     out = numpy.clip(odds, -LEVEL_MOST, LEVEL_MOST).astype(float)
-    keeps = numpy.exp(-numpy.diff(part.time_s, prepend=0) / LEVEL_S)
+    passed_s = numpy.diff(part.time_s, prepend=0)
+    keeps = numpy.where(passed_s >= 0, numpy.exp(-numpy.maximum(passed_s, 0) / LEVEL_S), 0)
     for begin, end in zip(part.start[:-1], part.start[1:]):
         level = 0.0
         keeps[begin:begin + 1] = 0

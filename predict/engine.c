@@ -25,6 +25,7 @@ struct attempt {
     struct profile_summary known; /* of runs like it; runs = 0: nothing is known */
     int64_t known_revision;       /* of the profile that this is of */
     struct forecast_levels levels;
+    uint64_t levels_swaps; /* engine_counters.swaps when the levels were begun: they are of that champion */
     struct publish_memory told;
 };
 
@@ -314,13 +315,18 @@ static const struct online_head *head_of(const struct engine *engine, const stru
     return online_ready(&code->profile.shadow, version) ? &code->profile.shadow : NULL;
 }
 
-/* A tick out of the cycle is answered, not remembered. */
-static void follow(const struct row *at, struct forecast *forecast)
+/* Another champion's levels begin anew: its thresholds are of its own odds. A tick out of the cycle is
+ * answered, not remembered. */
+static void follow(const struct engine *engine, const struct row *at, struct forecast *forecast)
 {
-    struct forecast_levels levels = at->attempt->levels;
+    struct attempt *attempt = at->attempt;
+    bool same = attempt->levels_swaps == engine->counters.swaps;
+    struct forecast_levels levels = same ? attempt->levels : (struct forecast_levels){0};
     forecast_follow(forecast, &levels, at->tick->time_us, &at->sample->limits);
-    if (!at->aside)
-        at->attempt->levels = levels;
+    if (at->aside)
+        return;
+    attempt->levels = levels;
+    attempt->levels_swaps = engine->counters.swaps;
 }
 
 static void forecast_row(const struct engine *engine, size_t row, const struct online_head *head,
@@ -332,7 +338,7 @@ static void forecast_row(const struct engine *engine, size_t row, const struct o
     if (head)
         online_apply(head, network->version, logits, logits);
     forecast_from(network, logits, output, usage, out);
-    follow(&engine->rows[row], out);
+    follow(engine, &engine->rows[row], out);
 }
 
 static void count_shadow(struct engine *engine, struct attempt *attempt)
@@ -393,14 +399,14 @@ static void tell_row(struct engine *engine, size_t row)
 
     if (!at->aside)
         count_shadow(engine, at->attempt);
+    usage_read(&at->attempt->features, &at->sample->counters, &usage);
+    if (network)
+        forecast_row(engine, row, head, &usage, logits, &forecast); /* levels are state, of a muted one too */
     if (at->muted) {
         engine->counters.muted++;
         return;
     }
-    usage_read(&at->attempt->features, &at->sample->counters, &usage);
-    if (network)
-        forecast_row(engine, row, head, &usage, logits, &forecast);
-    else
+    if (!network)
         fallback_forecast(&at->attempt->features, engine->features[row], &at->sample->limits, &usage,
                           at->code ? &at->attempt->known : NULL, &forecast, terms);
     compare_shadow(engine, row, &forecast);

@@ -80,7 +80,7 @@ void forecast_follow(struct forecast *forecast, struct forecast_levels *levels, 
     int64_t passed_us;
     bool follows = levels->begun && limits_equal(limits, &levels->limits) &&
                    !__builtin_sub_overflow(time_us, levels->time_us, &passed_us);
-    float keeps = follows ? alarm_level_keeps(passed_us / 1000) : 0;
+    float keeps = follows && passed_us >= 0 ? alarm_level_keeps(passed_us / 1000) : 0;
     for (size_t i = 0; i < NETWORK_CAUSES; i++) {
         levels->log_odds[i] = alarm_level_next(levels->log_odds[i], forecast->log_odds[i], keeps);
         forecast->levels[i] = forecast_logistic(levels->log_odds[i]);

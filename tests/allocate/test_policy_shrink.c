@@ -75,6 +75,24 @@ static void shrink__braked_before_or_under_pressure__kept(void **state)
     stand_pass(stand, 25 * SECOND);
     stand->risk.probabilities.memory = 0.01f;
     assert_int_equal(stand_decide(stand), MSG_DIRECTION_KEEP);
+    stand = idle(state);
+    stand_pass(stand, 25 * SECOND);
+    stand->risk.levels.memory = 0.4f; /* the same by its level, though this sample is calm */
+    (void)stand_decide(stand);
+    stand_pass(stand, 25 * SECOND);
+    stand->risk.levels.memory = 0.01f;
+    assert_int_equal(stand_decide(stand), MSG_DIRECTION_KEEP);
+}
+
+static void shrink__one_sample_that_is_not_calm__shrunk(void **state)
+{
+    struct stand *stand = idle(state);
+    stand_pass(stand, 25 * SECOND);
+    stand->risk.levels.memory = 0.05f;
+    stand->risk.probabilities.memory = 0.4f;
+    (void)stand_decide(stand);
+    stand_pass(stand, 25 * SECOND);
+    assert_int_equal(stand_decide(stand), MSG_DIRECTION_SHRINK);
 }
 
 static void shrink__floor__not_below(void **state)
@@ -96,6 +114,7 @@ int main(void)
         cmocka_unit_test(shrink__in_the_end__keeps_what_peak_and_history_ask_for),
         cmocka_unit_test(shrink__neighbour_short__at_once_after_one_horizon),
         cmocka_unit_test(shrink__braked_before_or_under_pressure__kept),
+        cmocka_unit_test(shrink__one_sample_that_is_not_calm__shrunk),
         cmocka_unit_test(shrink__floor__not_below),
     };
     return cmocka_run_group_tests(tests, stand_set_up, stand_tear_down);

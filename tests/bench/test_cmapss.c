@@ -253,7 +253,12 @@ static void train__series_with_a_trend__foreseen_on_other_engines(void **state)
     double auc = metrics_auc(answers, labels, examples.cycles);
     print_message("auc %.4f after %zu epochs\n", auc, model.epochs);
     assert_true(auc > 0.9);
-    assert_int_equal(cmapss_train((struct cmapss_choice){&train, all, 1}, &recipe, 1, &twin), -EINVAL);
+    struct cmapss_choice few = {&train, all, recipe.members - 1};
+    assert_int_equal(cmapss_train(few, &recipe, 1, &twin), -EINVAL); /* a member would be stopped by none */
+    recipe.members = 1;
+    assert_int_equal(cmapss_train(choice, &recipe, 1, &twin), -EINVAL); /* nothing would teach it */
+    recipe.members = CMAPSS_MEMBERS_MAX + 1;
+    assert_int_equal(cmapss_train(choice, &recipe, 1, &twin), -EINVAL);
     cmapss_examples_fini(&examples);
     cmapss_model_fini(&model);
     cmapss_model_fini(&twin);

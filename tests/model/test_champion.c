@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "model/alarm_level.h"
 #include "model/demand.h"
 #include "model/network_widen.h"
 #include "model/profile.h"
@@ -29,6 +30,7 @@ struct run {
     struct msg_counters counters;
     struct feature_input input;
     struct network_output out;
+    float levels[NETWORK_CAUSES]; /* what alarms, log odds */
     double now[DEMAND_RESOURCE_COUNT];
     size_t tick;
 };
@@ -61,6 +63,15 @@ static void step(struct run *run, double memory_mib, double cache_mib, double co
     features_step(&run->state, &run->input, features);
     demand_now(&run->state, &run->counters, run->now);
     network_step(network, scratch, features, &run->memory, &run->out, 1);
+    float keeps = run->tick == 1 ? 0 : alarm_level_keeps(100);
+    for (size_t i = 0; i < NETWORK_CAUSES; i++)
+        run->levels[i] = alarm_level_next(run->levels[i], alarm_log_odds(run->out.probabilities[i]), keeps);
+}
+
+/* As a probability. */
+static double level_of(const struct run *run, size_t cause)
+{
+    return 1 / (1 + exp(-(double)run->levels[cause]));
 }
 
 static double memory_quantile(const struct run *run, size_t quantile)
@@ -93,7 +104,7 @@ static struct leak leak_of(double rate, const struct profile_summary *profile)
         double left_s = (180 - rate * t) / rate;
         leak.highest = fmax(leak.highest, probability);
         leak.second = left_s >= 1 ? leak.highest : leak.second;
-        if (leak.lead_s == 0 && probability >= (double)network->thresholds[MEMORY])
+        if (leak.lead_s == 0 && level_of(&run, MEMORY) >= (double)network->thresholds[MEMORY])
             leak.lead_s = left_s;
     }
     free(run.memory);
@@ -170,11 +181,11 @@ static void ramp__of_a_command_that_ran_before__by_what_it_needs(void **unused)
         run.input.profile = &profile;
         for (int t = 1; 10 + 6 * t < 199 && t < 80; t++) {
             step(&run, fmin(need, 10 + 6 * t), 5, 1);
-            highest = fmax(highest, (double)run.out.probabilities[MEMORY]);
+            highest = fmax(highest, level_of(&run, MEMORY));
             early = t == 10 ? highest : early;
         }
-        print_message("known to need %.0f of 200 MiB%s: highest probability %.3f, %.3f in its first second\n",
-                      need, rise_known(&profile.rise) ? " and how it grows" : "", highest, early);
+        print_message("known to need %.0f of 200 MiB%s: highest level %.3f, %.3f in its first second\n", need,
+                      rise_known(&profile.rise) ? " and how it grows" : "", highest, early);
         assert_true((early >= (double)network->thresholds[MEMORY]) == (need > 200));
         assert_true(need > 150 || highest < (double)network->thresholds[MEMORY]);
         free(run.memory);
@@ -191,9 +202,9 @@ static void flat__far_or_near_the_limit__no_alarm(void **unused)
         run_init(&run, 200, 0);
         for (int t = 0; t < 300; t++) {
             step(&run, fmin(200 * shares[i], 10 + 60 * t / 10.0), 5, 1);
-            highest = t > 50 ? fmax(highest, (double)run.out.probabilities[MEMORY]) : highest;
+            highest = t > 50 ? fmax(highest, level_of(&run, MEMORY)) : highest;
         }
-        print_message("flat at %.0f %%: highest probability %.3f after 5 s, p99 %.0f MiB\n", 100 * shares[i],
+        print_message("flat at %.0f %%: highest level %.3f after 5 s, p99 %.0f MiB\n", 100 * shares[i],
                       highest, memory_quantile(&run, 2));
         assert_true(highest < (double)network->thresholds[MEMORY]);
         assert_true(memory_quantile(&run, 2) < 200 * shares[i] * 2.5 + 20);
@@ -209,9 +220,9 @@ static void sawtooth__below_the_limit__calms_down(void **unused)
     run_init(&run, 200, 0);
     for (int t = 0; t < 600; t++) {
         step(&run, 40 + 100.0 * (t % 30) / 30, 5, 1); /* 40 .. 137 MiB every 3 s */
-        late = t > 300 ? fmax(late, (double)run.out.probabilities[MEMORY]) : late;
+        late = t > 300 ? fmax(late, level_of(&run, MEMORY)) : late;
     }
-    print_message("sawtooth to 68 %%: highest probability %.3f after 30 s\n", late);
+    print_message("sawtooth to 68 %%: highest level %.3f after 30 s\n", late);
     free(run.memory);
     assert_true(late < 0.95);
 }
@@ -224,9 +235,9 @@ static void step_up__to_half_the_limit__calms_down(void **unused)
     run_init(&run, 200, 0);
     for (int t = 0; t < 300; t++) {
         step(&run, t < 50 ? 20 : 100, 5, 1);
-        late = t > 150 ? fmax(late, (double)run.out.probabilities[MEMORY]) : late;
+        late = t > 150 ? fmax(late, level_of(&run, MEMORY)) : late;
     }
-    print_message("step to 50 %%: highest probability %.3f from 10 s after it\n", late);
+    print_message("step to 50 %%: highest level %.3f from 10 s after it\n", late);
     free(run.memory);
     assert_true(late < (double)network->thresholds[MEMORY]);
 }
@@ -240,9 +251,9 @@ static void page_cache__at_the_limit__no_alarm(void **unused)
     for (int t = 0; t < 300; t++) {
         run.counters.io_read_bytes += 20971520;
         step(&run, 1, fmin(98, t * 20.0), 0.5);
-        highest = fmax(highest, (double)run.out.probabilities[MEMORY]);
+        highest = fmax(highest, level_of(&run, MEMORY));
     }
-    print_message("page cache fills the limit: highest probability %.3f\n", highest);
+    print_message("page cache fills the limit: highest level %.3f\n", highest);
     free(run.memory);
     assert_true(highest < (double)network->thresholds[MEMORY]);
 }
@@ -293,16 +304,16 @@ static void deadline__throttled__rises_only_with_one(void **unused)
                                       .duration_p95_s = 22};
     struct run run;
     throttled_run(&run, 0, 10, NULL);
-    double without = (double)run.out.probabilities[CPU];
+    double without = level_of(&run, CPU);
     free(run.memory);
     throttled_run(&run, 20000, 15, NULL);
-    double unknown = (double)run.out.probabilities[CPU];
+    double unknown = level_of(&run, CPU);
     free(run.memory);
     throttled_run(&run, 20000, 5, &profile);
-    double misses = (double)run.out.probabilities[CPU];
+    double misses = level_of(&run, CPU);
     free(run.memory);
     throttled_run(&run, 200000, 5, &profile);
-    double makes = (double)run.out.probabilities[CPU];
+    double makes = level_of(&run, CPU);
     free(run.memory);
     print_message(
         "throttled: no deadline %.3f; unknown code at 75 %% of it %.3f; known, needs twice the time %.3f; "

@@ -110,6 +110,22 @@ static void forecast__levels__begin_anew_under_other_limits(void **state)
     assert_true(fabsf(forecast.levels[0] - forecast.probabilities[0]) < 1e-6f);
 }
 
+static void forecast__levels__begin_anew_after_a_gap_or_when_time_goes_back(void **state)
+{
+    (void)state;
+    static const int64_t passed_us[] = {60000000, -1, -500, -TICK_US, INT64_MIN};
+    const struct msg_limits limits = {.memory_bytes = 100 * MIB};
+    for (size_t i = 0; i < FS_COUNT(passed_us); i++) {
+        struct forecast_levels levels = {0};
+        assert_true(follow(&levels, &limits, 6).above);
+        levels.time_us = i == 4 ? INT64_MAX : levels.time_us - TICK_US - passed_us[i] + TICK_US;
+        struct forecast forecast = {
+            .log_odds = {-1}, .probabilities = {0.27f}, .thresholds = {0.5f, 1, 1, 1, 1}};
+        forecast_follow(&forecast, &levels, i == 4 ? INT64_MIN : TICK_US, &limits);
+        assert_false(forecast.above);
+    }
+}
+
 static bool is_stalled(struct msg_limits limits, int64_t timeout_ms)
 {
     struct msg_risk risk = {.limits = limits,
@@ -273,6 +289,7 @@ int main(void)
         cmocka_unit_test(forecast__thresholds__each_cause_by_its_own),
         cmocka_unit_test(forecast__levels__alarm_when_it_stays),
         cmocka_unit_test(forecast__levels__begin_anew_under_other_limits),
+        cmocka_unit_test(forecast__levels__begin_anew_after_a_gap_or_when_time_goes_back),
         cmocka_unit_test(forecast__stalled__only_by_a_limit_and_with_a_deadline),
         cmocka_unit_test(forecast__stalled_for_memory__told_without_a_deadline),
         cmocka_unit_test(forecast__absurd_samples__finite_and_bounded),
