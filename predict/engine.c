@@ -2,30 +2,29 @@
 #include "predict/engine.h"
 
 #include <assert.h>
-#include <errno.h>
 #include <math.h>
 #include <stdlib.h>
 
 #include "predict/fallback.h"
-#include "predict/lane.h"
+#include "predict/succession.h"
 #include "predict/table.h"
 
 #define KEY_SIZE 20 /* execution and attempt */
-#define TICK_MS 100 /* of the agents' sampling: bounds a warm-up when every attempt is short */
 
 /* A running attempt. */
 struct attempt {
     int32_t partition;
-    uint32_t shadow_ticks; /* steps under the network beside the champion */
-    uint32_t ticks;        /* of the agent's cycle, since its state was begun */
-    uint64_t wave;         /* in which it is */
+    uint32_t shadow_ticks;  /* steps under the network beside the champion */
+    uint64_t shadow_number; /* succession.number of that one */
+    uint32_t ticks;         /* of the agent's cycle, since its state was begun */
+    uint64_t wave;          /* in which it is */
     int64_t seen_ms;
     int64_t started_us, first_us; /* of the attempt; of the sample its state began with */
     struct feature_state features;
     struct profile_summary known; /* of runs like it; runs = 0: nothing is known */
     int64_t known_revision;       /* of the profile that this is of */
     struct forecast_levels levels;
-    uint64_t levels_swaps; /* engine_counters.swaps when the levels were begun: they are of that champion */
+    uint64_t levels_swaps; /* succession.swaps when the levels were begun: they are of that champion */
     struct publish_memory told;
 };
 
@@ -45,11 +44,7 @@ struct engine {
     struct engine_options options;
     struct codes *codes;
     struct table *attempts;
-    struct lane champion, shadow;
-    bool warming;            /* shadow is the next champion */
-    int64_t warming_ms;      /* since when */
-    uint32_t warmest;        /* most ticks an attempt has seen under shadow */
-    struct network *waiting; /* challenger that comes after the warm-up */
+    struct succession networks;
     uint64_t wave;
     size_t count;
     struct row rows[ENGINE_WAVE];
@@ -68,6 +63,8 @@ struct engine *engine_create(const struct engine_options *options, struct codes 
     engine->options = *options;
     engine->codes = codes;
     engine->wave = 1;
+    engine->networks = (struct succession){
+        .attempts = options->executions, .rows = ENGINE_WAVE, .training_ticks = options->training_ticks};
     engine->attempts = table_create(options->executions, KEY_SIZE, sizeof(struct attempt));
     if (engine->attempts)
         return engine;
@@ -79,9 +76,7 @@ void engine_destroy(struct engine *engine)
 {
     if (!engine)
         return;
-    lane_close(&engine->champion);
-    lane_close(&engine->shadow);
-    network_destroy(engine->waiting);
+    succession_close(&engine->networks);
     table_destroy(engine->attempts);
     free(engine);
 }
@@ -90,145 +85,29 @@ void engine_destroy(struct engine *engine)
 
 const struct network *engine_champion(const struct engine *engine)
 {
-    return engine->champion.network;
+    return engine->networks.champion.network;
 }
 
 const struct network *engine_challenger(const struct engine *engine)
 {
-    return engine->warming ? NULL : engine->shadow.network;
+    return engine->networks.warming ? NULL : engine->networks.shadow.network;
 }
 
 bool engine_warming(const struct engine *engine)
 {
-    return engine->warming;
-}
-
-static void begin_shadow_ticks(struct engine *engine)
-{
-    engine->warmest = 0;
-    for (struct attempt *a = table_oldest(engine->attempts); a; a = table_newer(engine->attempts, a))
-        a->shadow_ticks = 0;
-}
-
-static int open_shadow(struct engine *engine, struct network *network)
-{
-    struct lane lane;
-    int result = lane_open(&lane, network, engine->options.executions, ENGINE_WAVE);
-    if (result < 0)
-        return result;
-    lane_close(&engine->shadow);
-    engine->shadow = lane;
-    begin_shadow_ticks(engine);
-    return 0;
-}
-
-/* A challenger that gave way to a champion's warm-up goes on, from zero. */
-static void resume_challenger(struct engine *engine)
-{
-    struct network *next = engine->waiting;
-    engine->waiting = NULL;
-    if (next)
-        fs_drop(open_shadow(engine, next)); /* out of memory: no challenger then, nothing else is lost */
-}
-
-static void take_over(struct engine *engine)
-{
-    lane_close(&engine->champion);
-    engine->champion = engine->shadow;
-    engine->shadow = (struct lane){0};
-    engine->warming = false;
-    engine->counters.swaps++;
-    resume_challenger(engine);
-}
-
-static int set_champion_now(struct engine *engine, struct network *network)
-{
-    struct lane lane = {0};
-    int result = network ? lane_open(&lane, network, engine->options.executions, ENGINE_WAVE) : 0;
-    if (result < 0)
-        return result;
-    lane_close(&engine->champion);
-    engine->champion = lane;
-    engine->counters.swaps++;
-    return 0;
-}
-
-/* A challenger gives its place to the next champion and comes back after it. */
-static void set_challenger_aside(struct engine *engine)
-{
-    if (!engine->shadow.network || engine->warming)
-        return;
-    network_destroy(engine->waiting);
-    engine->waiting = engine->shadow.network;
-    engine->shadow.network = NULL;
-    lane_close(&engine->shadow);
-}
-
-static bool same_version(const struct network *a, const struct network *b)
-{
-    return a && b && str_equal(str_of(a->version), str_of(b->version));
-}
-
-static bool warm(const struct engine *engine, int64_t now_ms)
-{
-    return engine->warmest >= engine->options.training_ticks || table_count(engine->attempts) == 0 ||
-           now_ms - engine->warming_ms >= 2 * engine->options.training_ticks * TICK_MS;
-}
-
-static int begin_warming(struct engine *engine, struct network *network, int64_t now_ms)
-{
-    if (same_version(
-            network,
-            engine->shadow.network)) { /* it has been scoring beside: its states are what is needed */
-        network_destroy(network);
-    } else {
-        set_challenger_aside(engine);
-        int result = open_shadow(engine, network);
-        if (result < 0)
-            return result;
-    }
-    engine->warming = true;
-    engine->warming_ms = now_ms;
-    if (warm(engine, now_ms))
-        take_over(engine);
-    return 0;
+    return engine->networks.warming;
 }
 
 int engine_set_champion(struct engine *engine, struct network *network, int64_t now_ms)
 {
     assert(engine->count == 0);
-    bool known = same_version(network, engine->champion.network);
-    if (engine->warming && same_version(network, engine->shadow.network)) {
-        network_destroy(network);
-        return 0;
-    }
-    if (engine->warming) { /* another one is wanted by now */
-        lane_close(&engine->shadow);
-        engine->warming = false;
-    }
-    int result = 0;
-    if (known)
-        network_destroy(network);
-    else if (network && engine->champion.network && table_count(engine->attempts) > 0)
-        return begin_warming(engine, network, now_ms);
-    else
-        result = set_champion_now(engine, network);
-    resume_challenger(engine);
-    return result;
+    return succession_set_champion(&engine->networks, network, now_ms, table_count(engine->attempts) > 0);
 }
 
 int engine_set_challenger(struct engine *engine, struct network *network)
 {
     assert(engine->count == 0);
-    if (engine->warming) {
-        network_destroy(engine->waiting);
-        engine->waiting = network;
-        return 0;
-    }
-    if (network)
-        return open_shadow(engine, network);
-    lane_close(&engine->shadow);
-    return 0;
+    return succession_set_challenger(&engine->networks, network);
 }
 
 /* --- samples --- */
@@ -244,8 +123,8 @@ static struct attempt *find_attempt(struct engine *engine, const struct msg_samp
         return attempt;
     }
     attempt = table_add(engine->attempts, key, sizeof key);
-    lane_clear_state(&engine->champion, table_index(engine->attempts, attempt));
-    lane_clear_state(&engine->shadow, table_index(engine->attempts, attempt));
+    lane_clear_state(&engine->networks.champion, table_index(engine->attempts, attempt));
+    lane_clear_state(&engine->networks.shadow, table_index(engine->attempts, attempt));
     engine->counters.attempts++;
     return attempt;
 }
@@ -307,7 +186,7 @@ void engine_add(struct engine *engine, const struct engine_tick *tick, const str
 /* The head of this code that was fitted to the champion: its own, or the shadow's of before the swap. */
 static const struct online_head *head_of(const struct engine *engine, const struct code *code)
 {
-    const char *version = engine->champion.network->version;
+    const char *version = engine->networks.champion.network->version;
     if (!code)
         return NULL;
     if (online_ready(&code->profile.head, version))
@@ -320,20 +199,20 @@ static const struct online_head *head_of(const struct engine *engine, const stru
 static void follow(const struct engine *engine, const struct row *at, struct forecast *forecast)
 {
     struct attempt *attempt = at->attempt;
-    bool same = attempt->levels_swaps == engine->counters.swaps;
+    bool same = attempt->levels_swaps == engine->networks.swaps;
     struct forecast_levels levels = same ? attempt->levels : (struct forecast_levels){0};
     forecast_follow(forecast, &levels, at->tick->time_us, &at->sample->limits);
     if (at->aside)
         return;
     attempt->levels = levels;
-    attempt->levels_swaps = engine->counters.swaps;
+    attempt->levels_swaps = engine->networks.swaps;
 }
 
 static void forecast_row(const struct engine *engine, size_t row, const struct online_head *head,
                          const struct usage *usage, float logits[NETWORK_CAUSES], struct forecast *out)
 {
-    const struct network *network = engine->champion.network;
-    const struct network_output *output = &engine->champion.out[row];
+    const struct network *network = engine->networks.champion.network;
+    const struct network_output *output = &engine->networks.champion.out[row];
     network_calibrate(network, output->logits, logits);
     if (head)
         online_apply(head, network->version, logits, logits);
@@ -343,19 +222,23 @@ static void forecast_row(const struct engine *engine, size_t row, const struct o
 
 static void count_shadow(struct engine *engine, struct attempt *attempt)
 {
-    if (!engine->shadow.network)
+    struct succession *networks = &engine->networks;
+    if (!networks->shadow.network)
         return;
+    if (attempt->shadow_number != networks->number)
+        attempt->shadow_ticks = 0;
+    attempt->shadow_number = networks->number;
     attempt->shadow_ticks++;
-    engine->warmest = FS_MAX(engine->warmest, attempt->shadow_ticks);
+    networks->warmest = FS_MAX(networks->warmest, attempt->shadow_ticks);
 }
 
 static void compare_shadow(struct engine *engine, size_t row, const struct forecast *forecast)
 {
     float none = 1;
-    if (!engine->shadow.network)
+    if (!engine->networks.shadow.network)
         return;
     for (size_t i = 0; i < NETWORK_CAUSES; i++)
-        none *= 1 - engine->shadow.out[row].probabilities[i];
+        none *= 1 - engine->networks.shadow.out[row].probabilities[i];
     engine->counters.shadow_ticks++;
     engine->counters.shadow_distance += fabs((double)(1 - none) - (double)forecast->probability);
 }
@@ -364,7 +247,7 @@ static size_t explain_row(struct engine *engine, size_t row, const struct online
                           const float *logits, const struct forecast *forecast,
                           struct msg_contribution terms[EXPLAIN_TERMS])
 {
-    const struct lane *lane = &engine->champion;
+    const struct lane *lane = &engine->networks.champion;
     size_t cause = (size_t)(forecast->cause - MSG_CAUSE_MEMORY);
     struct explain_input input = {.network = lane->network,
                                   .scratch = lane->scratch,
@@ -381,14 +264,14 @@ static void undo_row(struct engine *engine, size_t row)
 {
     struct row *at = &engine->rows[row];
     at->attempt->features = at->before;
-    lane_undo(&engine->champion, engine->indexes[row], row);
-    lane_undo(&engine->shadow, engine->indexes[row], row);
+    lane_undo(&engine->networks.champion, engine->indexes[row], row);
+    lane_undo(&engine->networks.shadow, engine->indexes[row], row);
 }
 
 static void tell_row(struct engine *engine, size_t row)
 {
     const struct row *at = &engine->rows[row];
-    const struct network *network = engine->champion.network;
+    const struct network *network = engine->networks.champion.network;
     const struct online_head *head = network ? head_of(engine, at->code) : NULL;
     struct msg_contribution terms[EXPLAIN_TERMS];
     struct publish_view view;
@@ -430,8 +313,8 @@ void engine_flush(struct engine *engine)
     size_t count = engine->count;
     if (count == 0)
         return;
-    lane_step(&engine->champion, engine->features[0], engine->indexes, engine->pointers, count);
-    lane_step(&engine->shadow, engine->features[0], engine->indexes, engine->pointers, count);
+    lane_step(&engine->networks.champion, engine->features[0], engine->indexes, engine->pointers, count);
+    lane_step(&engine->networks.shadow, engine->features[0], engine->indexes, engine->pointers, count);
     engine->counters.samples += count;
     engine->counters.waves++;
     for (size_t row = 0; row < count; row++) {
@@ -453,8 +336,7 @@ void engine_tend(struct engine *engine, int64_t now_ms, int64_t idle_ms)
         table_remove(engine->attempts, oldest);
         engine->counters.idle++;
     }
-    if (engine->warming && warm(engine, now_ms))
-        take_over(engine);
+    succession_tend(&engine->networks, now_ms, table_count(engine->attempts) > 0);
 }
 
 void engine_forget(struct engine *engine, int32_t partition)
@@ -498,6 +380,11 @@ size_t engine_running(const struct engine *engine)
 uint64_t engine_evicted(const struct engine *engine)
 {
     return table_evicted(engine->attempts);
+}
+
+uint64_t engine_swaps(const struct engine *engine)
+{
+    return engine->networks.swaps;
 }
 
 const struct engine_counters *engine_counters(const struct engine *engine)

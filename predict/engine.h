@@ -34,7 +34,7 @@ struct engine_options {
 };
 
 struct engine_counters {
-    uint64_t samples, waves, attempts, idle, muted, swaps;
+    uint64_t samples, waves, attempts, idle, muted;
     uint64_t risks[MSG_RISK_KIND_COUNT];
     uint64_t shadow_ticks;  /* samples the shadow scored as well */
     double shadow_distance; /* sum of |its probability - the champion's| over them */
@@ -80,6 +80,7 @@ void engine_forget(struct engine *engine, int32_t partition);
 uint32_t engine_least_ticks(const struct engine *engine, int32_t partition);
 size_t engine_running(const struct engine *engine);
 uint64_t engine_evicted(const struct engine *engine);
+uint64_t engine_swaps(const struct engine *engine); /* champions that took over */
 const struct engine_counters *engine_counters(const struct engine *engine);
 
 #endif

@@ -99,7 +99,7 @@ void predict_metrics_show(struct predict *predict)
     metric_follow(m->attempts, (double)counters->attempts);
     metric_follow(m->idle, (double)counters->idle);
     metric_follow(m->evicted, (double)engine_evicted(predict->engine));
-    metric_follow(m->swaps, (double)counters->swaps);
+    metric_follow(m->swaps, (double)engine_swaps(predict->engine));
     metric_follow(m->shadow_ticks, (double)counters->shadow_ticks);
     metric_follow(m->shadow_distance, counters->shadow_distance);
     for (int kind = 0; kind < MSG_RISK_KIND_COUNT; kind++)

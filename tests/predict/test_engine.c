@@ -258,7 +258,7 @@ static void champion__swapped_while_running__warm_and_without_a_gap(void **state
         }
     }
     assert_int_equal(swapped, 200 + TRAINING - 1);
-    assert_int_equal(engine_counters(bench.engine)->swaps, 2);
+    assert_int_equal(engine_swaps(bench.engine), 2);
     buffer_fini(&file);
     tear_down(&bench);
     tear_down(&fresh);
@@ -332,7 +332,7 @@ static void champion__the_same_again__nothing_happens(void **state)
     assert_int_equal(engine_set_champion(bench.engine, named(1), 100), 0); /* the rollback came first */
     assert_false(engine_warming(bench.engine));
     assert_ptr_equal(engine_champion(bench.engine), first);
-    assert_int_equal(engine_counters(bench.engine)->swaps, 1);
+    assert_int_equal(engine_swaps(bench.engine), 1);
     tear_down(&bench);
 }
 
