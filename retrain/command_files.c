@@ -78,7 +78,14 @@ int command_write_file(const char *path, struct str bytes)
     }
     if (file && !ok)
         (void)unlink(beside); /* what stays is not looked at */
-    return ok ? 0 : (command_fail(path, strerror(error)), -error);
+    if (ok)
+        return 0;
+    char why[256];
+    (void)snprintf(why, sizeof why,
+                   "%s: nothing was written, what was there before stays; make room or name another file",
+                   strerror(error));
+    (void)command_fail(path, why);
+    return -error;
 }
 
 int command_save_network(const char *path, struct network *network)
