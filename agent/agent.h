@@ -9,6 +9,7 @@
 #include "agent/adjust.h"
 #include "agent/attempt_files.h"
 #include "agent/capacity.h"
+#include "agent/input_read.h"
 #include "agent/limit_marks.h"
 #include "agent/link.h"
 #include "agent/node.h"
@@ -23,6 +24,7 @@
 #include "common/map.h"
 #include "common/metrics.h"
 #include "schemas/codec.h"
+#include "schemas/request.h"
 
 enum attempt_state {
     ATTEMPT_RUNNING, /* its supervisor lives */
@@ -56,6 +58,8 @@ struct attempt {
     int adjustments_fd;       /* of ATTEMPT_ADJUSTMENTS, appended to; -1 = not open */
     struct short_of wants[MSG_CAUSE_COUNT];
     struct statsd_counts statsd;
+    struct request_identity identity; /* of admission.request */
+    struct input_read input_read;
     bool killed, last_taken;
     bool supervisor_ended;              /* its pid_fd said so */
     bool record_spooled, event_spooled; /* of its ending; finish.c */
@@ -72,7 +76,7 @@ struct agent_metrics {
     struct metric *accepted, *refused, *repeated, *finished, *failed, *oom_kills, *adjusted, *ignored, *ticks,
         *ticks_dropped, *late_ticks, *running, *spool_waiting, *spool_bytes, *spool_damaged, *link_up,
         *statsd, *statsd_malformed, *undecodable, *brakes, *near_limit, *advances, *advances_refused,
-        *codes_unseen, *tick_seconds;
+        *codes_unseen, *reads_not_counted, *tick_seconds;
 };
 
 struct agent {

@@ -65,6 +65,8 @@ int attempt_decode(struct attempt *attempt, struct codec *codec, struct str fram
     if (result == 0)
         result = codec_decode(codec, &msg_admission_type, buffer_str(&attempt->framed), attempt->arena,
                               &attempt->admission);
+    if (result == 0)
+        attempt->identity = request_identity(&attempt->admission.request);
     return result;
 }
 

@@ -5,7 +5,6 @@
 
 #include "agent/agent.h"
 #include "common/clock.h"
-#include "schemas/request.h"
 
 /* Reading one attempt takes 40 to 70 us here: the first of so many samples waits 2 ms for the last one. */
 #define TICK_SAMPLES 32
@@ -37,6 +36,9 @@ static bool read_attempt(struct agent *agent, struct attempt *attempt, int64_t t
                    (double)(attempt->statsd.malformed + attempt->statsd.too_many_names - before.malformed -
                             before.too_many_names));
     }
+    if (input_read_note(&attempt->input_read, attempt->cgroup, attempt->identity.input_bytes,
+                        attempt->track) < 0)
+        metric_add(agent->metrics.reads_not_counted, 1);
     if (cgroup_read(attempt->cgroup, &sample) < 0)
         return false; /* just ended: its last counters are in the status file */
     track_add(attempt->track, time_us, monotonic_us, &sample, is_held(attempt, monotonic_us), in_cycle);
@@ -59,9 +61,8 @@ static bool fill_sample(struct agent *agent, const struct attempt *attempt, stru
     out->adjusted_sequence = attempt->track->last_decision;
     out->arm = attempt->admission.arm;
     out->counters = track_counters(attempt->track, &attempt->track->last, custom);
-    struct request_identity identity = request_identity(request);
-    out->command = identity.command;
-    out->input_bytes = identity.input_bytes;
+    out->command = attempt->identity.command;
+    out->input_bytes = attempt->identity.input_bytes;
     return true;
 }
 

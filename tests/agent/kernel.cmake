@@ -7,6 +7,7 @@ forestall_test(test_cgroup
   SOURCES
     kernel_cases.c
     kernel_loads.c
+    kernel_reads.c
     test_cgroup.c
   LINKS forestall_agent_kernel
   ROOT TIMEOUT 180)
@@ -22,6 +23,7 @@ forestall_test(test_network
 add_executable(guest_cgroup_v2
   kernel_cases.c
   kernel_loads.c
+  kernel_reads.c
   qemu/guest_main.c
   ${CMAKE_SOURCE_DIR}/agent/blockdev.c
   ${CMAKE_SOURCE_DIR}/agent/cgroup.c
@@ -30,6 +32,7 @@ add_executable(guest_cgroup_v2
   ${CMAKE_SOURCE_DIR}/agent/cgroup_list.c
   ${CMAKE_SOURCE_DIR}/agent/cgroup_mountinfo.c
   ${CMAKE_SOURCE_DIR}/agent/cgroup_parse.c
+  ${CMAKE_SOURCE_DIR}/agent/cgroup_reads.c
   ${CMAKE_SOURCE_DIR}/agent/cgroup_sample.c
   ${CMAKE_SOURCE_DIR}/agent/cgroup_tree.c
   ${CMAKE_SOURCE_DIR}/agent/cgroup_v1.c

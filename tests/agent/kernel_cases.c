@@ -16,14 +16,6 @@
 
 #define MIB (1LL << 20)
 
-#define REQUIRE(condition)                                                                                   \
-    do {                                                                                                     \
-        if (!(condition)) {                                                                                  \
-            printf("%s:%d: %s\n", __func__, __LINE__, #condition);                                           \
-            return CASE_FAILED;                                                                              \
-        }                                                                                                    \
-    } while (0)
-
 static bool same_limits(const struct cgroup_limits *a, const struct cgroup_limits *b)
 {
     return a->memory_bytes == b->memory_bytes && a->cpu_millicores == b->cpu_millicores &&
@@ -473,6 +465,8 @@ const struct kernel_case kernel_cases[] = {
     CASE(brake__released_to_kernel__oom_kill_is_the_truth),
     CASE(brake__adopted_while_engaged__seen_and_kept),
     CASE(held__own_memory_and_page_cache__told_apart),
+    CASE(reads__program_and_the_child_it_waited_for__counted),
+    CASE(reads__more_processes_than_are_asked__refused),
     CASE(apply__cpu_quota__throttled_then_free),
     CASE(apply__read_bandwidth__slows_and_frees),
     CASE(kill__forking_tree__all_gone),

@@ -3,9 +3,19 @@
 #ifndef FORESTALL_TESTS_AGENT_KERNEL_CASES_H
 #define FORESTALL_TESTS_AGENT_KERNEL_CASES_H
 
+#include <stdio.h>
+
 #include "agent/cgroup.h"
 
 enum case_outcome { CASE_PASSED, CASE_FAILED, CASE_SKIPPED };
+
+#define REQUIRE(condition)                                                                                   \
+    do {                                                                                                     \
+        if (!(condition)) {                                                                                  \
+            printf("%s:%d: %s\n", __func__, __LINE__, #condition);                                           \
+            return CASE_FAILED;                                                                              \
+        }                                                                                                    \
+    } while (0)
 
 struct kernel_case {
     const char *name; /* function__condition__result */
@@ -14,5 +24,9 @@ struct kernel_case {
 
 extern const struct kernel_case kernel_cases[];
 extern const size_t kernel_case_count;
+
+/* kernel_reads.c */
+enum case_outcome reads__program_and_the_child_it_waited_for__counted(struct cgroup_host *host);
+enum case_outcome reads__more_processes_than_are_asked__refused(struct cgroup_host *host);
 
 #endif

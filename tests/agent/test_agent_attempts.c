@@ -8,6 +8,8 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "schemas/hints.h"
+
 static void agent__program_that_ends__is_reported_and_cleaned_up(void **state)
 {
     struct peer *peer = started(state, NULL);
@@ -126,6 +128,30 @@ static void agent__gauges_of_the_program__are_in_samples(void **state)
     assert_true(record->totals.custom.items[0].value > 10);
 }
 
+/* How far it is in an input of known size: 100,000 bytes at a time, by children that it waits for. */
+static void agent__input_of_known_size__samples_tell_what_was_read(void **state)
+{
+    struct peer *peer = started(state, NULL);
+    struct msg_str_entry hint = {str_of(HINT_INPUT_BYTES), str_of("1000000")};
+    struct msg_admission admission =
+        shell(peer, "for i in 1 2 3; do head -c 100000 /dev/zero > /dev/null; sleep 0.3; done", 64 * MIB);
+    admission.request.hints = (struct msg_str_map){&hint, 1};
+    peer_send_admission(peer, &admission);
+    struct msg_execution_record *record = wait_record(peer, &admission);
+    double before = 0, steps = 0;
+    for (size_t i = 0; i < record->series.count; i++) {
+        const struct msg_counters *counters = &record->series.items[i].counters;
+        if (counters->custom.count == 0)
+            continue; /* sampled before it was there to be asked */
+        assert_true(str_equal(counters->custom.items[0].name, str_of(GAUGE_INPUT_READ)));
+        double value = counters->custom.items[0].value;
+        assert_true(value >= before);
+        steps += value >= before + 90000;
+        before = value;
+    }
+    assert_true(before >= 300000 && before < 500000 && steps >= 2);
+}
+
 static void agent__adjustment__rewrites_the_limits_file(void **state)
 {
     struct peer *peer = started(state, NULL);
@@ -201,6 +227,7 @@ int main(void)
         SCENARIO(agent__cancel__kills_the_whole_tree),
         SCENARIO(agent__cancel_of_another_attempt__leaves_this_one),
         SCENARIO(agent__gauges_of_the_program__are_in_samples),
+        SCENARIO(agent__input_of_known_size__samples_tell_what_was_read),
         SCENARIO(agent__adjustment__rewrites_the_limits_file),
         SCENARIO(agent__request_larger_than_a_record__is_reduced),
         SCENARIO(agent__stopped__leaves_nothing_behind),

@@ -143,3 +143,16 @@ def test_record__gauge_and_input_of_the_program__in_its_record(tmp_path):
     assert len(values) > 3 and values == sorted(values) and 0.8 < values[-1] <= 1
     assert not (tmp_path / "s").exists()
     assert record["request"]["hints"] == {"input_bytes": str(script.stat().st_size + 5000)}  # the file among the arguments, standard input
+
+
+def test_record__input_read_piece_by_piece__how_far_it_is_in_its_record(tmp_path):
+    from messages import MessageCodec
+    out, source = tmp_path / "r.records", tmp_path / "in"
+    source.write_bytes(b"x" * 4000000)
+    script = "for i in 1 2 3 4; do head -c 1000000 > /dev/null; sleep 0.25; done"
+    subprocess.run([BIN / "forestall-record", "--out", out, "--subtree", f"forestall-collect-{os.getpid()}-test", "--", "/bin/sh", "-c", script],
+                   check=True, stdin=open(source), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    record = MessageCodec().decode(out.read_bytes()[4:], "ExecutionRecord")[1]
+    values = [metric["value"] for point in record["series"] for metric in point["counters"]["custom"] if metric["name"] == "input_read_bytes"]
+    assert values == sorted(values) and values[-1] >= 4000000
+    assert len([value for value in values if 500000 < value < 3900000]) >= 3  # seen on its way
