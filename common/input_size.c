@@ -37,22 +37,35 @@ static bool measure(struct search *search, const char *name)
     return true;
 }
 
-/* What a shell's command, a script in an argument or an address may name; what stands behind a > is written.
- */
+/* What comes behind it is written, by the convention of compilers, converters and dd. */
+static bool names_output(const char *word, size_t size)
+{
+    static const char *const words[] = {"-o", "--output", "--out", "--outfile", "--output-file",
+                                        "of", "output"};
+    for (size_t i = 0; i < sizeof words / sizeof words[0]; i++)
+        if (strlen(words[i]) == size && memcmp(words[i], word, size) == 0)
+            return true;
+    return false;
+}
+
+/* What a shell's command, a script in an argument or an address may name; what stands behind a > or an option
+ * for the output is written. */
 static void measure_words(struct search *search, const char *text)
 {
     char name[NAME_SIZE_MAX], before = '\0';
+    bool written = false;
     for (const char *at = text; *at && search->looked < MEASURED_MAX;) {
         size_t gap = strspn(at, SEPARATORS);
         for (size_t i = 0; i < gap; i++)
             before = strchr(" \t\"'", at[i]) ? before : at[i];
         at += gap;
         size_t size = strcspn(at, SEPARATORS);
-        if (before != '>' && size > 0 && size < sizeof name) {
+        if (before != '>' && !written && size > 0 && size < sizeof name) {
             memcpy(name, at, size);
             name[size] = '\0';
             (void)measure(search, name); /* most words are no files */
         }
+        written = names_output(at, size);
         before = '\0';
         at += size;
     }
@@ -64,6 +77,9 @@ int64_t input_size(const char *cwd, char *const *argv, int stdin_fd)
     struct search search = {.directory = cwd ? open(cwd, O_RDONLY | O_DIRECTORY | O_CLOEXEC) : AT_FDCWD};
     for (int i = 1; argv[0] && argv[i] && search.looked < MEASURED_MAX; i++) {
         const char *equals = strchr(argv[i], '=');
+        if ((i > 1 && names_output(argv[i - 1], strlen(argv[i - 1]))) ||
+            (equals && names_output(argv[i], (size_t)(equals - argv[i]))))
+            continue;
         if (!measure(&search, argv[i]) && !(equals && measure(&search, equals + 1)))
             measure_words(&search, argv[i]);
     }

@@ -129,12 +129,40 @@ static void build__files_among_the_arguments__measured_unless_told(void **state)
     assert_true(isnan(hints_input_bytes(&request.hints)));
 }
 
+/* The output of the run before lies there: the same job has the same input. */
+static void build__files_that_are_written__not_measured(void **state)
+{
+    static const char *const lines[][5] = {{"cc", "-o", "arguments.h", "submit.h", NULL},
+                                           {"pandoc", "submit.h", "--output", "arguments.h", NULL},
+                                           {"convert", "--output=arguments.h", "submit.h", NULL},
+                                           {"dd", "of=arguments.h", "if=submit.h", NULL},
+                                           {"gcc", "-O", "submit.h", NULL}};
+    static const char *const env[] = {NULL};
+    struct stat one = {0};
+    char place[4096];
+    (void)state;
+    const char *source = getenv("FORESTALL_SOURCE");
+    (void)snprintf(place, sizeof place, "%s/cli", source ? source : ".");
+    for (size_t i = 0; i < FS_COUNT(lines); i++) {
+        struct submit_options options = SUBMIT_OPTIONS_DEFAULT;
+        struct msg_execution_request request;
+        options.cwd = place;
+        assert_int_equal(build(&options, lines[i], env, &request), 0);
+        assert_true(chdir(place) == 0 && stat("submit.h", &one) == 0);
+        assert_true(hints_input_bytes(&request.hints) == (double)one.st_size);
+    }
+}
+
 /* Jobs are written as a line for a shell, or name a file within an argument. */
 static void build__files_within_arguments__measured_but_for_what_is_written(void **state)
 {
-    static const char *const lines[] = {"sort submit.h >arguments.h", "sort 'submit.h' >\t\"arguments.h\"",
+    static const char *const lines[] = {"sort submit.h >arguments.h",
+                                        "sort 'submit.h' >\t\"arguments.h\"",
                                         "set output 'x.png'; plot \"submit.h\" with lines",
-                                        "FILE:submit.h,rdonly", "cat <submit.h>  arguments.h; test $? -le 1"};
+                                        "FILE:submit.h,rdonly",
+                                        "sort -o arguments.h submit.h",
+                                        "dd if=submit.h of=arguments.h; set output 'arguments.h'",
+                                        "cat <submit.h>  arguments.h; test $? -le 1"};
     static const char *const env[] = {NULL};
     struct stat one = {0};
     char place[4096];
@@ -249,6 +277,7 @@ int main(void)
                                         tear_down),
         cmocka_unit_test_setup_teardown(build__files_within_arguments__measured_but_for_what_is_written,
                                         set_up, tear_down),
+        cmocka_unit_test_setup_teardown(build__files_that_are_written__not_measured, set_up, tear_down),
         cmocka_unit_test_setup_teardown(build__wrong__refused_with_a_sentence, set_up, tear_down),
         cmocka_unit_test_setup_teardown(publish__large__as_much_as_its_kind_may_have, set_up, tear_down),
         cmocka_unit_test_setup_teardown(send__more_than_usual__told_in_a_line, set_up, tear_down),
