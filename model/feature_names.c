@@ -76,6 +76,13 @@ static const char *const names[FEATURE_COUNT] = {
     [FEATURE_PROFILE_CROSSING_LEVEL] = "profile_crossing_level",
     [FEATURE_PROFILE_AHEAD] = "profile_ahead",
     [FEATURE_MEMORY_TO_PROFILE_NOW] = "memory_to_profile_now",
+    [FEATURE_INPUT_TO_PROFILE] = "input_to_profile",
+    [FEATURE_HAS_READING] = "has_reading",
+    [FEATURE_READING] = "reading",
+    [FEATURE_READING_LEFT] = "reading_left",
+    [FEATURE_READING_FINISH] = "reading_finish",
+    [FEATURE_READING_PROJECTED] = "reading_projected",
+    [FEATURE_READING_PROJECTED_SLOW] = "reading_projected_slow",
 };
 
 const char *feature_name(enum feature_index index)

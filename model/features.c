@@ -6,6 +6,7 @@
 #include <math.h>
 
 #include "model/profile.h"
+#include "schemas/hints.h"
 
 #define MIB 1048576.0
 #define AHEAD_S 10.0         /* the horizon the projections look ahead: the design's default */
@@ -31,7 +32,7 @@ static const uint8_t rate_constants[FEATURE_RATE_COUNT] = {
     [FEATURE_RATE_MAJOR_FAULTS] = SECOND, [FEATURE_RATE_THROTTLED] = SECOND,
     [FEATURE_RATE_THROTTLED_SLOW] = SLOW, [FEATURE_RATE_PERIODS] = SECOND,
     [FEATURE_RATE_PERIODS_SLOW] = SLOW,   [FEATURE_RATE_BRAKE] = SECOND,
-    [FEATURE_RATE_PROGRESS] = SLOW,
+    [FEATURE_RATE_PROGRESS] = SLOW,       [FEATURE_RATE_READING] = SLOW,
 };
 
 static double clamp(double value, double least, double most)
@@ -86,16 +87,34 @@ static double rate_or_none(const struct feature_state *state, enum feature_rate 
 
 /* --- taking a sample in --- */
 
-static bool custom_progress(const struct msg_counters *counters, double *out)
+static bool find_gauge(const struct msg_counters *counters, const char *name, double *out)
 {
     for (size_t i = 0; i < counters->custom.count; i++) {
         const struct msg_custom_metric *metric = &counters->custom.items[i];
-        if (!str_equal(metric->name, str_of("progress")) || !isfinite(metric->value))
+        if (!str_equal(metric->name, str_of(name)) || !isfinite(metric->value))
             continue;
-        *out = share(metric->value);
+        *out = metric->value;
         return true;
     }
     return false;
+}
+
+static bool custom_progress(const struct msg_counters *counters, double *out)
+{
+    double value;
+    if (!find_gauge(counters, "progress", &value))
+        return false;
+    *out = share(value);
+    return true;
+}
+
+static bool input_reading(const struct feature_input *input, double *out)
+{
+    double value;
+    if (input->input_bytes < INPUT_READ_LEAST || !find_gauge(input->counters, GAUGE_INPUT_READ, &value))
+        return false;
+    *out = share(value / gauge(input->input_bytes));
+    return true;
 }
 
 static void average(struct feature_state *state, enum feature_rate rate, const double keep[3],
@@ -179,7 +198,7 @@ static double step_seconds(const struct feature_state *state, const struct featu
 
 static void take(struct feature_state *state, const struct feature_input *input)
 {
-    double step_s = step_seconds(state, input), keep[3], progress;
+    double step_s = step_seconds(state, input), keep[3], progress, reading;
     if (!(step_s > 0))
         return;
     for (size_t i = 0; i < FS_COUNT(constants_s); i++) {
@@ -191,6 +210,10 @@ static void take(struct feature_state *state, const struct feature_input *input)
     if (custom_progress(input->counters, &progress)) {
         average(state, FEATURE_RATE_PROGRESS, keep, left(progress, state->progress) / step_s);
         state->progress = progress;
+    }
+    if (input_reading(input, &reading)) {
+        average(state, FEATURE_RATE_READING, keep, left(reading, state->reading) / step_s);
+        state->reading = reading;
     }
     state->memory_rate_max = fmax(state->memory_rate_max, features_rate(state, FEATURE_RATE_MEMORY_FAST));
     remember(state, input->counters, input->time_us);
@@ -304,6 +327,27 @@ static void write_progress(const struct feature_state *state, const struct featu
     out[FEATURE_PROGRESS_FINISH] = (float)log_ratio(progress >= 1 ? elapsed_s : finish_s, timeout_s);
 }
 
+/* A program that nobody knows tells by its input how far it is: many hold what they have read, or a part of
+ * it. */
+static void write_reading(const struct feature_state *state, const struct feature_input *input,
+                          double elapsed_s, float *out)
+{
+    double reading, timeout_s = gauge(input->timeout_ms) / 1000;
+    if (!input_reading(input, &reading))
+        return;
+    double memory = gauge(input->counters->memory_bytes), limit = gauge(input->limits->memory_bytes);
+    double rate = rate_or_none(state, FEATURE_RATE_READING), to_read = 1 - reading;
+    double growth = fmax(features_rate(state, FEATURE_RATE_MEMORY_SLOW), 0);
+    double more = rate > 0 ? growth / rate * to_read : 0;
+    double finish_s = rate > 0 ? elapsed_s + to_read / rate : GAUGE_MAX;
+    out[FEATURE_HAS_READING] = 1;
+    out[FEATURE_READING] = (float)reading;
+    out[FEATURE_READING_LEFT] = (float)exhaustion(to_read, rate);
+    out[FEATURE_READING_FINISH] = (float)log_ratio(to_read > 0 ? finish_s : elapsed_s, timeout_s);
+    out[FEATURE_READING_PROJECTED] = (float)log_ratio(reading > 0 ? memory / reading : 0, limit);
+    out[FEATURE_READING_PROJECTED_SLOW] = (float)log_ratio(memory + more, limit);
+}
+
 static double elapsed_seconds(const struct feature_input *input)
 {
     if (input->started_us <= 0 || input->time_us <= input->started_us)
@@ -322,6 +366,7 @@ static void write_life(const struct feature_state *state, const struct feature_i
         out[FEATURE_TIME_LEFT_LOG] = (float)clamp(log1p(left(timeout_s, elapsed_s)) / 7, 0, 2);
     }
     write_progress(state, input, elapsed_s, out);
+    write_reading(state, input, elapsed_s, out);
     out[FEATURE_BRAKE_ENGAGED] = input->counters->brake_engaged;
     out[FEATURE_BRAKE_SHARE] = (float)share(features_rate(state, FEATURE_RATE_BRAKE) * 1e-6);
     out[FEATURE_OOM_KILLS] = input->counters->oom_kills > 0;
@@ -363,6 +408,7 @@ static void write_profile(const struct feature_state *state, const struct featur
     out[FEATURE_PROFILE_IO_NEED] = (float)log_ratio(io_left, io * time_left_s);
     out[FEATURE_PROFILE_NET_NEED] =
         (float)log_ratio(net_left, rate_or_none(state, FEATURE_RATE_NET) * time_left_s);
+    out[FEATURE_INPUT_TO_PROFILE] = (float)log_ratio(gauge(input->input_bytes), profile->input_p50);
 }
 
 /* What runs most like it did at this point, by three clocks: none is right for all. The wall's is when

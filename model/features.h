@@ -96,6 +96,16 @@ enum feature_index {
     FEATURE_PROFILE_CROSSING_LEVEL, /* from where theirs first was as high as this peak is now */
     FEATURE_PROFILE_AHEAD,          /* log ratio of their highest until 10 s from now to the limit */
     FEATURE_MEMORY_TO_PROFILE_NOW,  /* log ratio of this peak to theirs at the same time */
+    FEATURE_INPUT_TO_PROFILE, /* log ratio of the size of the input to that of the runs that the profile is
+                                 of; 0 when either is not known */
+    FEATURE_HAS_READING,    /* 1: how much of its input was read is known (GAUGE_INPUT_READ, schemas/hints.h);
+                               else all    below are 0 */
+    FEATURE_READING,        /* share of its size, at most 1 */
+    FEATURE_READING_LEFT,   /* scale of exhaustion: when all of it is read, by the 5 s rate */
+    FEATURE_READING_FINISH, /* as PROGRESS_FINISH */
+    FEATURE_READING_PROJECTED, /* log ratio to the limit of the memory held when all is read, if it grows with
+                                  each byte as it did since the start */
+    FEATURE_READING_PROJECTED_SLOW, /* if it grows with each byte as over the last 5 s */
     FEATURE_COUNT
 };
 
@@ -124,6 +134,7 @@ enum feature_rate {
     FEATURE_RATE_PERIODS_SLOW,
     FEATURE_RATE_BRAKE,
     FEATURE_RATE_PROGRESS, /* of the gauge `progress`, 5 s */
+    FEATURE_RATE_READING,  /* of the share of the input that was read, 5 s */
     FEATURE_RATE_COUNT
 };
 
@@ -136,6 +147,7 @@ struct feature_state {
     int64_t io_read_bytes, io_write_bytes, net_tx_bytes;
     int64_t page_faults, major_faults, brake_us;
     double progress;        /* last value of the gauge */
+    double reading;         /* share of the input that was read by the last sample */
     double memory_rate_max; /* bytes per second, highest 0.3 s rate */
     float rates[FEATURE_RATE_COUNT];
     float weights[3]; /* sum of averaging weights per time constant, 1 once warm */
@@ -147,6 +159,7 @@ struct feature_input {
     int64_t started_us; /* of the attempt */
     int64_t timeout_ms; /* 0 = none */
     int32_t attempt;
+    int64_t input_bytes;             /* 0 = not known */
     const struct msg_limits *limits; /* in force at the sample */
     const struct msg_counters *counters;
     const struct profile_summary *profile; /* NULL = nothing known of the code */

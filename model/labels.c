@@ -6,6 +6,7 @@
 #include <stdlib.h>
 
 #include "model/profile.h"
+#include "schemas/request.h"
 
 #define THROTTLED_SHARE 0.1f /* of periods: above it CPU use says less than was wanted */
 #define ANSWERS_MOST 20.0    /* most that a held-out attempt counts: a share of 5 % */
@@ -137,6 +138,7 @@ static void read_features(struct view *view, const struct profile_summary *profi
 {
     struct feature_state state = {0};
     struct profile_summary known;
+    int64_t input_bytes = request_identity(&view->record->request).input_bytes;
     if (profile)
         known = scale_profile(profile, view->plan);
     for (size_t i = 0; i < view->points; i++) {
@@ -148,6 +150,7 @@ static void read_features(struct view *view, const struct profile_summary *profi
                                       .started_us = view->record->started_us,
                                       .timeout_ms = view->timeout_ms,
                                       .attempt = view->record->attempt,
+                                      .input_bytes = input_bytes,
                                       .limits = &limits,
                                       .counters = &counters,
                                       .profile = profile ? &known : NULL};

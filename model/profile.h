@@ -84,7 +84,9 @@ struct profile_summary {
     double duration_p50_s, duration_p95_s;
     double io_peak_p95, net_peak_p95;   /* bytes per second */
     double io_total_p50, net_total_p50; /* bytes */
-    struct rise rise;                   /* medians; of runs of its command only, else not known */
+    double
+        input_p50; /* bytes, of runs of its command whose input is known and not small; 0: there are none */
+    struct rise rise; /* medians; of runs of its command only, else not known */
 };
 
 /* An empty profile. code longer than 128 bytes is cut. */
@@ -114,7 +116,10 @@ FS_MUST_CHECK int profile_store(const struct profile *profile, struct arena *are
 /* The oldest goes when there are too many, of all or of the command. False: the run is not kept, its command
  * is not known or a number is absurd. */
 bool profile_recent_add(struct profile *profile, const struct profile_run *run);
-/* Overwrites what the runs most like it tell, and likeness; unchanged where there are none of its command. */
+/* Overwrites what the runs most like it tell, and likeness. Where sizes of inputs are known and not small, it
+ * is what those runs would have needed with an input as large as this one: memory and work (CPU time,
+ * duration, bytes) go with a power of the size, fitted to them. Unchanged where none is of its command and
+ * sizes are not known. */
 void profile_recent_summarise(const struct profile *profile, const struct request_identity *what,
                               struct profile_summary *out);
 

@@ -268,6 +268,54 @@ static void step__far_above_all_known_peaks__as_if_nothing_were_known(void **unu
     assert_true(step(&world, 300, FEATURE_HAS_PROFILE) == 0);
 }
 
+/* It holds five bytes for each that it reads, 10 MiB of 40 in the first second: 200 in the end. */
+static void step__input_half_read__memory_is_projected_to_its_end(void **unused)
+{
+    (void)unused;
+    struct world world;
+    world_init(&world);
+    struct msg_custom_metric metric = {.name = str_of("input_read_bytes")};
+    world.counters.custom.items = &metric;
+    world.counters.custom.count = 1;
+    world.input.input_bytes = 40 * MIB;
+    world.input.timeout_ms = 8000;
+    for (int64_t ms = 100; ms <= 2000; ms += 100) {
+        metric.value = (double)ms * 10 * MIB / 1000;
+        world.counters.memory_bytes = world.counters.memory_peak_bytes = ms * 50 * MIB / 1000;
+        step(&world, ms, FEATURE_READING);
+    }
+    assert_true(world.out[FEATURE_HAS_READING] == 1 && world.out[FEATURE_HAS_PROGRESS] == 0);
+    near((double)world.out[FEATURE_READING], 0.5, 1e-6);
+    near((double)world.out[FEATURE_READING_LEFT], exhaustion_of(2), 1e-3);
+    near((double)world.out[FEATURE_READING_FINISH], log(4.0 / 8) / 4, 1e-3);
+    near((double)world.out[FEATURE_READING_PROJECTED], log(2) / 4, 1e-4);
+    near((double)world.out[FEATURE_READING_PROJECTED_SLOW], log(2) / 4, 1e-3);
+    metric.value =
+        (double)(50 * MIB); /* it reads a part twice: all is read, what it holds is what it holds */
+    step(&world, 2100, FEATURE_READING);
+    assert_true(world.out[FEATURE_READING] == 1 && world.out[FEATURE_READING_LEFT] == 1);
+    near((double)world.out[FEATURE_READING_PROJECTED], 0, 1e-6);
+    near((double)world.out[FEATURE_READING_PROJECTED_SLOW], 0, 1e-6);
+}
+
+static void step__input_not_known_or_small__all_of_reading_is_zero(void **unused)
+{
+    (void)unused;
+    struct msg_custom_metric metric = {.name = str_of("input_read_bytes"), .value = 5e4};
+    static const int64_t sizes[] = {0, 60000, 100000};
+    for (size_t round = 0; round < FS_COUNT(sizes); round++) {
+        struct world world;
+        world_init(&world);
+        world.counters.memory_bytes = 20 * MIB;
+        world.counters.custom.items = &metric;
+        world.counters.custom.count = round < 2; /* the last one is large, but nobody counts */
+        world.input.input_bytes = sizes[round];
+        step(&world, 100, FEATURE_HAS_READING);
+        for (int i = FEATURE_HAS_READING; i <= FEATURE_READING_PROJECTED_SLOW; i++)
+            assert_true(world.out[i] == 0);
+    }
+}
+
 static uint64_t random_next(uint64_t *seed)
 {
     *seed ^= *seed << 13;
@@ -297,7 +345,8 @@ static void step__any_bytes__stay_finite_and_bounded(void **unused)
     for (int round = 0; round < 20000; round++) {
         struct world world = {0};
         struct profile_summary profile;
-        struct msg_custom_metric metric = {.name = str_of("progress"), .value = random_double(&seed)};
+        struct msg_custom_metric metric = {.name = str_of(round % 2 ? "progress" : "input_read_bytes"),
+                                           .value = random_double(&seed)};
         double *numbers = &profile.memory_p50;
         for (int tick = 0; tick < 4; tick++) {
             random_bytes(&seed, &world.limits, sizeof world.limits);
@@ -316,6 +365,7 @@ static void step__any_bytes__stay_finite_and_bounded(void **unused)
                                                  .started_us = (int64_t)(random_next(&seed) >> (round % 64)),
                                                  .timeout_ms = (int64_t)random_next(&seed),
                                                  .attempt = (int32_t)random_next(&seed),
+                                                 .input_bytes = (int64_t)random_next(&seed),
                                                  .limits = &world.limits,
                                                  .counters = &world.counters,
                                                  .profile = &profile};
@@ -352,6 +402,8 @@ int main(void)
         cmocka_unit_test(step__rise_of_runs_like_it__tells_when_by_three_clocks),
         cmocka_unit_test(step__rise_not_known_or_refuted__all_its_features_are_zero),
         cmocka_unit_test(step__far_above_all_known_peaks__as_if_nothing_were_known),
+        cmocka_unit_test(step__input_half_read__memory_is_projected_to_its_end),
+        cmocka_unit_test(step__input_not_known_or_small__all_of_reading_is_zero),
         cmocka_unit_test(step__any_bytes__stay_finite_and_bounded),
         cmocka_unit_test(name__every_feature__is_there_and_unique),
     };
