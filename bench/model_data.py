@@ -23,6 +23,7 @@ class Part:
         self.label, self.mask, self.logit, self.probability = (
             rows[:, at + i * causes:at + (i + 1) * causes] for i in range(4))
         self.time_s = rows[:, -1].astype(float)
+        self.known = self.features[:, columns["features"].index("has_profile")] > 0
         ticks = numpy.array([example["ticks"] for example in self.examples], dtype=int)
         self.start = numpy.concatenate([[0], numpy.cumsum(ticks)])
         self.example = numpy.repeat(numpy.arange(len(ticks)), ticks)
@@ -38,10 +39,12 @@ def log_odds(probability, least=1e-9):
 
 
 def levels(part, odds):
-    """What alarms: the running average of log odds, of each example on its own, as model/alarm_level.h has it."""
+    """What alarms: the running average of log odds, of each example on its own, as model/alarm_level.h has it. It begins
+    anew where what is known of the execution begins or ends, as predict has it."""
     out = numpy.clip(odds, -LEVEL_MOST, LEVEL_MOST).astype(float)
     passed_s = numpy.diff(part.time_s, prepend=0)
     keeps = numpy.where(passed_s >= 0, numpy.exp(-numpy.maximum(passed_s, 0) / LEVEL_S), 0)
+    keeps[1:][part.known[1:] != part.known[:-1]] = 0
     for begin, end in zip(part.start[:-1], part.start[1:]):
         level = 0.0
         keeps[begin:begin + 1] = 0

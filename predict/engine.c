@@ -175,6 +175,7 @@ void engine_add(struct engine *engine, const struct engine_tick *tick, const str
                                   .started_us = sample->started_us,
                                   .timeout_ms = sample->timeout_ms,
                                   .attempt = sample->attempt,
+                                  .input_bytes = sample->input_bytes,
                                   .limits = &sample->limits,
                                   .counters = &sample->counters,
                                   .profile = known_of(attempt, row->code, sample)};
@@ -201,7 +202,9 @@ static void follow(const struct engine *engine, const struct row *at, struct for
     struct attempt *attempt = at->attempt;
     bool same = attempt->levels_swaps == engine->networks.swaps;
     struct forecast_levels levels = same ? attempt->levels : (struct forecast_levels){0};
-    forecast_follow(forecast, &levels, at->tick->time_us, &at->sample->limits);
+    const float *features = engine->features[at - engine->rows];
+    forecast_follow(forecast, &levels, at->tick->time_us, &at->sample->limits,
+                    features[FEATURE_HAS_PROFILE] > 0);
     if (at->aside)
         return;
     attempt->levels = levels;

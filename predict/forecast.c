@@ -75,10 +75,10 @@ void forecast_from(const struct network *network, const float logits[NETWORK_CAU
 }
 
 void forecast_follow(struct forecast *forecast, struct forecast_levels *levels, int64_t time_us,
-                     const struct msg_limits *limits)
+                     const struct msg_limits *limits, bool known)
 {
     int64_t passed_us;
-    bool follows = levels->begun && limits_equal(limits, &levels->limits) &&
+    bool follows = levels->begun && levels->known == known && limits_equal(limits, &levels->limits) &&
                    !__builtin_sub_overflow(time_us, levels->time_us, &passed_us);
     float keeps = follows && passed_us >= 0 ? alarm_level_keeps(passed_us / 1000) : 0;
     for (size_t i = 0; i < NETWORK_CAUSES; i++) {
@@ -86,6 +86,7 @@ void forecast_follow(struct forecast *forecast, struct forecast_levels *levels, 
         forecast->levels[i] = forecast_logistic(levels->log_odds[i]);
     }
     levels->begun = true;
+    levels->known = known;
     levels->time_us = time_us;
     levels->limits = *limits;
     forecast_conclude(forecast);

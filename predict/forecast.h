@@ -15,8 +15,8 @@ struct usage {
 
 /* What alarms of an attempt, as its samples made it (model/alarm_level.h). Zero: none came yet. */
 struct forecast_levels {
-    bool begun;
-    int64_t time_us; /* of the last sample, as the limits */
+    bool begun, known; /* known: earlier runs like it were, and it had not refuted them */
+    int64_t time_us;   /* of the last sample, as the limits */
     struct msg_limits limits;
     float log_odds[NETWORK_CAUSES];
 };
@@ -44,9 +44,10 @@ void forecast_from(const struct network *network, const float logits[NETWORK_CAU
 /* Fills probability, cause and above from the probabilities, the levels and the thresholds. */
 void forecast_conclude(struct forecast *forecast);
 /* Takes the sample into the attempt's levels and concludes from these. Under other limits than before it is
- * another question: they begin anew. */
+ * another question: they begin anew. So they do when it has outgrown all that was known of it (known: the
+ * feature HAS_PROFILE): what was said by that is worth nothing now. */
 void forecast_follow(struct forecast *forecast, struct forecast_levels *levels, int64_t time_us,
-                     const struct msg_limits *limits);
+                     const struct msg_limits *limits, bool known);
 float forecast_logistic(float logit);
 
 /* The risk of one sample but for kind, consumed_us, published_us, profile and explanation. Strings borrow

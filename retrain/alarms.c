@@ -43,7 +43,9 @@ void alarms_levels(const struct labels *labels, const struct network_output *ans
 {
     float level = 0;
     for (size_t t = 0; t < labels->ticks; t++) {
-        float keeps = t ? alarm_level_keeps(labels->time_ms[t] - labels->time_ms[t - 1]) : 0;
+        const float *now = labels->features + t * FEATURE_COUNT, *before = now - (t ? FEATURE_COUNT : 0);
+        bool follows = t && (now[FEATURE_HAS_PROFILE] > 0) == (before[FEATURE_HAS_PROFILE] > 0);
+        float keeps = follows ? alarm_level_keeps(labels->time_ms[t] - labels->time_ms[t - 1]) : 0;
         level = alarm_level_next(level, alarm_log_odds(answers[t].probabilities[cause]), keeps);
         out[t] = 1 / (1 + expf(-level));
     }

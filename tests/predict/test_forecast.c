@@ -77,7 +77,7 @@ static struct forecast follow(struct forecast_levels *levels, const struct msg_l
     struct forecast forecast = {.log_odds = {log_odds, -9, -9, -9, -9},
                                 .probabilities = {forecast_logistic(log_odds)},
                                 .thresholds = {0.5f, 0.5f, 0.5f, 0.5f, 0.5f}};
-    forecast_follow(&forecast, levels, levels->time_us + TICK_US, limits);
+    forecast_follow(&forecast, levels, levels->time_us + TICK_US, limits, true);
     return forecast;
 }
 
@@ -110,6 +110,21 @@ static void forecast__levels__begin_anew_under_other_limits(void **state)
     assert_true(fabsf(forecast.levels[0] - forecast.probabilities[0]) < 1e-6f);
 }
 
+/* It has outgrown all that was known: what that made of the samples before tells nothing. */
+static void forecast__levels__begin_anew_when_what_was_known_is_refuted(void **state)
+{
+    (void)state;
+    struct forecast_levels levels = {0};
+    const struct msg_limits limits = {.memory_bytes = 100 * MIB};
+    for (int i = 0; i < 20; i++)
+        assert_false(follow(&levels, &limits, -6).above);
+    struct forecast_levels known = levels;
+    assert_false(follow(&known, &limits, 1).above);
+    struct forecast forecast = {.log_odds = {1}, .probabilities = {0.73f}, .thresholds = {0.5f, 1, 1, 1, 1}};
+    forecast_follow(&forecast, &levels, levels.time_us + TICK_US, &limits, false);
+    assert_true(forecast.above && forecast.levels[0] > 0.72f);
+}
+
 static void forecast__levels__begin_anew_after_a_gap_or_when_time_goes_back(void **state)
 {
     (void)state;
@@ -121,7 +136,7 @@ static void forecast__levels__begin_anew_after_a_gap_or_when_time_goes_back(void
         levels.time_us = i == 4 ? INT64_MAX : levels.time_us - TICK_US - passed_us[i] + TICK_US;
         struct forecast forecast = {
             .log_odds = {-1}, .probabilities = {0.27f}, .thresholds = {0.5f, 1, 1, 1, 1}};
-        forecast_follow(&forecast, &levels, i == 4 ? INT64_MIN : TICK_US, &limits);
+        forecast_follow(&forecast, &levels, i == 4 ? INT64_MIN : TICK_US, &limits, true);
         assert_false(forecast.above);
     }
 }
@@ -289,6 +304,7 @@ int main(void)
         cmocka_unit_test(forecast__thresholds__each_cause_by_its_own),
         cmocka_unit_test(forecast__levels__alarm_when_it_stays),
         cmocka_unit_test(forecast__levels__begin_anew_under_other_limits),
+        cmocka_unit_test(forecast__levels__begin_anew_when_what_was_known_is_refuted),
         cmocka_unit_test(forecast__levels__begin_anew_after_a_gap_or_when_time_goes_back),
         cmocka_unit_test(forecast__stalled__only_by_a_limit_and_with_a_deadline),
         cmocka_unit_test(forecast__stalled_for_memory__told_without_a_deadline),
