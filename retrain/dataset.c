@@ -79,18 +79,8 @@ static void slow(struct rise *rise, double factor)
     }
 }
 
-/* The next run of a code has another input, or is another version: a profile is never exactly right, and
- * sometimes wrong. That of the very command and input is mostly as right as its runs are alike. */
-static void disturb(struct profile_summary *summary, uint64_t *seed)
+static void scale_needs(struct profile_summary *summary, double memory, double work)
 {
-    double drawn = random_unit(seed), width = drawn < 0.2 ? 1.5 : 0.15;
-    if (summary->likeness == PROFILE_LIKE_INPUT)
-        width = drawn < 0.12 ? 1.5 : drawn < 0.24 ? 0.3 : 0.02;
-    double memory = random_between(seed, -width, width), work = random_between(seed, -width, width);
-    if (random_unit(seed) < 0.5) /* a larger input takes more of everything */
-        work = memory;
-    memory = exp(memory);
-    work = exp(work);
     summary->memory_p50 *= memory;
     summary->memory_p95 *= memory;
     summary->memory_max *= memory;
@@ -101,6 +91,31 @@ static void disturb(struct profile_summary *summary, uint64_t *seed)
     summary->io_total_p50 *= work;
     summary->net_total_p50 *= work;
     slow(&summary->rise, work);
+}
+
+/* The next run of a code has another input, or is another version: a profile is never exactly right, and
+ * sometimes wrong. That of the very command and input is mostly as right as its runs are alike. */
+static void disturb(struct profile_summary *summary, uint64_t *seed)
+{
+    double drawn = random_unit(seed), width = drawn < 0.2 ? 1.5 : 0.15;
+    if (summary->likeness == PROFILE_LIKE_INPUT)
+        width = drawn < 0.2 ? 1.5 : drawn < 0.34 ? 0.3 : 0.02;
+    double memory = random_between(seed, -width, width), work = random_between(seed, -width, width);
+    if (random_unit(seed) < 0.5) /* a larger input takes more of everything */
+        work = memory;
+    scale_needs(summary, exp(memory), exp(work));
+}
+
+/* What runs on other sizes needed was scaled by the size (profile_recent.c); programs that were not learned
+ * from may grow less with their input than these, or more. */
+static void disturb_growth(struct profile_summary *summary, double input_bytes, uint64_t *seed)
+{
+    if (summary->likeness == PROFILE_LIKE_INPUT || !(summary->input_p50 > 0) ||
+        input_bytes < PROFILE_SMALL_INPUT || random_unit(seed) < 0.7)
+        return;
+    double larger = fmin(fmax(log(input_bytes / summary->input_p50), -3), 3);
+    double memory = random_between(seed, -1, 0.3), work = random_between(seed, -0.5, 0.5);
+    scale_needs(summary, exp(memory * larger), exp(work * larger));
 }
 
 /* Most codes run the same command on like inputs again and again; some get other inputs or arguments each
@@ -152,6 +167,7 @@ static bool training_profile(struct builder *builder, const struct msg_execution
             return false;
         disturb(out, &builder->seed);
     }
+    disturb_growth(out, (double)request_identity(&record->request).input_bytes, &builder->seed);
     if (random_unit(&builder->seed) < NO_RISE_SHARE)
         out->rise = (struct rise){0};
     return true;
