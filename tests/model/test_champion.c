@@ -33,6 +33,7 @@ struct run {
     float levels[NETWORK_CAUSES]; /* what alarms, log odds */
     double now[DEMAND_RESOURCE_COUNT];
     size_t tick;
+    bool known; /* at its last tick */
 };
 
 static void run_init(struct run *run, double limit_mib, int64_t timeout_ms)
@@ -63,7 +64,9 @@ static void step(struct run *run, double memory_mib, double cache_mib, double co
     features_step(&run->state, &run->input, features);
     demand_now(&run->state, &run->counters, run->now);
     network_step(network, scratch, features, &run->memory, &run->out, 1);
-    float keeps = run->tick == 1 ? 0 : alarm_level_keeps(100);
+    bool follows = run->tick > 1 && run->known == (features[FEATURE_HAS_PROFILE] > 0);
+    float keeps = follows ? alarm_level_keeps(100) : 0;
+    run->known = features[FEATURE_HAS_PROFILE] > 0;
     for (size_t i = 0; i < NETWORK_CAUSES; i++)
         run->levels[i] = alarm_level_next(run->levels[i], alarm_log_odds(run->out.probabilities[i]), keeps);
 }
