@@ -394,20 +394,22 @@ static void thresholds__deadlines__told_in_time(void **state)
 static void levels__ticks_that_flicker__stay_below_as_in_predict(void **state)
 {
     (void)state;
-    enum { TICKS = 40 };
+    enum { TICKS = 40, REFUTED = 31 };
+    static float features[TICKS * FEATURE_COUNT];
     int64_t times[TICKS];
     struct network_output answers[TICKS] = {0};
     float levels[TICKS], level = 0;
     for (int t = 0; t < TICKS; t++) {
         times[t] = 100 * t + 7;
         answers[t].probabilities[MSG_CAUSE_CPU - 1] = t % 4 ? 0.3f : 0.7f;
+        features[t * FEATURE_COUNT + FEATURE_HAS_PROFILE] = t < REFUTED;
     }
-    struct labels labels = {.ticks = TICKS, .time_ms = times};
+    struct labels labels = {.ticks = TICKS, .time_ms = times, .features = features};
     alarms_levels(&labels, answers, MSG_CAUSE_CPU - 1, levels);
     assert_true(fabsf(levels[0] - 0.7f) < 1e-6f);
     for (int t = 0; t < TICKS; t++) {
         float odds = alarm_log_odds(answers[t].probabilities[MSG_CAUSE_CPU - 1]);
-        level = alarm_level_next(level, odds, t ? alarm_level_keeps(100) : 0);
+        level = alarm_level_next(level, odds, t && t != REFUTED ? alarm_level_keeps(100) : 0); /* then anew */
         assert_true(fabsf(levels[t] - 1 / (1 + expf(-level))) < 1e-6f);
         assert_true(t < 2 || levels[t] < 0.6f);
     }
