@@ -9,7 +9,6 @@
 #include "agent/adjust.h"
 #include "agent/attempt_files.h"
 #include "agent/capacity.h"
-#include "agent/input_read.h"
 #include "agent/limit_marks.h"
 #include "agent/link.h"
 #include "agent/node.h"
@@ -59,7 +58,6 @@ struct attempt {
     struct short_of wants[MSG_CAUSE_COUNT];
     struct statsd_counts statsd;
     struct request_identity identity; /* of admission.request */
-    struct input_read input_read;
     bool killed, last_taken;
     bool supervisor_ended;              /* its pid_fd said so */
     bool record_spooled, event_spooled; /* of its ending; finish.c */

@@ -131,7 +131,7 @@ FS_MUST_CHECK int cgroup_memory_usage(struct cgroup *cgroup, int64_t *bytes);
 /* The part of it that page cache is not: what has to fit under the limit. */
 FS_MUST_CHECK int cgroup_memory_held(struct cgroup *cgroup, int64_t *bytes);
 /* What its processes have read by read(2) and the like so far, and the children that they waited for: files
- * (page cache or not), pipes and sockets, but no mapped files. The kernel counts it by process: 4 us for
+ * (page cache or not), pipes and sockets, but no mapped files. The kernel counts it by process: 5 us for
  * each, so no more than CGROUP_READS_PROCESSES are asked (-E2BIG). Falls when a process ends that nobody in
  * the cgroup waits for; processes in cgroups below are not seen. Negative errno otherwise. */
 #define CGROUP_READS_PROCESSES 64

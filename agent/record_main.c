@@ -82,7 +82,6 @@ struct run {
     pid_t pid;
     int pid_fd, timer_fd, metrics_fd;
     struct statsd_counts gauges;
-    struct input_read input_read;
     int64_t started_us, started_monotonic_us, ended_us;
     int64_t input_bytes; /* as `forestall run` would have measured it, and standard input; 0 = not known */
     int wait_status;
@@ -125,8 +124,7 @@ static void take_sample(struct run *run)
     struct cgroup_sample sample;
     if (run->metrics_fd >= 0)
         statsd_drain(run->metrics_fd, run->track, &run->gauges);
-    fs_drop(input_read_note(&run->input_read, run->cgroup, run->input_bytes,
-                            run->track)); /* then it is not told */
+    fs_drop(input_read_note(run->cgroup, run->input_bytes, run->track)); /* then it is not told */
     if (cgroup_read(run->cgroup, &sample) == 0)
         track_add(run->track, clock_realtime_us(), clock_monotonic_us(), &sample, false, true);
 }

@@ -4,6 +4,7 @@
 #include <sys/socket.h>
 
 #include "agent/agent.h"
+#include "agent/input_read.h"
 #include "common/clock.h"
 
 /* Reading one attempt takes 40 to 70 us here: the first of so many samples waits 2 ms for the last one. */
@@ -36,8 +37,7 @@ static bool read_attempt(struct agent *agent, struct attempt *attempt, int64_t t
                    (double)(attempt->statsd.malformed + attempt->statsd.too_many_names - before.malformed -
                             before.too_many_names));
     }
-    if (input_read_note(&attempt->input_read, attempt->cgroup, attempt->identity.input_bytes,
-                        attempt->track) < 0)
+    if (input_read_note(attempt->cgroup, attempt->identity.input_bytes, attempt->track) < 0)
         metric_add(agent->metrics.reads_not_counted, 1);
     if (cgroup_read(attempt->cgroup, &sample) < 0)
         return false; /* just ended: its last counters are in the status file */

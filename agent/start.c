@@ -199,7 +199,7 @@ static void add_metrics(struct agent *agent, struct metrics *metrics)
         metrics_counter(metrics, "gauges_malformed_total", "Gauge lines that were not taken", NULL, NULL);
     m->reads_not_counted = metrics_counter(metrics, "reads_not_counted_total",
                                            "Samples that do not tell how much of its input an attempt has "
-                                           "read: too many processes, or it just ended",
+                                           "read: too many processes or gauges of its own, or it just ended",
                                            NULL, NULL);
     m->undecodable = metrics_counter(metrics, "messages_undecodable_total",
                                      "Messages from ingest that could not be read", NULL, NULL);

@@ -179,6 +179,14 @@ int track_gauge(struct track *track, struct str name, double value, bool relativ
     return 0;
 }
 
+double track_gauge_value(const struct track *track, struct str name)
+{
+    for (uint32_t i = 0; i < track->custom_count; i++)
+        if (track->custom_set & 1u << i && str_equal(str_of(track->custom_names[i]), name))
+            return track->custom_values[i];
+    return 0;
+}
+
 void track_brake(struct track *track, bool engaged, bool by_raise, int64_t time_us, int64_t monotonic_us)
 {
     if (engaged == track->brake_engaged)

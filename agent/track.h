@@ -53,6 +53,8 @@ void track_limits(struct track *track, const struct msg_limits *before, const st
 /* One gauge of the program's: 0, or -ENOSPC when it is one name too many, -EINVAL a name too long or empty.
  * relative adds to the last value. */
 FS_MUST_CHECK int track_gauge(struct track *track, struct str name, double value, bool relative);
+/* The last value of a gauge; 0: it had none. */
+double track_gauge_value(const struct track *track, struct str name);
 /* The brake began or ended to hold the program; repeats are fine. */
 void track_brake(struct track *track, bool engaged, bool by_raise, int64_t time_us, int64_t monotonic_us);
 /* The brake's deadline does not end a stay before until_us, CLOCK_BOOTTIME. Read by the supervisor. */

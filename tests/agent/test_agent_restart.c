@@ -8,6 +8,8 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "schemas/hints.h"
+
 static void agent__killed_while_an_attempt_runs__adopts_it(void **state)
 {
     struct peer *peer = started(state, NULL);
@@ -23,6 +25,35 @@ static void agent__killed_while_an_attempt_runs__adopts_it(void **state)
     assert_int_equal(peer_events(peer, admission.request.execution, MSG_EVENT_KIND_STARTED, NULL), 1);
     stop_cleanly(peer);
     assert_int_equal(peer_records(peer, admission.request.execution, NULL), 1);
+}
+
+static bool has_read(struct peer *peer, void *execution)
+{
+    const struct msg_sample *sample = peer_sample(peer, execution);
+    return sample && sample->counters.custom.count == 1 && sample->counters.custom.items[0].value >= 300000;
+}
+
+/* What read it ends while nobody waits for it in the cgroup: the kernel's count falls, and the next agent
+ * knows no other. */
+static void agent__killed_while_an_attempt_reads__what_was_read_never_falls(void **state)
+{
+    struct peer *peer = started(state, NULL);
+    struct msg_str_entry hint = {str_of(HINT_INPUT_BYTES), str_of("1000000")};
+    struct msg_admission admission =
+        shell(peer, "(sh -c 'head -c 300000 /dev/zero > /dev/null; sleep 0.4' &); sleep 2", 64 * MIB);
+    admission.request.hints = (struct msg_str_map){&hint, 1};
+    peer_send_admission(peer, &admission);
+    assert_true(peer_wait(peer, has_read, admission.request.execution, WAIT_MS));
+    restarted(peer, NULL);
+    struct msg_execution_record *record = wait_record(peer, &admission);
+    double before = 0;
+    for (size_t i = 0; i < record->series.count; i++) {
+        const struct msg_counters *counters = &record->series.items[i].counters;
+        double value = counters->custom.count > 0 ? counters->custom.items[0].value : 0;
+        assert_true(value >= before);
+        before = value;
+    }
+    assert_true(before >= 300000);
 }
 
 static void agent__killed_while_an_attempt_is_in_the_brake__can_still_save_it(void **state)
@@ -253,6 +284,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         SCENARIO(agent__killed_while_an_attempt_runs__adopts_it),
+        SCENARIO(agent__killed_while_an_attempt_reads__what_was_read_never_falls),
         SCENARIO(agent__killed_while_an_attempt_is_in_the_brake__can_still_save_it),
         SCENARIO(agent__killed_while_an_attempt_exits__reports_it_once),
         SCENARIO(agent__killed_before_it_spooled_what_it_claimed__reports_it_once),
