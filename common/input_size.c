@@ -37,15 +37,27 @@ static bool measure(struct search *search, const char *name)
     return true;
 }
 
-/* What comes behind it is written, by the convention of compilers, converters and dd. */
-static bool names_output(const char *word, size_t size)
+/* By the convention of compilers, converters and dd what comes behind it is written. */
+static bool is_output_option(const char *word, size_t size)
 {
-    static const char *const words[] = {"-o", "--output", "--out", "--outfile", "--output-file",
-                                        "of", "output"};
+    static const char *const words[] = {"-o", "--output", "--out", "--outfile", "--output-file"};
     for (size_t i = 0; i < sizeof words / sizeof words[0]; i++)
         if (strlen(words[i]) == size && memcmp(words[i], word, size) == 0)
             return true;
     return false;
+}
+
+/* `--output=FILE`, `of=FILE` */
+static bool assigns_output(const char *word, size_t size)
+{
+    return is_output_option(word, size) || (size == 2 && memcmp(word, "of", 2) == 0);
+}
+
+/* Within a text also `set output 'FILE'`. */
+static bool writes_next(const char *word, size_t size, char after)
+{
+    return is_output_option(word, size) || (size == 6 && memcmp(word, "output", 6) == 0) ||
+           (after == '=' && assigns_output(word, size));
 }
 
 /* What a shell's command, a script in an argument or an address may name; what stands behind a > or an option
@@ -65,7 +77,7 @@ static void measure_words(struct search *search, const char *text)
             name[size] = '\0';
             (void)measure(search, name); /* most words are no files */
         }
-        written = names_output(at, size);
+        written = writes_next(at, size, at[size]);
         before = '\0';
         at += size;
     }
@@ -77,8 +89,8 @@ int64_t input_size(const char *cwd, char *const *argv, int stdin_fd)
     struct search search = {.directory = cwd ? open(cwd, O_RDONLY | O_DIRECTORY | O_CLOEXEC) : AT_FDCWD};
     for (int i = 1; argv[0] && argv[i] && search.looked < MEASURED_MAX; i++) {
         const char *equals = strchr(argv[i], '=');
-        if ((i > 1 && names_output(argv[i - 1], strlen(argv[i - 1]))) ||
-            (equals && names_output(argv[i], (size_t)(equals - argv[i]))))
+        if ((i > 1 && is_output_option(argv[i - 1], strlen(argv[i - 1]))) ||
+            (equals && assigns_output(argv[i], (size_t)(equals - argv[i]))))
             continue;
         if (!measure(&search, argv[i]) && !(equals && measure(&search, equals + 1)))
             measure_words(&search, argv[i]);
