@@ -111,7 +111,7 @@ static bool custom_progress(const struct msg_counters *counters, double *out)
 static bool input_reading(const struct feature_input *input, double *out)
 {
     double value;
-    if (input->input_bytes < INPUT_READ_LEAST || !find_gauge(input->counters, GAUGE_INPUT_READ, &value))
+    if (input->input_bytes < INPUT_SMALL_BYTES || !find_gauge(input->counters, GAUGE_INPUT_READ, &value))
         return false;
     *out = share(value / gauge(input->input_bytes));
     return true;

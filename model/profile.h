@@ -14,6 +14,7 @@
 #include "model/histogram.h"
 #include "model/online.h"
 #include "model/rise.h"
+#include "schemas/hints.h"
 #include "schemas/request.h"
 
 #define PROFILE_CODE_MAX 129 /* 128 bytes and the end */
@@ -68,10 +69,10 @@ struct profile {
 #define PROFILE_LIKE_CODE 0.0
 #define PROFILE_LIKE_COMMAND 0.5
 #define PROFILE_LIKE_INPUT 1.0
-#define PROFILE_SAME_INPUT 1.05 /* ratio of sizes up to which inputs are alike, ... */
-#define PROFILE_SMALL_INPUT                                                                                  \
-    65536 /* ... and from which on: smaller ones are programs and settings, where a                          \
-             byte more is another one */
+#define PROFILE_SAME_INPUT 1.05 /* ratio of sizes up to which inputs are alike; below INPUT_SMALL_BYTES: 1   \
+                                 */
+#define PROFILE_LARGER_MOST                                                                                  \
+    3.0 /* logarithm of how much larger or smaller an input is, as far as it is believed */
 
 /* What features and policies read of a profile; runs = 0: nothing is known and the rest is 0. A quantity
  * nobody has seen yet is 0 as well. */

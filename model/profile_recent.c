@@ -64,7 +64,7 @@ double profile_likeness(const struct request_identity *a, const struct request_i
     if (a->command == 0 || a->command != b->command)
         return PROFILE_LIKE_CODE;
     bool same = x == y; /* also when neither is told */
-    if (fmin(x, y) >= PROFILE_SMALL_INPUT)
+    if (fmin(x, y) >= INPUT_SMALL_BYTES)
         same = fmax(x, y) <= fmin(x, y) * PROFILE_SAME_INPUT;
     return same ? PROFILE_LIKE_INPUT : PROFILE_LIKE_COMMAND;
 }
@@ -85,7 +85,7 @@ static double quantile(float *values, size_t count, double share)
 }
 
 /* Needs go with a power of the size of the input. Over 83 commands of the training corpus that hold more than
- * 20 MiB, each with several sizes: median exponent 0.9 of memory (a tenth below 0.05: compressors with a
+ * 20 MiB, each with several sizes: median exponent 0.9 of memory (a tenth below 0.02: compressors with a
  * window; a tenth above 1.05) and 1.04 of CPU time, mostly within a few percent of the line. */
 #define EXPECTED_MEMORY 0.9
 #define EXPECTED_WORK 1.0
@@ -93,11 +93,10 @@ static double quantile(float *values, size_t count, double share)
     0.02 /* as if so much squared logarithm had been seen: two runs, one a fifth larger                      \
           */
 #define EXPONENT_MOST 1.3
-#define LARGER_MOST 3.0 /* logarithm of how much larger or smaller an input is, as far as it is believed */
 
 static double known_size(const struct request_identity *what)
 {
-    return what->input_bytes >= PROFILE_SMALL_INPUT ? log((double)what->input_bytes) : 0;
+    return what->input_bytes >= INPUT_SMALL_BYTES ? log((double)what->input_bytes) : 0;
 }
 
 /* Sums of a least squares line. */
@@ -153,7 +152,7 @@ static struct profile_run grown(const struct profile_run *run, const struct grow
     double size = known_size(&run->what);
     if (growth->size == 0 || size == 0)
         return out;
-    double larger = fmin(fmax(growth->size - size, -LARGER_MOST), LARGER_MOST);
+    double larger = fmin(fmax(growth->size - size, -PROFILE_LARGER_MOST), PROFILE_LARGER_MOST);
     float memory = (float)exp(growth->memory * larger), work = (float)exp(growth->work * larger);
     out.memory_peak *= memory;
     out.cpu_time_s *= work;
@@ -231,8 +230,10 @@ void profile_recent_summarise(const struct profile *profile, const struct reques
     double likeness = PROFILE_LIKE_CODE;
     for (uint32_t i = 0; i < profile->recent_count; i++)
         likeness = fmax(likeness, profile_likeness(&profile->recent[i].what, what));
+    if (likeness == PROFILE_LIKE_CODE && known_size(what) == 0)
+        return;
     collect(profile, what, likeness, &runs);
-    if (likeness == PROFILE_LIKE_CODE && (known_size(what) == 0 || runs.sizes == 0))
+    if (likeness == PROFILE_LIKE_CODE && runs.sizes == 0)
         return;
     out->likeness = likeness;
     out->runs = (int64_t)runs.count;

@@ -111,9 +111,10 @@ static void disturb(struct profile_summary *summary, uint64_t *seed)
 static void disturb_growth(struct profile_summary *summary, double input_bytes, uint64_t *seed)
 {
     if (summary->likeness == PROFILE_LIKE_INPUT || !(summary->input_p50 > 0) ||
-        input_bytes < PROFILE_SMALL_INPUT || random_unit(seed) < 0.7)
+        input_bytes < INPUT_SMALL_BYTES || random_unit(seed) < 0.7)
         return;
-    double larger = fmin(fmax(log(input_bytes / summary->input_p50), -3), 3);
+    double larger =
+        fmin(fmax(log(input_bytes / summary->input_p50), -PROFILE_LARGER_MOST), PROFILE_LARGER_MOST);
     double memory = random_between(seed, -1, 0.3), work = random_between(seed, -0.5, 0.5);
     scale_needs(summary, exp(memory * larger), exp(work * larger));
 }

@@ -8,8 +8,9 @@
 /* Among an attempt's gauges (Counters.custom) the one that its agent measures: bytes that it has read, where
  * the size of its input is known; it stands still once that much was read. */
 #define GAUGE_INPUT_READ "input_read_bytes"
-#define INPUT_READ_LEAST                                                                                     \
-    65536 /* of smaller inputs libraries and settings are the larger part of what is read */
+/* Below it an input is a program or settings: a byte more is another one, and libraries are the larger part
+ * of what is read. */
+#define INPUT_SMALL_BYTES 65536
 
 /* The value of input_bytes: a number of bytes, not negative. NAN when it is not told or no such number. */
 double hints_input_bytes(const struct msg_str_map *hints);
