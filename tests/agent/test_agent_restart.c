@@ -39,12 +39,18 @@ static void agent__killed_while_an_attempt_reads__what_was_read_never_falls(void
 {
     struct peer *peer = started(state, NULL);
     struct msg_str_entry hint = {str_of(HINT_INPUT_BYTES), str_of("1000000")};
-    struct msg_admission admission =
-        shell(peer, "(sh -c 'head -c 300000 /dev/zero > /dev/null; sleep 0.4' &); sleep 2", 64 * MIB);
+    char path[300], script[500];
+    (void)snprintf(path, sizeof path, "%s/read", peer->state_dir);
+    (void)snprintf(script, sizeof script,
+                   "(sh -c 'head -c 300000 /dev/zero > /dev/null; sleep 0.4; : > %s' &); sleep 2", path);
+    struct msg_admission admission = shell(peer, script, 64 * MIB);
     admission.request.hints = (struct msg_str_map){&hint, 1};
     peer_send_admission(peer, &admission);
     assert_true(peer_wait(peer, has_read, admission.request.execution, WAIT_MS));
-    restarted(peer, NULL);
+    peer_kill_agent(peer);
+    assert_true(peer_wait(peer, file_exists, path, WAIT_MS));
+    peer_start_agent(peer, NULL);
+    assert_true(peer_wait_connected(peer));
     struct msg_execution_record *record = wait_record(peer, &admission);
     double before = 0;
     for (size_t i = 0; i < record->series.count; i++) {
