@@ -42,6 +42,8 @@ struct network *command_load_network(const char *path)
 {
     char error[256] = "out of memory";
     struct network *network = NULL;
+    if (!*path)
+        return command_fail("no model is named", "say --model FILE (challenge: --champion FILE)"), NULL;
     char *bytes = malloc(MODEL_MAX);
     FILE *file = fopen(path, "rb");
     size_t size = file && bytes ? fread(bytes, 1, MODEL_MAX, file) : 0;
