@@ -74,7 +74,7 @@ struct agent_metrics {
     struct metric *accepted, *refused, *repeated, *finished, *failed, *oom_kills, *adjusted, *ignored, *ticks,
         *ticks_dropped, *late_ticks, *running, *spool_waiting, *spool_bytes, *spool_damaged, *link_up,
         *statsd, *statsd_malformed, *undecodable, *brakes, *near_limit, *advances, *advances_refused,
-        *codes_unseen, *reads_not_counted, *tick_seconds;
+        *codes_unseen, *processes_not_asked, *tick_seconds;
 };
 
 struct agent {

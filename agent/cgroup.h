@@ -130,12 +130,20 @@ FS_MUST_CHECK int cgroup_read(struct cgroup *cgroup, struct cgroup_sample *out);
 FS_MUST_CHECK int cgroup_memory_usage(struct cgroup *cgroup, int64_t *bytes);
 /* The part of it that page cache is not: what has to fit under the limit. */
 FS_MUST_CHECK int cgroup_memory_held(struct cgroup *cgroup, int64_t *bytes);
-/* What its processes have read by read(2) and the like so far, and the children that they waited for: files
- * (page cache or not), pipes and sockets, but no mapped files. The kernel counts it by process: 5 us for
- * each, so no more than CGROUP_READS_PROCESSES are asked (-E2BIG). Falls when a process ends that nobody in
- * the cgroup waits for; processes in cgroups below are not seen. Negative errno otherwise. */
-#define CGROUP_READS_PROCESSES 64
-FS_MUST_CHECK int cgroup_reads(const struct cgroup *cgroup, int64_t *bytes);
+/* What the kernel counts of processes only, 5 us for each and each sum, so no more than CGROUP_PROCESSES_MAX
+ * are asked. Processes in cgroups below are not seen. */
+#define CGROUP_PROCESSES_MAX 64
+struct cgroup_processes {
+    /* What they have read by read(2) and the like so far, and the children that they waited for: files (page
+     * cache or not), pipes and sockets, but no mapped files. Falls when one ends that nobody in the cgroup
+     * waits for. */
+    int64_t read_bytes;
+    /* Private writable memory that they may use without asking for more (VmData), used yet or not. What
+     * forked processes share counts for each. */
+    int64_t data_bytes;
+};
+/* reads: whether read_bytes are asked for; else they are 0. 0; -E2BIG too many processes; negative errno. */
+FS_MUST_CHECK int cgroup_processes(const struct cgroup *cgroup, bool reads, struct cgroup_processes *out);
 /* Puts all limits in force, those that changed are written. 0 when all are, else the first error of result. A
  * v2 brake's memory.high moves along. Never kills: a memory limit below use is -EBUSY on both layouts. */
 FS_MUST_CHECK int cgroup_apply(struct cgroup *cgroup, const struct cgroup_limits *limits,

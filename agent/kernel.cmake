@@ -8,7 +8,7 @@ forestall_library(forestall_agent_kernel
     cgroup_list.c
     cgroup_mountinfo.c
     cgroup_parse.c
-    cgroup_reads.c
+    cgroup_processes.c
     cgroup_sample.c
     cgroup_tree.c
     cgroup_v1.c

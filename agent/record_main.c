@@ -16,7 +16,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "agent/input_read.h"
+#include "agent/process_gauges.h"
 #include "agent/launch.h"
 #include "agent/limits.h"
 #include "agent/outcome.h"
@@ -124,7 +124,7 @@ static void take_sample(struct run *run)
     struct cgroup_sample sample;
     if (run->metrics_fd >= 0)
         statsd_drain(run->metrics_fd, run->track, &run->gauges);
-    fs_drop(input_read_note(run->cgroup, run->input_bytes, run->track)); /* then it is not told */
+    fs_drop(process_gauges_note(run->cgroup, run->input_bytes, run->track)); /* then they stay */
     if (cgroup_read(run->cgroup, &sample) == 0)
         track_add(run->track, clock_realtime_us(), clock_monotonic_us(), &sample, false, true);
 }

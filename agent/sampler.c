@@ -4,7 +4,7 @@
 #include <sys/socket.h>
 
 #include "agent/agent.h"
-#include "agent/input_read.h"
+#include "agent/process_gauges.h"
 #include "common/clock.h"
 
 /* Reading one attempt takes 40 to 70 us here: the first of so many samples waits 2 ms for the last one. */
@@ -37,8 +37,8 @@ static bool read_attempt(struct agent *agent, struct attempt *attempt, int64_t t
                    (double)(attempt->statsd.malformed + attempt->statsd.too_many_names - before.malformed -
                             before.too_many_names));
     }
-    if (input_read_note(attempt->cgroup, attempt->identity.input_bytes, attempt->track) < 0)
-        metric_add(agent->metrics.reads_not_counted, 1);
+    if (process_gauges_note(attempt->cgroup, attempt->identity.input_bytes, attempt->track) < 0)
+        metric_add(agent->metrics.processes_not_asked, 1);
     if (cgroup_read(attempt->cgroup, &sample) < 0)
         return false; /* just ended: its last counters are in the status file */
     track_add(attempt->track, time_us, monotonic_us, &sample, is_held(attempt, monotonic_us), in_cycle);

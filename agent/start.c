@@ -197,10 +197,11 @@ static void add_metrics(struct agent *agent, struct metrics *metrics)
     m->statsd = metrics_counter(metrics, "gauges_total", "Gauges taken from programs", NULL, NULL);
     m->statsd_malformed =
         metrics_counter(metrics, "gauges_malformed_total", "Gauge lines that were not taken", NULL, NULL);
-    m->reads_not_counted = metrics_counter(metrics, "reads_not_counted_total",
-                                           "Samples that do not tell how much of its input an attempt has "
-                                           "read: too many processes or gauges of its own, or it just ended",
-                                           NULL, NULL);
+    m->processes_not_asked =
+        metrics_counter(metrics, "processes_not_asked_total",
+                        "Samples without news of how much an attempt has read and asked for: "
+                        "too many processes or gauges of its own, or it just ended",
+                        NULL, NULL);
     m->undecodable = metrics_counter(metrics, "messages_undecodable_total",
                                      "Messages from ingest that could not be read", NULL, NULL);
 }

@@ -83,6 +83,11 @@ static const char *const names[FEATURE_COUNT] = {
     [FEATURE_READING_FINISH] = "reading_finish",
     [FEATURE_READING_PROJECTED] = "reading_projected",
     [FEATURE_READING_PROJECTED_SLOW] = "reading_projected_slow",
+    [FEATURE_HAS_DATA] = "has_data",
+    [FEATURE_DATA_TO_LIMIT] = "data_to_limit",
+    [FEATURE_DATA_TO_MEMORY] = "data_to_memory",
+    [FEATURE_DATA_EXHAUSTION] = "data_exhaustion",
+    [FEATURE_DATA_STEADY] = "data_steady",
 };
 
 const char *feature_name(enum feature_index index)

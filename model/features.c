@@ -33,6 +33,7 @@ static const uint8_t rate_constants[FEATURE_RATE_COUNT] = {
     [FEATURE_RATE_THROTTLED_SLOW] = SLOW, [FEATURE_RATE_PERIODS] = SECOND,
     [FEATURE_RATE_PERIODS_SLOW] = SLOW,   [FEATURE_RATE_BRAKE] = SECOND,
     [FEATURE_RATE_PROGRESS] = SLOW,       [FEATURE_RATE_READING] = SLOW,
+    [FEATURE_RATE_DATA] = SLOW,
 };
 
 static double clamp(double value, double least, double most)
@@ -117,6 +118,15 @@ static bool input_reading(const struct feature_input *input, double *out)
     return true;
 }
 
+static bool data_asked(const struct feature_input *input, double *out)
+{
+    double value;
+    if (!find_gauge(input->counters, GAUGE_DATA, &value) || !(value > 0))
+        return false;
+    *out = clamp(value, 0, GAUGE_MAX);
+    return true;
+}
+
 static void average(struct feature_state *state, enum feature_rate rate, const double keep[3],
                     double per_second)
 {
@@ -196,6 +206,20 @@ static double step_seconds(const struct feature_state *state, const struct featu
     return clamp((double)(input->time_us - since_us) * 1e-6, LEAST_STEP_S, LONGEST_START_S);
 }
 
+static void take_data(struct feature_state *state, const struct feature_input *input, const double keep[3],
+                      double step_s)
+{
+    double data;
+    if (!data_asked(input, &data))
+        return;
+    average(state, FEATURE_RATE_DATA, keep, (data - state->data) / step_s);
+    state->data = data;
+    if (data > state->data_most) {
+        state->data_most = data;
+        state->data_rose_us = input->time_us;
+    }
+}
+
 static void take(struct feature_state *state, const struct feature_input *input)
 {
     double step_s = step_seconds(state, input), keep[3], progress, reading;
@@ -215,6 +239,7 @@ static void take(struct feature_state *state, const struct feature_input *input)
         average(state, FEATURE_RATE_READING, keep, left(reading, state->reading) / step_s);
         state->reading = reading;
     }
+    take_data(state, input, keep, step_s);
     state->memory_rate_max = fmax(state->memory_rate_max, features_rate(state, FEATURE_RATE_MEMORY_FAST));
     remember(state, input->counters, input->time_us);
 }
@@ -348,6 +373,24 @@ static void write_reading(const struct feature_state *state, const struct featur
     out[FEATURE_READING_PROJECTED_SLOW] = (float)log_ratio(memory + more, limit);
 }
 
+/* Memory that was asked for comes before memory that is used: by moments where it is asked for piece by
+ * piece, by all of it where buffers are made at the start; and who asks for no more than is used has found
+ * its size. */
+static void write_data(const struct feature_state *state, const struct feature_input *input, float *out)
+{
+    double data, memory = gauge(input->counters->memory_bytes), limit = gauge(input->limits->memory_bytes);
+    if (!data_asked(input, &data))
+        return;
+    double steady_s = ((double)input->time_us - (double)state->data_rose_us) * 1e-6;
+    out[FEATURE_HAS_DATA] = 1;
+    out[FEATURE_DATA_TO_LIMIT] = (float)log_ratio(data, limit);
+    out[FEATURE_DATA_TO_MEMORY] = (float)log_ratio(data, memory);
+    if (limit > 0)
+        out[FEATURE_DATA_EXHAUSTION] =
+            (float)exhaustion(limit - data, features_rate(state, FEATURE_RATE_DATA));
+    out[FEATURE_DATA_STEADY] = (float)(log1p(clamp(steady_s, 0, LONGEST_START_S)) / 7);
+}
+
 static double elapsed_seconds(const struct feature_input *input)
 {
     if (input->started_us <= 0 || input->time_us <= input->started_us)
@@ -367,6 +410,7 @@ static void write_life(const struct feature_state *state, const struct feature_i
     }
     write_progress(state, input, elapsed_s, out);
     write_reading(state, input, elapsed_s, out);
+    write_data(state, input, out);
     out[FEATURE_BRAKE_ENGAGED] = input->counters->brake_engaged;
     out[FEATURE_BRAKE_SHARE] = (float)share(features_rate(state, FEATURE_RATE_BRAKE) * 1e-6);
     out[FEATURE_OOM_KILLS] = input->counters->oom_kills > 0;

@@ -106,6 +106,12 @@ enum feature_index {
     FEATURE_READING_PROJECTED, /* log ratio to the limit of the memory held when all is read, if it grows with
                                   each byte as it did since the start */
     FEATURE_READING_PROJECTED_SLOW, /* if it grows with each byte as over the last 5 s */
+    FEATURE_HAS_DATA, /* 1: what its processes have asked for is known (GAUGE_DATA); else all below are 0 */
+    FEATURE_DATA_TO_LIMIT,   /* log ratio */
+    FEATURE_DATA_TO_MEMORY,  /* log ratio to memory now; > 0 = it may use more without asking */
+    FEATURE_DATA_EXHAUSTION, /* scale of exhaustion: when they will have asked for the limit, by the 5 s rate
+                              */
+    FEATURE_DATA_STEADY,     /* ln(1 + s since they had asked for more than ever before) / 7 */
     FEATURE_COUNT
 };
 
@@ -135,6 +141,7 @@ enum feature_rate {
     FEATURE_RATE_BRAKE,
     FEATURE_RATE_PROGRESS, /* of the gauge `progress`, 5 s */
     FEATURE_RATE_READING,  /* of the share of the input that was read, 5 s */
+    FEATURE_RATE_DATA,     /* of GAUGE_DATA, 5 s; signed */
     FEATURE_RATE_COUNT
 };
 
@@ -148,6 +155,9 @@ struct feature_state {
     int64_t page_faults, major_faults, brake_us;
     double progress;        /* last value of the gauge */
     double reading;         /* share of the input that was read by the last sample */
+    double data;            /* GAUGE_DATA of the last sample that had it */
+    double data_most;       /* its highest */
+    int64_t data_rose_us;   /* when that was */
     double memory_rate_max; /* bytes per second, highest 0.3 s rate */
     float rates[FEATURE_RATE_COUNT];
     float weights[3]; /* sum of averaging weights per time constant, 1 once warm */

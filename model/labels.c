@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <stdlib.h>
 
+#include "model/label_scale.h"
 #include "model/profile.h"
 #include "schemas/request.h"
 
@@ -86,21 +87,10 @@ static void read_limits(struct view *view)
         view->killed[view->points - 1] = true;
 }
 
-static double scale_of(double scale)
-{
-    return scale > 0 ? scale : 1;
-}
-
-static int64_t scaled(int64_t value, double scale)
-{
-    return (int64_t)((double)value * scale);
-}
-
 /* The point as the plan would have it: clipped to its limit, then a larger or smaller program. */
-static void read_point(const struct view *view, size_t i, struct msg_limits *limits,
-                       struct msg_counters *counters)
+static void read_point(const struct view *view, size_t i, struct msg_custom_metric gauges[LABEL_GAUGES_MAX],
+                       struct msg_limits *limits, struct msg_counters *counters)
 {
-    double memory = scale_of(view->plan->memory_scale), data = scale_of(view->plan->data_scale);
     *limits = point(view, i)->limits;
     *counters = point(view, i)->counters;
     limits->memory_bytes = view->limit[i] == INT64_MAX ? 0 : view->limit[i];
@@ -108,29 +98,7 @@ static void read_point(const struct view *view, size_t i, struct msg_limits *lim
         counters->memory_bytes = FS_MIN(counters->memory_bytes, limits->memory_bytes);
         counters->memory_usage_bytes = FS_MIN(counters->memory_usage_bytes, limits->memory_bytes);
     }
-    int64_t *const memories[] = {&limits->memory_bytes, &counters->memory_bytes,
-                                 &counters->memory_usage_bytes, &counters->memory_peak_bytes};
-    int64_t *const bytes[] = {&limits->io_read_bps,     &limits->io_write_bps,     &limits->net_egress_bps,
-                              &counters->io_read_bytes, &counters->io_write_bytes, &counters->net_rx_bytes,
-                              &counters->net_tx_bytes};
-    for (size_t k = 0; k < FS_COUNT(memories) && memory != 1; k++)
-        *memories[k] = scaled(*memories[k], memory);
-    for (size_t k = 0; k < FS_COUNT(bytes) && data != 1; k++)
-        *bytes[k] = scaled(*bytes[k], data);
-}
-
-static struct profile_summary scale_profile(const struct profile_summary *profile,
-                                            const struct label_plan *plan)
-{
-    struct profile_summary out = *profile;
-    out.memory_p50 *= scale_of(plan->memory_scale);
-    out.memory_p95 *= scale_of(plan->memory_scale);
-    out.memory_max *= scale_of(plan->memory_scale);
-    out.io_total_p50 *= scale_of(plan->data_scale);
-    out.net_total_p50 *= scale_of(plan->data_scale);
-    out.io_peak_p95 *= scale_of(plan->data_scale);
-    out.net_peak_p95 *= scale_of(plan->data_scale);
-    return out;
+    label_scale_point(view->plan, gauges, limits, counters);
 }
 
 /* Features of all points: those beyond the end are needed for the demand ahead. */
@@ -140,12 +108,13 @@ static void read_features(struct view *view, const struct profile_summary *profi
     struct profile_summary known;
     int64_t input_bytes = request_identity(&view->record->request).input_bytes;
     if (profile)
-        known = scale_profile(profile, view->plan);
+        known = label_scale_profile(view->plan, profile);
     for (size_t i = 0; i < view->points; i++) {
         struct msg_limits limits;
         struct msg_counters counters;
+        struct msg_custom_metric gauges[LABEL_GAUGES_MAX];
         float *features = view->features + i * FEATURE_COUNT;
-        read_point(view, i, &limits, &counters);
+        read_point(view, i, gauges, &limits, &counters);
         struct feature_input input = {.time_us = view->time_us[i],
                                       .started_us = view->record->started_us,
                                       .timeout_ms = view->timeout_ms,
@@ -158,7 +127,7 @@ static void read_features(struct view *view, const struct profile_summary *profi
         demand_now(&state, &counters, view->now + i * DEMAND_RESOURCE_COUNT);
         view->now[i * DEMAND_RESOURCE_COUNT +
                   DEMAND_MEMORY] = /* what it wanted, not what the brake let it have */
-            (double)point(view, i)->counters.memory_bytes * scale_of(view->plan->memory_scale);
+            (double)point(view, i)->counters.memory_bytes * label_scale(view->plan->memory_scale);
         view->bound[DEMAND_MEMORY][i] = counters.brake_engaged || view->killed[i];
         view->bound[DEMAND_CPU][i] = features[FEATURE_THROTTLED_SHARE] > THROTTLED_SHARE;
         view->bound[DEMAND_IO][i] =

@@ -5,9 +5,11 @@
 #include "schemas/messages.h"
 
 #define HINT_INPUT_BYTES "input_bytes"
-/* Among an attempt's gauges (Counters.custom) the one that its agent measures: bytes that it has read, where
+/* Among an attempt's gauges (Counters.custom) those that its agent measures. Bytes that it has read, where
  * the size of its input is known; it stands still once that much was read. */
 #define GAUGE_INPUT_READ "input_read_bytes"
+/* Private writable memory that its processes have asked for, whether they use it yet or not. */
+#define GAUGE_DATA "data_bytes"
 /* Below it an input is a program or settings: a byte more is another one, and libraries are the larger part
  * of what is read. */
 #define INPUT_SMALL_BYTES 65536

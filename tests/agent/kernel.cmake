@@ -7,7 +7,7 @@ forestall_test(test_cgroup
   SOURCES
     kernel_cases.c
     kernel_loads.c
-    kernel_reads.c
+    kernel_processes.c
     test_cgroup.c
   LINKS forestall_agent_kernel
   ROOT TIMEOUT 180)
@@ -23,7 +23,7 @@ forestall_test(test_network
 add_executable(guest_cgroup_v2
   kernel_cases.c
   kernel_loads.c
-  kernel_reads.c
+  kernel_processes.c
   qemu/guest_main.c
   ${CMAKE_SOURCE_DIR}/agent/blockdev.c
   ${CMAKE_SOURCE_DIR}/agent/cgroup.c
@@ -32,7 +32,7 @@ add_executable(guest_cgroup_v2
   ${CMAKE_SOURCE_DIR}/agent/cgroup_list.c
   ${CMAKE_SOURCE_DIR}/agent/cgroup_mountinfo.c
   ${CMAKE_SOURCE_DIR}/agent/cgroup_parse.c
-  ${CMAKE_SOURCE_DIR}/agent/cgroup_reads.c
+  ${CMAKE_SOURCE_DIR}/agent/cgroup_processes.c
   ${CMAKE_SOURCE_DIR}/agent/cgroup_sample.c
   ${CMAKE_SOURCE_DIR}/agent/cgroup_tree.c
   ${CMAKE_SOURCE_DIR}/agent/cgroup_v1.c

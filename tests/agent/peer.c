@@ -3,6 +3,7 @@
 
 #include <arpa/inet.h>
 #include <fcntl.h>
+#include <math.h>
 #include <poll.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -338,6 +339,14 @@ const struct msg_sample *peer_sample(const struct peer *peer, const uint8_t exec
         if (memcmp(peer->newest[i].sample->execution, execution, 16) == 0)
             return peer->newest[i].sample;
     return NULL;
+}
+
+double peer_gauge(const struct msg_counters *counters, const char *name)
+{
+    for (size_t i = 0; i < counters->custom.count; i++)
+        if (str_equal(counters->custom.items[i].name, str_of(name)))
+            return counters->custom.items[i].value;
+    return (double)NAN;
 }
 
 void peer_forget_samples(struct peer *peer)

@@ -89,6 +89,8 @@ size_t peer_events(const struct peer *peer, const uint8_t execution[16], enum ms
 size_t peer_records(const struct peer *peer, const uint8_t execution[16], struct msg_execution_record **out);
 /* The newest; NULL when none came yet. */
 const struct msg_sample *peer_sample(const struct peer *peer, const uint8_t execution[16]);
+/* A gauge's value among them; NAN: it is not there. */
+double peer_gauge(const struct msg_counters *counters, const char *name);
 /* Forgets all samples, so that the next one is one of a later agent. */
 void peer_forget_samples(struct peer *peer);
 

@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <math.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -123,9 +124,7 @@ static void agent__gauges_of_the_program__are_in_samples(void **state)
     peer_send_admission(peer, &admission);
     struct msg_execution_record *record = wait_record(peer, &admission);
     assert_int_equal(record->outcome, MSG_OUTCOME_FINISHED);
-    assert_int_equal(record->totals.custom.count, 1);
-    assert_true(str_equal(record->totals.custom.items[0].name, str_of("rows")));
-    assert_true(record->totals.custom.items[0].value > 10);
+    assert_true(peer_gauge(&record->totals, "rows") > 10);
 }
 
 /* How far it is in an input of known size: 100,000 bytes at a time, by children that it waits for. */
@@ -140,16 +139,33 @@ static void agent__input_of_known_size__samples_tell_what_was_read(void **state)
     struct msg_execution_record *record = wait_record(peer, &admission);
     double before = 0, steps = 0;
     for (size_t i = 0; i < record->series.count; i++) {
-        const struct msg_counters *counters = &record->series.items[i].counters;
-        if (counters->custom.count == 0)
+        double value = peer_gauge(&record->series.items[i].counters, GAUGE_INPUT_READ);
+        if (isnan(value))
             continue; /* sampled before it was there to be asked */
-        assert_true(str_equal(counters->custom.items[0].name, str_of(GAUGE_INPUT_READ)));
-        double value = counters->custom.items[0].value;
         assert_true(value >= before);
         steps += value >= before + 90000;
         before = value;
     }
     assert_true(before >= 300000 && before < 500000 && steps >= 2);
+}
+
+/* 400 MiB under a limit of 64: asked for, and not used. */
+static void agent__memory_asked_for__is_in_samples(void **state)
+{
+    struct peer *peer = started(state, NULL);
+    struct msg_admission admission =
+        python(peer,
+               "import mmap,time\n"
+               "m=mmap.mmap(-1,400<<20,flags=mmap.MAP_PRIVATE|mmap.MAP_ANONYMOUS)\n"
+               "time.sleep(0.5)\n",
+               64 * MIB);
+    peer_send_admission(peer, &admission);
+    struct msg_execution_record *record = wait_record(peer, &admission);
+    assert_int_equal(record->outcome, MSG_OUTCOME_FINISHED);
+    double most = 0;
+    for (size_t i = 0; i < record->series.count; i++)
+        most = fmax(most, peer_gauge(&record->series.items[i].counters, GAUGE_DATA)); /* not of NAN */
+    assert_true(most >= 400.0 * MIB && most < 600.0 * MIB && record->totals.memory_peak_bytes < 64 * MIB);
 }
 
 static void agent__adjustment__rewrites_the_limits_file(void **state)
@@ -228,6 +244,7 @@ int main(void)
         SCENARIO(agent__cancel_of_another_attempt__leaves_this_one),
         SCENARIO(agent__gauges_of_the_program__are_in_samples),
         SCENARIO(agent__input_of_known_size__samples_tell_what_was_read),
+        SCENARIO(agent__memory_asked_for__is_in_samples),
         SCENARIO(agent__adjustment__rewrites_the_limits_file),
         SCENARIO(agent__request_larger_than_a_record__is_reduced),
         SCENARIO(agent__stopped__leaves_nothing_behind),

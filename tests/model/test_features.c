@@ -316,6 +316,34 @@ static void step__input_not_known_or_small__all_of_reading_is_zero(void **unused
     }
 }
 
+/* 10 MiB more asked for in each second, of which half is used, until half of the limit; then no more. */
+static void step__memory_asked_for__is_seen_before_it_is_used(void **unused)
+{
+    (void)unused;
+    struct world world;
+    world_init(&world);
+    struct msg_custom_metric metric = {.name = str_of("data_bytes")};
+    world.counters.custom.items = &metric;
+    world.counters.custom.count = 1;
+    for (int64_t ms = 100; ms <= 5000; ms += 100) {
+        metric.value = (double)(ms * 10 * MIB / 1000);
+        world.counters.memory_bytes = ms * 5 * MIB / 1000;
+        step(&world, ms, FEATURE_HAS_DATA);
+    }
+    assert_true(world.out[FEATURE_HAS_DATA] == 1 && world.out[FEATURE_DATA_STEADY] == 0);
+    near((double)world.out[FEATURE_DATA_TO_LIMIT], log(0.5) / 4, 1e-4);
+    near((double)world.out[FEATURE_DATA_TO_MEMORY], log(2) / 4, 1e-4);
+    near((double)world.out[FEATURE_DATA_EXHAUSTION], exhaustion_of(5), 1e-3);
+    for (int64_t ms = 5100; ms <= 8000; ms += 100)
+        step(&world, ms, FEATURE_HAS_DATA);
+    near((double)world.out[FEATURE_DATA_STEADY], log1p(3) / 7, 1e-4);
+    assert_true(world.out[FEATURE_DATA_EXHAUSTION] < exhaustion_of(6));
+    world.counters.custom.count = 0; /* nobody could ask */
+    step(&world, 8100, FEATURE_HAS_DATA);
+    for (int i = FEATURE_HAS_DATA; i <= FEATURE_DATA_STEADY; i++)
+        assert_true(world.out[i] == 0);
+}
+
 static uint64_t random_next(uint64_t *seed)
 {
     *seed ^= *seed << 13;
@@ -340,12 +368,13 @@ static double random_double(uint64_t *seed)
 static void step__any_bytes__stay_finite_and_bounded(void **unused)
 {
     (void)unused;
+    static const char *const names[] = {"progress", "input_read_bytes", "data_bytes"};
     uint64_t seed = 0x5eed0f0e57a11u;
     print_message("seed %llx\n", (unsigned long long)seed);
-    for (int round = 0; round < 20000; round++) {
+    for (int round = 0; round < 30000; round++) {
         struct world world = {0};
         struct profile_summary profile;
-        struct msg_custom_metric metric = {.name = str_of(round % 2 ? "progress" : "input_read_bytes"),
+        struct msg_custom_metric metric = {.name = str_of(names[(size_t)round % FS_COUNT(names)]),
                                            .value = random_double(&seed)};
         double *numbers = &profile.memory_p50;
         for (int tick = 0; tick < 4; tick++) {
@@ -404,6 +433,7 @@ int main(void)
         cmocka_unit_test(step__far_above_all_known_peaks__as_if_nothing_were_known),
         cmocka_unit_test(step__input_half_read__memory_is_projected_to_its_end),
         cmocka_unit_test(step__input_not_known_or_small__all_of_reading_is_zero),
+        cmocka_unit_test(step__memory_asked_for__is_seen_before_it_is_used),
         cmocka_unit_test(step__any_bytes__stay_finite_and_bounded),
         cmocka_unit_test(name__every_feature__is_there_and_unique),
     };

@@ -178,6 +178,27 @@ static void make__staircase__acts_and_never_dies(void **state)
     free_world(world);
 }
 
+/* A program three times as large, under three times the limit: only absolute sizes differ. */
+static void make__larger_program__same_beside_its_limit(void **state)
+{
+    (void)state;
+    struct world *world = world_of(100, leak, MSG_OUTCOME_FINISHED, MSG_CAUSE_NONE);
+    struct msg_custom_metric gauges[] = {{str_of("progress"), 0.5}, {str_of("data_bytes"), 150.0 * MIB}};
+    for (size_t i = 0; i < 100; i++)
+        world->points[i].counters.custom = (struct msg_custom_metric_array){gauges, FS_COUNT(gauges)};
+    make(world, (struct label_plan){.memory_bytes = 60 * MIB});
+    float as_it_is[FEATURE_COUNT], *larger;
+    memcpy(as_it_is, world->labels.features + 20 * FEATURE_COUNT, sizeof as_it_is);
+    make(world, (struct label_plan){.memory_bytes = 60 * MIB, .memory_scale = 3});
+    larger = world->labels.features + 20 * FEATURE_COUNT;
+    static const size_t same[] = {FEATURE_MEMORY_TO_LIMIT, FEATURE_DATA_TO_LIMIT, FEATURE_DATA_TO_MEMORY,
+                                  FEATURE_PROGRESS};
+    for (size_t i = 0; i < FS_COUNT(same); i++)
+        assert_true(as_it_is[same[i]] != 0 && fabsf(as_it_is[same[i]] - larger[same[i]]) < 1e-4f);
+    assert_true(larger[FEATURE_MEMORY_LOG] > as_it_is[FEATURE_MEMORY_LOG]);
+    free_world(world);
+}
+
 static void make__oom_kill__ends_at_the_first_kill_and_demand_is_a_bound(void **state)
 {
     (void)state;
@@ -379,6 +400,7 @@ int main(void)
         cmocka_unit_test(make__limit_above_the_peak__negative),
         cmocka_unit_test(make__raised_in_time__still_positive_for_the_limit_before),
         cmocka_unit_test(make__staircase__acts_and_never_dies),
+        cmocka_unit_test(make__larger_program__same_beside_its_limit),
         cmocka_unit_test(make__oom_kill__ends_at_the_first_kill_and_demand_is_a_bound),
         cmocka_unit_test(make__deadline_missed_for_cpu__positive_from_the_start),
         cmocka_unit_test(make__cpu_raised_and_finished__masked_around_the_raise),
