@@ -83,7 +83,7 @@ static int train(const struct teaching *teaching, size_t member, const struct cm
     struct trainer *trainer = network ? trainer_create(network, &options) : NULL;
     int result = trainer ? 0 : -ENOMEM;
     if (result == 0) {
-        train_fit_scaling(network, teaching->all->sequences, teaching->all->count);
+        train_fit_scaling(network, teaching->all->sequences, teaching->all->count, 0);
         result = train_loop(trainer, network, (struct train_set){examples->sequences, examples->count},
                             (struct train_set){validation->sequences, validation->count}, &loop, note_epoch,
                             epochs);

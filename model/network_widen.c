@@ -48,6 +48,18 @@ struct network *network_widen(const struct network *network, size_t inputs, size
     return wide;
 }
 
+size_t network_inputs_used(const struct network *network)
+{
+    size_t gates = 4 * network->shape.hidden, used = network->shape.inputs;
+    for (; used > 0; used--) {
+        const real *row = network->layers[0].weight + (used - 1) * gates;
+        for (size_t i = 0; i < gates; i++)
+            if (row[i] != 0)
+                return used;
+    }
+    return used;
+}
+
 int network_load_current(struct str bytes, struct network **out, char *error, size_t error_size)
 {
     struct network *network;

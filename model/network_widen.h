@@ -9,6 +9,8 @@
  * of zero: it answers as before, and its version is the same. NULL: fewer than it has, too many, or out of
  * memory. */
 struct network *network_widen(const struct network *network, size_t inputs, size_t segments);
+/* Inputs without those at the end that weigh nothing: what it was trained with. */
+size_t network_inputs_used(const struct network *network);
 /* network_load for FEATURE_COUNT features of FEATURES_VERSION. 0; -EBADMSG with error saying why not;
  * -ENOMEM. */
 FS_MUST_CHECK int network_load_current(struct str bytes, struct network **out, char *error,

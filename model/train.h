@@ -60,11 +60,14 @@ double trainer_evaluate(struct trainer *trainer, const struct train_sequence *se
 double trainer_gradient(struct trainer *trainer, const struct train_sequence *sequences, size_t count,
                         const real **gradient);
 
-/* Lays the network's segments, as many for each of these features, from one quantile of its values in the
- * sequences to the next. false when out of memory. */
+/* Lays the network's segments from the first-th on, as many for each of these features, from one quantile of
+ * its values in the sequences to the next. false when out of memory. */
 FS_MUST_CHECK bool train_fit_segments(struct network *network, const struct train_sequence *sequences,
-                                      size_t count, const size_t *features, size_t feature_count);
-/* Fills network->mean and ->scale from the features of the sequences (scale 1 / deviation, at most 10). */
-void train_fit_scaling(struct network *network, const struct train_sequence *sequences, size_t count);
+                                      size_t count, size_t first, const size_t *features,
+                                      size_t feature_count);
+/* Fills network->mean and ->scale from the first-th input on from the features of the sequences (scale 1 /
+ * deviation, at most 10). */
+void train_fit_scaling(struct network *network, const struct train_sequence *sequences, size_t count,
+                       size_t first);
 
 #endif

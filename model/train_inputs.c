@@ -6,10 +6,11 @@
 
 #define NARROWEST 1e-3f /* of a segment */
 
-void train_fit_scaling(struct network *network, const struct train_sequence *sequences, size_t count)
+void train_fit_scaling(struct network *network, const struct train_sequence *sequences, size_t count,
+                       size_t first)
 {
     size_t inputs = network->shape.inputs;
-    for (size_t i = 0; i < inputs; i++) {
+    for (size_t i = first; i < inputs; i++) {
         double sum = 0, squares = 0, n = 0;
         for (size_t s = 0; s < count; s++)
             for (size_t t = 0; t < sequences[s].steps; t++) {
@@ -45,11 +46,11 @@ static size_t sample(const struct train_sequence *sequences, size_t count, size_
 }
 
 bool train_fit_segments(struct network *network, const struct train_sequence *sequences, size_t count,
-                        const size_t *features, size_t feature_count)
+                        size_t first, const size_t *features, size_t feature_count)
 {
     enum { SAMPLES = 100000 };
     float *values = malloc(SAMPLES * sizeof *values);
-    size_t each = network->shape.segments / feature_count, ticks = 0;
+    size_t each = feature_count ? (network->shape.segments - first) / feature_count : 0, ticks = 0;
     for (size_t s = 0; s < count; s++)
         ticks += sequences[s].steps;
     for (size_t f = 0; values && f < feature_count; f++) {
@@ -58,7 +59,7 @@ bool train_fit_segments(struct network *network, const struct train_sequence *se
         qsort(values, n, sizeof *values, ascending);
         for (size_t i = 0; i < each; i++) {
             float low = n ? values[(n - 1) * i / each] : 0, high = n ? values[(n - 1) * (i + 1) / each] : 0;
-            network->segments[f * each + i] =
+            network->segments[first + f * each + i] =
                 (struct network_segment){features[f], low, 1 / fmaxf(high - low, NARROWEST)};
         }
     }

@@ -48,24 +48,41 @@ static const size_t segmented[] = {
     FEATURE_READING_PROJECTED_SLOW, FEATURE_DATA_TO_LIMIT,         FEATURE_DATA_TO_MEMORY,
 };
 
-static struct network *begin(const struct network *start, const struct fit_options *options)
+static bool has_segments(const struct network *network, size_t feature)
 {
-    size_t segments = options->segments * FS_COUNT(segmented);
-    struct network_shape shape = {FEATURE_COUNT, options->hidden, options->layers, segments};
-    return start
-               ? network_widen(start, FEATURE_COUNT, start->shape.segments ? start->shape.segments : segments)
-               : network_create(&shape, options->seed);
+    for (size_t i = 0; network && i < network->shape.segments; i++)
+        if (network->segments[i].feature == feature)
+            return true;
+    return false;
 }
 
+/* Of the segmented features those that the network to start from (NULL = none) has not cut yet. */
+static size_t not_segmented(const struct network *start, size_t out[FS_COUNT(segmented)])
+{
+    size_t count = 0;
+    for (size_t i = 0; i < FS_COUNT(segmented); i++)
+        if (!has_segments(start, segmented[i]))
+            out[count++] = segmented[i];
+    return count;
+}
+
+static struct network *begin(const struct network *start, const struct fit_options *options)
+{
+    size_t missing[FS_COUNT(segmented)], segments = options->segments * not_segmented(start, missing);
+    struct network_shape shape = {FEATURE_COUNT, options->hidden, options->layers, segments};
+    return start ? network_widen(start, FEATURE_COUNT, start->shape.segments + segments)
+                 : network_create(&shape, options->seed);
+}
+
+/* What the start has learned stays as it reads it; features that are new to it are scaled and cut now. */
 static bool fit_inputs(struct fitting *fitting, const struct network *start)
 {
     struct network *network = fitting->network;
+    size_t missing[FS_COUNT(segmented)], count = not_segmented(start, missing);
     network->bound = INPUT_BOUND;
-    if (!start)
-        train_fit_scaling(network, fitting->train, fitting->train_count);
-    if (network->shape.segments == 0 || (start && start->shape.segments > 0))
-        return true;
-    return train_fit_segments(network, fitting->train, fitting->train_count, segmented, FS_COUNT(segmented));
+    train_fit_scaling(network, fitting->train, fitting->train_count, start ? network_inputs_used(start) : 0);
+    return train_fit_segments(network, fitting->train, fitting->train_count,
+                              start ? start->shape.segments : 0, missing, count);
 }
 
 static bool prepare(struct fitting *fitting, const struct dataset *train, const struct dataset *validation,

@@ -32,8 +32,9 @@ struct fit_progress {
 
 typedef void fit_report_fn(void *context, const struct fit_progress *progress);
 
-/* start: NULL = a new network; else its weights and scaling are the start (same inputs). The result is
- * calibrated and has thresholds. 0, -EINVAL (a set is empty, other inputs), -ENOMEM. report may be NULL. */
+/* start: NULL = a new network; else its weights and scaling are the start, and features that are new to it
+ * are scaled by what it will learn from. The result is calibrated and has thresholds. 0, -EINVAL (a set is
+ * empty, other inputs), -ENOMEM. report may be NULL. */
 FS_MUST_CHECK int fit_network(const struct network *start, const struct dataset *train,
                               const struct dataset *validation, const struct fit_options *options,
                               fit_report_fn *report, void *context, struct network **out);

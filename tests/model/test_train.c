@@ -70,7 +70,7 @@ static struct network *trained_by(const struct data *data, size_t threads, int e
     options.learning_rate = 0.01;
     options.demand_weight = 1;
     options.threads = threads;
-    train_fit_scaling(network, data->sequences, COUNT);
+    train_fit_scaling(network, data->sequences, COUNT, 0);
     struct trainer *trainer = trainer_create(network, &options);
     assert_true(network && trainer);
     *first = trainer_evaluate(trainer, data->sequences, COUNT);
@@ -208,7 +208,7 @@ static void fit_scaling__known_features__mean_and_deviation(void **state)
     float features[] = {1, 5, 3, 5, 5, 5};
     struct train_sequence sequence = {.steps = 3, .features = features, .weight = 1};
     struct network *network = network_create(&(struct network_shape){2, 1, 1, 0}, 1);
-    train_fit_scaling(network, &sequence, 1);
+    train_fit_scaling(network, &sequence, 1, 0);
     assert_true(network->mean[0] == 3 && network->mean[1] == 5);
     assert_true(fabs((double)network->scale[0] - 1 / sqrt(8.0 / 3)) < 1e-6);
     assert_true(fabs((double)network->scale[1] - 10) < 1e-6); /* constant: bounded */
@@ -224,7 +224,7 @@ static void fit_segments__known_values__between_their_quantiles(void **state)
     struct network *network = network_create(&(struct network_shape){2, 1, 1, 4}, 1);
     for (size_t t = 0; t < TICKS; t++)
         features[2 * t + 1] = t % 2 ? 0 : (float)t; /* 0, not counted, and 2, 4 .. 100 */
-    assert_true(train_fit_segments(network, &sequence, 1, (const size_t[]){1, 0}, 2));
+    assert_true(train_fit_segments(network, &sequence, 1, 0, (const size_t[]){1, 0}, 2));
     for (size_t i = 0; i < 2; i++)
         assert_int_equal(network->segments[i].feature, 1);
     assert_true(network->segments[0].low == 2 && fabs((double)network->segments[0].scale - 1.0 / 48) < 1e-6);

@@ -8,6 +8,7 @@
 #include <errno.h>
 #include <stdlib.h>
 
+#include "model/network_widen.h"
 #include "retrain/evaluate.h"
 #include "retrain/fit.h"
 #include "tests/retrain/made.h"
@@ -99,6 +100,7 @@ static void fit__from_a_network_without_segments__gets_them_and_answers_alike(vo
     assert_true(begun->shape.segments > 0 && begun->shape.segments % 2 == 0);
     assert_true(begun->bound > 1 && begun->bound < 100);
     assert_true(logits_apart(start, begun, &data) < 1e-5);
+    assert_int_equal(network_inputs_used(begun), FEATURE_COUNT);
     fit.segments = 3; /* those that it has stay */
     for (size_t i = 0; i < begun->weight_count; i++)
         begun->weights[i] += (real)(i % 7) * (real)0.01;
@@ -113,11 +115,49 @@ static void fit__from_a_network_without_segments__gets_them_and_answers_alike(vo
     free(corpus);
 }
 
+/* A model of before the last features: what it reads stays as it is, what it never read is scaled and cut. */
+static void fit__from_a_network_of_fewer_features__new_ones_are_scaled_and_cut(void **state)
+{
+    (void)state;
+    enum { BEFORE = FEATURE_HAS_DATA };
+    struct corpus *corpus = corpus_of(6);
+    struct dataset data = {0};
+    struct network *narrow = network_create(&(struct network_shape){BEFORE, 5, 2, 2}, 3), *begun;
+    struct fit_options fit = {.segments = 2, .patience = 1, .lanes = 4, .window = 16, .goal = {500, 0.9}};
+    narrow->features_version = FEATURES_VERSION;
+    narrow->bound = 3;
+    for (size_t i = 0; i < BEFORE; i++)
+        narrow->scale[i] = 0.25f;
+    for (size_t i = 0; i < 2; i++)
+        narrow->segments[i] = (struct network_segment){FEATURE_MEMORY_TO_LIMIT, 0.5f * (float)i, 2};
+    struct network *start = network_widen(narrow, FEATURE_COUNT, 2); /* as a file is read */
+    assert_int_equal(network_inputs_used(start), BEFORE);
+    assert_int_equal(dataset_add(&data, &corpus->set, NULL, 0, &how), 0);
+    assert_int_equal(fit_network(start, &data, &data, &fit, NULL, NULL, &begun), 0); /* no epoch */
+    assert_memory_equal(begun->scale, narrow->scale, BEFORE * sizeof begun->scale[0]);
+    assert_memory_equal(begun->segments, narrow->segments, 2 * sizeof begun->segments[0]);
+    for (size_t i = BEFORE; i < FEATURE_COUNT; i++)
+        assert_true(begun->scale[i] == 10); /* nothing in these records tells it */
+    size_t cut = 0;
+    for (size_t i = 2; i < begun->shape.segments; i++) {
+        assert_true(begun->segments[i].feature != FEATURE_MEMORY_TO_LIMIT);
+        cut += begun->segments[i].feature == FEATURE_DATA_TO_LIMIT;
+    }
+    assert_int_equal(cut, 2);
+    assert_true(logits_apart(start, begun, &data) < 1e-5);
+    network_destroy(narrow);
+    network_destroy(start);
+    network_destroy(begun);
+    dataset_fini(&data);
+    free(corpus);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(fit__growing_programs__learned_and_scored),
         cmocka_unit_test(fit__from_a_network_without_segments__gets_them_and_answers_alike),
+        cmocka_unit_test(fit__from_a_network_of_fewer_features__new_ones_are_scaled_and_cut),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
