@@ -14,14 +14,17 @@ static int64_t scaled(int64_t value, double scale)
 }
 
 /* What a program asks for is larger with it. */
-static void scale_gauges(double memory, struct msg_custom_metric gauges[LABEL_GAUGES_MAX],
-                         struct msg_counters *counters)
+static void change_gauges(const struct label_plan *plan, struct msg_custom_metric gauges[LABEL_GAUGES_MAX],
+                          struct msg_counters *counters)
 {
-    size_t count = FS_MIN(counters->custom.count, (size_t)LABEL_GAUGES_MAX);
-    for (size_t i = 0; i < count; i++) {
-        gauges[i] = counters->custom.items[i];
-        if (str_equal(gauges[i].name, str_of(GAUGE_DATA)))
-            gauges[i].value *= memory;
+    size_t count = 0;
+    for (size_t i = 0; i < counters->custom.count && count < LABEL_GAUGES_MAX; i++) {
+        struct msg_custom_metric gauge = counters->custom.items[i];
+        bool data = str_equal(gauge.name, str_of(GAUGE_DATA));
+        if (plan->uncounted && (data || str_equal(gauge.name, str_of(GAUGE_INPUT_READ))))
+            continue;
+        gauges[count] = gauge;
+        gauges[count++].value *= data ? label_scale(plan->memory_scale) : 1;
     }
     counters->custom.items = gauges;
     counters->custom.count = count;
@@ -40,8 +43,7 @@ void label_scale_point(const struct label_plan *plan, struct msg_custom_metric g
         *memories[k] = scaled(*memories[k], memory);
     for (size_t k = 0; k < FS_COUNT(bytes) && data != 1; k++)
         *bytes[k] = scaled(*bytes[k], data);
-    if (memory != 1)
-        scale_gauges(memory, gauges, counters);
+    change_gauges(plan, gauges, counters);
 }
 
 struct profile_summary label_scale_profile(const struct label_plan *plan,

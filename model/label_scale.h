@@ -1,4 +1,5 @@
-/* A larger or smaller program from a record: what a plan's scales make of a point and of a profile. */
+/* A larger or smaller program from a record, or one whose processes nobody asked: what a plan makes of a
+ * point and of a profile. */
 #ifndef FORESTALL_MODEL_LABEL_SCALE_H
 #define FORESTALL_MODEL_LABEL_SCALE_H
 

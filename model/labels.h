@@ -42,6 +42,7 @@ struct label_plan {
     double memory_scale; /* 0: 1; else the same program with so many times the memory, under so many times the
                             limit */
     double data_scale;   /* 0: 1; the same for block and network bytes */
+    bool uncounted;      /* as if nobody had asked its processes: no GAUGE_INPUT_READ, no GAUGE_DATA */
 };
 
 struct labels {

@@ -10,10 +10,12 @@
 #include "model/random.h"
 #include "retrain/stretch.h"
 
-#define PROFILE_RUNS_MAX 16 /* other records a simulated profile is made of, at most */
-#define UNKNOWN_SHARE 0.5   /* of training examples: nothing is known of the code */
-#define PAST_SHARE 0.6      /* of the others: what a service would know; the rest is drawn and disturbed */
-#define NO_RISE_SHARE 0.3   /* of known ones: no record came with a series, or the profile is from before */
+#define PROFILE_RUNS_MAX 16  /* other records a simulated profile is made of, at most */
+#define UNKNOWN_SHARE 0.5    /* of training examples: nothing is known of the code */
+#define PAST_SHARE 0.6       /* of the others: what a service would know; the rest is drawn and disturbed */
+#define NO_RISE_SHARE 0.3    /* of known ones: no record came with a series, or the profile is from before */
+#define UNCOUNTED_SHARE 0.15 /* of training examples: too many processes to be asked, or an agent of before  \
+                              */
 #define TYPICAL_TICKS                                                                                        \
     100.0 /* longer sequences weigh less per tick, so that one long run is not the whole set */
 
@@ -306,6 +308,7 @@ static int add_plans(struct builder *builder, const struct msg_execution_record 
         if (builder->options->augmented) {
             plans[i].memory_scale = random_log_between(&builder->seed, 0.2, 5);
             plans[i].data_scale = random_log_between(&builder->seed, 0.2, 5);
+            plans[i].uncounted = random_unit(&builder->seed) < UNCOUNTED_SHARE;
         }
         result = add_example(builder, record, source, factor, &plans[i]);
     }

@@ -14,6 +14,7 @@
 #include "model/demand.h"
 #include "model/network_widen.h"
 #include "model/profile.h"
+#include "schemas/hints.h"
 
 #define MIB 1048576.0
 #define T0 1700000000000000
@@ -22,6 +23,7 @@
 
 static struct network *network;
 static struct network_scratch *scratch;
+static bool counted; /* agents ask processes: a plain program asks for what it uses and a little more */
 
 struct run {
     struct feature_state state;
@@ -33,7 +35,9 @@ struct run {
     float levels[NETWORK_CAUSES]; /* what alarms, log odds */
     double now[DEMAND_RESOURCE_COUNT];
     size_t tick;
-    bool known; /* at its last tick */
+    bool known;  /* at its last tick */
+    double read; /* of its input, bytes */
+    struct msg_custom_metric gauges[2];
 };
 
 static void run_init(struct run *run, double limit_mib, int64_t timeout_ms)
@@ -61,6 +65,10 @@ static void step(struct run *run, double memory_mib, double cache_mib, double co
     run->counters.memory_peak_bytes = FS_MAX(run->counters.memory_peak_bytes, run->counters.memory_bytes);
     run->counters.cpu_usage_us += (int64_t)(cores * 100000);
     run->counters.page_faults += FS_MAX(run->counters.memory_bytes - before, 0) / 4096 + 5;
+    run->gauges[0] = (struct msg_custom_metric){str_of(GAUGE_DATA), (memory_mib + 1) * MIB};
+    run->gauges[1] = (struct msg_custom_metric){str_of(GAUGE_INPUT_READ), run->read};
+    run->counters.custom.items = run->gauges;
+    run->counters.custom.count = !counted ? 0 : run->input.input_bytes > 0 ? 2 : 1;
     features_step(&run->state, &run->input, features);
     demand_now(&run->state, &run->counters, run->now);
     network_step(network, scratch, features, &run->memory, &run->out, 1);
@@ -191,6 +199,32 @@ static void ramp__of_a_command_that_ran_before__by_what_it_needs(void **unused)
                       rise_known(&profile.rise) ? " and how it grows" : "", highest, early);
         assert_true((early >= (double)network->thresholds[MEMORY]) == (need > 200));
         assert_true(need > 150 || highest < (double)network->thresholds[MEMORY]);
+        free(run.memory);
+    }
+}
+
+/* Four MiB/s of 40 that are its input, and it holds so much of each byte: by how far it is, nobody knows the
+ * code. */
+static void reader__of_an_unknown_code__by_what_it_will_hold(void **unused)
+{
+    (void)unused;
+    static const double ends[] = {140, 240, 300, 400};
+    for (size_t i = 0; i < FS_COUNT(ends); i++) {
+        struct run run;
+        double highest = 0, lead_s = 0;
+        run_init(&run, 200, 0);
+        run.input.input_bytes = (int64_t)(40 * MIB);
+        for (int t = 1; t <= 100 && 10 + (ends[i] - 10) * t / 100 < 199; t++) {
+            run.read = 0.4 * MIB * t;
+            step(&run, 10 + (ends[i] - 10) * t / 100, 5, 1);
+            highest = fmax(highest, level_of(&run, MEMORY));
+            if (lead_s == 0 && level_of(&run, MEMORY) >= (double)network->thresholds[MEMORY])
+                lead_s = 10 * 190 / (ends[i] - 10) - t / 10.0;
+        }
+        print_message(
+            "reader that holds %.0f of 200 MiB in the end: highest level %.3f, %.1f s before the limit\n",
+            ends[i], highest, lead_s);
+        assert_true(ends[i] > 200 ? lead_s >= 2 : highest < (double)network->thresholds[MEMORY]);
         free(run.memory);
     }
 }
@@ -373,5 +407,13 @@ int main(void)
         print_error("set FORESTALL_MODEL to the model's file\n");
         return 1;
     }
-    return cmocka_run_group_tests(tests, load, unload);
+    const struct CMUnitTest of_counted[] = {
+        cmocka_unit_test(reader__of_an_unknown_code__by_what_it_will_hold),
+    };
+    print_message("nobody asks processes:\n");
+    int failed = cmocka_run_group_tests(tests, load, unload);
+    counted = true;
+    print_message("processes are asked:\n");
+    failed += cmocka_run_group_tests(tests, load, unload);
+    return failed + cmocka_run_group_tests(of_counted, load, unload);
 }

@@ -196,6 +196,10 @@ static void make__larger_program__same_beside_its_limit(void **state)
     for (size_t i = 0; i < FS_COUNT(same); i++)
         assert_true(as_it_is[same[i]] != 0 && fabsf(as_it_is[same[i]] - larger[same[i]]) < 1e-4f);
     assert_true(larger[FEATURE_MEMORY_LOG] > as_it_is[FEATURE_MEMORY_LOG]);
+    make(world, (struct label_plan){.memory_bytes = 60 * MIB, .uncounted = true});
+    const float *uncounted = world->labels.features + 20 * FEATURE_COUNT;
+    assert_true(uncounted[FEATURE_HAS_DATA] == 0 && uncounted[FEATURE_DATA_TO_LIMIT] == 0);
+    assert_true(uncounted[FEATURE_PROGRESS] == as_it_is[FEATURE_PROGRESS]);
     free_world(world);
 }
 
