@@ -63,7 +63,8 @@ struct trainer *trainer_create(struct network *network, const struct trainer_opt
     if (!trainer)
         return NULL;
     trainer->network = network;
-    network->block = network->shape.hidden; /* what is zero between merged ones will not stay so */
+    if (!options->first_input)
+        network->block = network->shape.hidden; /* what is zero between merged ones will not stay so */
     trainer->options = *options;
     trainer->random = options->seed;
     trainer->moment = calloc(network->weight_count, sizeof *trainer->moment);
@@ -117,6 +118,17 @@ static void clip(struct trainer *trainer)
         gradient(trainer)[i] *= scale;
 }
 
+/* Whether this weight is one that options say is to be learned. */
+static bool learned(const struct trainer *trainer, size_t i)
+{
+    const struct network_shape *shape = &trainer->network->shape;
+    size_t gates = 4 * shape->hidden, row = i / gates;
+    if (trainer->options.first_input == 0)
+        return true;
+    return (row >= trainer->options.first_input && row < shape->inputs) ||
+           (row >= shape->inputs + trainer->options.first_segment && row < shape->inputs + shape->segments);
+}
+
 /* Adam with b1 = 0.9, b2 = 0.999, e = 1e-8 as in its paper; weight decay decoupled (Loshchilov & Hutter
  * 2019). */
 static void update(struct trainer *trainer)
@@ -127,6 +139,8 @@ static void update(struct trainer *trainer)
                   (1 - pow(b1, (double)trainer->updates));
     double decay = 1 - trainer->options.learning_rate * trainer->options.weight_decay;
     for (size_t i = 0; i < trainer->network->weight_count; i++) {
+        if (!learned(trainer, i))
+            continue;
         double g = (double)gradient(trainer)[i];
         double m = b1 * (double)trainer->moment[i] + (1 - b1) * g,
                v = b2 * (double)trainer->square[i] + (1 - b2) * g * g;

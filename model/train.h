@@ -33,6 +33,9 @@ struct trainer_options {
     uint64_t seed;         /* of the order of sequences */
     bool bfloat16;  /* matrix products of bfloat16 numbers, where the CPU has them (train_products.h) */
     size_t threads; /* at work at the same time; 0 = one per CPU that the process may run on */
+    /* Of first_input 0: all weights are learned; else only those that the first layer gives the inputs and
+     * the segments from these on, and all others stay as they are. */
+    size_t first_input, first_segment;
 };
 
 extern const struct trainer_options trainer_defaults;

@@ -95,6 +95,9 @@ static int train(const struct retrain_options *options, const struct record_set 
         result = calibrate(options, records, parts, network);
     if (result == -EINVAL)
         (void)command_fail("cannot train", "one part has no series; give more programs or --splits");
+    else if (result == -ENOTSUP)
+        (void)command_fail("cannot train",
+                           "--additions needs a --champion that does not read all features yet");
     else if (result == -ENOMEM)
         (void)command_fail("cannot train", strerror(ENOMEM));
     else if (result < 0)

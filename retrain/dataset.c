@@ -14,8 +14,7 @@
 #define UNKNOWN_SHARE 0.5    /* of training examples: nothing is known of the code */
 #define PAST_SHARE 0.6       /* of the others: what a service would know; the rest is drawn and disturbed */
 #define NO_RISE_SHARE 0.3    /* of known ones: no record came with a series, or the profile is from before */
-#define UNCOUNTED_SHARE 0.15 /* of training examples: too many processes to be asked, or an agent of before  \
-                              */
+#define UNCOUNTED_SHARE 0.15 /* of training examples: nobody could ask the processes */
 #define TYPICAL_TICKS                                                                                        \
     100.0 /* longer sequences weigh less per tick, so that one long run is not the whole set */
 

@@ -80,7 +80,10 @@ static bool fit_inputs(struct fitting *fitting, const struct network *start)
     struct network *network = fitting->network;
     size_t missing[FS_COUNT(segmented)], count = not_segmented(start, missing);
     network->bound = INPUT_BOUND;
-    train_fit_scaling(network, fitting->train, fitting->train_count, start ? network_inputs_used(start) : 0);
+    size_t used = start ? network_inputs_used(start) : 0;
+    train_fit_scaling(network, fitting->train, fitting->train_count, used);
+    for (size_t i = used; start && i < FEATURE_COUNT; i++)
+        network->mean[i] = 0; /* 0, "not known", adds nothing to what it answered before */
     return train_fit_segments(network, fitting->train, fitting->train_count,
                               start ? start->shape.segments : 0, missing, count);
 }
@@ -99,6 +102,10 @@ static bool prepare(struct fitting *fitting, const struct dataset *train, const 
     trainer.dropout = options->dropout;
     trainer.seed = options->seed;
     trainer.threads = options->threads;
+    if (options->additions && start) {
+        trainer.first_input = network_inputs_used(start);
+        trainer.first_segment = start->shape.segments;
+    }
     trainer.bfloat16 = options->bfloat16;
     fitting->train = dataset_sequences(train);
     fitting->validation = dataset_sequences(validation);
@@ -146,16 +153,17 @@ static uint64_t fingerprint(const struct fitting *fitting, const struct dataset 
 {
     const struct fit_options *o = fitting->options;
     const struct network *n = fitting->network;
-    const double numbers[] = {(double)n->shape.inputs,   (double)n->shape.hidden,
-                              (double)n->shape.layers,   (double)o->epochs,
-                              (double)o->patience,       (double)o->lanes,
-                              (double)o->window,         (double)o->seed,
-                              (double)fitting->member,   o->learning_rate,
-                              o->weight_decay,           o->demand_weight,
-                              o->horizon_weight,         o->dropout,
-                              (double)o->threads,        o->bfloat16 ? 1 : 0,
-                              (double)train->count,      (double)train->ticks,
-                              (double)validation->count, (double)validation->ticks};
+    const double numbers[] = {(double)n->shape.inputs,  (double)n->shape.hidden,
+                              (double)n->shape.layers,  (double)o->epochs,
+                              (double)o->patience,      (double)o->lanes,
+                              (double)o->window,        (double)o->seed,
+                              (double)fitting->member,  o->learning_rate,
+                              o->weight_decay,          o->demand_weight,
+                              o->horizon_weight,        o->dropout,
+                              (double)o->threads,       o->bfloat16 ? 1 : 0,
+                              o->additions ? 1 : 0,     (double)train->count,
+                              (double)train->ticks,     (double)validation->count,
+                              (double)validation->ticks};
     uint64_t parts[4] = {hash_bytes(numbers, sizeof numbers),
                          hash_bytes(n->weights, n->weight_count * sizeof *n->weights),
                          hash_bytes(n->mean, sizeof n->mean), hash_bytes(n->scale, sizeof n->scale)};
@@ -234,6 +242,8 @@ int fit_network(const struct network *start, const struct dataset *train, const 
     if (train->count == 0 || validation->count == 0 || members > FIT_MEMBERS_MAX ||
         (start && start->shape.inputs > FEATURE_COUNT))
         return -EINVAL;
+    if (options->additions && (!start || network_inputs_used(start) == FEATURE_COUNT))
+        return -ENOTSUP;
     struct network *member[FIT_MEMBERS_MAX] = {0}, *whole = NULL;
     int result = 0;
     for (size_t m = 0; m < members && result == 0; m++)

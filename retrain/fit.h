@@ -18,6 +18,7 @@ struct fit_options {
     size_t lanes, window;
     size_t threads; /* this and bfloat16: see train.h */
     bool bfloat16;
+    bool additions;          /* learn only what features add that the start never read; the rest stays */
     size_t members;          /* networks trained from seeds of their own and merged into one; 0 = 1 */
     const char *checkpoint;  /* file, see train_loop.h; a member's number is added; NULL or "" = none */
     struct alarms_goal goal; /* the thresholds', on the validation set */
@@ -33,8 +34,9 @@ struct fit_progress {
 typedef void fit_report_fn(void *context, const struct fit_progress *progress);
 
 /* start: NULL = a new network; else its weights and scaling are the start, and features that are new to it
- * are scaled by what it will learn from. The result is calibrated and has thresholds. 0, -EINVAL (a set is
- * empty, other inputs), -ENOMEM. report may be NULL. */
+ * are scaled by what it will learn from. The result is calibrated and has thresholds. 0; -EINVAL a set is
+ * empty, other inputs; -ENOTSUP additions without a start, or with one that reads all features; -ENOMEM.
+ * report may be NULL. */
 FS_MUST_CHECK int fit_network(const struct network *start, const struct dataset *train,
                               const struct dataset *validation, const struct fit_options *options,
                               fit_report_fn *report, void *context, struct network **out);

@@ -60,6 +60,9 @@ const struct config_option retrain_options[] = {
      "most sequences per record: as recorded and under hypothetical limits and deadlines"},
     {"retrain", "stretched", CONFIG_BOOL, FIELD(stretched), "yes", 0, 0,
      "train: half of the sequences from longer copies of the records"},
+    {"retrain", "additions", CONFIG_BOOL, FIELD(additions), "no", 0, 0,
+     "train: of the champion to start from all stays as it is; only what features add is learned that it "
+     "never read"},
     {"retrain", "max_ticks", CONFIG_INT, FIELD(max_ticks), "4000000", 1000, 1e10,
      "most ticks in memory, about 400 bytes each; what is beyond is left out and counted"},
     {"retrain", "max_record_bytes", CONFIG_BYTES, FIELD(max_record_bytes), "4G", 1048576, 1e15,
@@ -131,6 +134,7 @@ struct fit_options retrain_fit_options(const struct retrain_options *options)
                                 .window = (size_t)options->window,
                                 .threads = (size_t)options->threads,
                                 .bfloat16 = options->bfloat16,
+                                .additions = options->additions,
                                 .goal = {options->false_alarms_per_hour, options->foreseen_deadlines}};
 }
 

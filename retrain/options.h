@@ -14,7 +14,7 @@ struct retrain_options {
         window, lanes, threads, horizon_ms;
     double learning_rate, weight_decay, demand_weight, horizon_weight, dropout, false_alarms_per_hour,
         foreseen_deadlines;
-    bool by_execution, recorded_only, stretched, bfloat16;
+    bool by_execution, recorded_only, stretched, bfloat16, additions;
     double held_out, dead_weight, code_share, tenant_share, reference_loss;
     /* service */
     const char *member, *champion_file;

@@ -11,6 +11,7 @@
 #include "model/network_widen.h"
 #include "retrain/evaluate.h"
 #include "retrain/fit.h"
+#include "schemas/hints.h"
 #include "tests/retrain/made.h"
 
 static const struct dataset_options how = MADE_OPTIONS;
@@ -152,12 +153,62 @@ static void fit__from_a_network_of_fewer_features__new_ones_are_scaled_and_cut(v
     free(corpus);
 }
 
+/* Every program asks for a third more than it uses. */
+static void tell_data(struct corpus *corpus)
+{
+    static struct msg_custom_metric gauges[24][POINTS];
+    for (size_t i = 0; i < corpus->set.count; i++)
+        for (size_t k = 0; k < POINTS; k++) {
+            struct msg_counters *counters = &corpus->made[i].points[k].counters;
+            gauges[i][k] =
+                (struct msg_custom_metric){str_of(GAUGE_DATA), (double)counters->memory_bytes * 4 / 3};
+            counters->custom.items = &gauges[i][k];
+            counters->custom.count = 1;
+        }
+}
+
+/* 0 where a feature has no part in what was learned: nothing that the start could do is lost. */
+static void fit__additions__change_nothing_where_new_features_are_not_known(void **state)
+{
+    (void)state;
+    enum { BEFORE = FEATURE_HAS_DATA };
+    struct corpus *corpus = corpus_of(6);
+    struct dataset data = {0}, told = {0};
+    struct network *narrow = network_create(&(struct network_shape){BEFORE, 5, 2, 0}, 3), *learned;
+    struct fit_options fit = {.epochs = 3,
+                              .patience = 3,
+                              .learning_rate = 0.02,
+                              .lanes = 4,
+                              .window = 16,
+                              .additions = true,
+                              .goal = {500, 0.9}};
+    narrow->features_version = FEATURES_VERSION;
+    assert_int_equal(dataset_add(&data, &corpus->set, NULL, 0, &how), 0);
+    for (size_t i = 0; i < BEFORE; i++)
+        narrow->scale[i] = 0.25f; /* within the bound, whatever the feature */
+    assert_int_equal(fit_network(NULL, &data, &data, &fit, NULL, NULL, &learned), -ENOTSUP);
+    struct network *start = network_widen(narrow, FEATURE_COUNT, 0);
+    tell_data(corpus);
+    assert_int_equal(dataset_add(&told, &corpus->set, NULL, 0, &how), 0);
+    assert_int_equal(fit_network(start, &told, &told, &fit, NULL, NULL, &learned), 0);
+    assert_int_equal(network_inputs_used(learned), FEATURE_COUNT);
+    assert_true(logits_apart(start, learned, &data) < 1e-5); /* nobody tells what was asked for */
+    assert_true(logits_apart(start, learned, &told) > 1e-2);
+    assert_int_equal(fit_network(learned, &told, &told, &fit, NULL, NULL, &narrow), -ENOTSUP);
+    network_destroy(start);
+    network_destroy(learned);
+    dataset_fini(&data);
+    dataset_fini(&told);
+    free(corpus);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(fit__growing_programs__learned_and_scored),
         cmocka_unit_test(fit__from_a_network_without_segments__gets_them_and_answers_alike),
         cmocka_unit_test(fit__from_a_network_of_fewer_features__new_ones_are_scaled_and_cut),
+        cmocka_unit_test(fit__additions__change_nothing_where_new_features_are_not_known),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
