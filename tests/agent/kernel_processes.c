@@ -74,7 +74,7 @@ enum case_outcome processes__memory_asked_for_and_not_used__counted(struct cgrou
     pid_t pid = kernel_case_start(cgroup, ask_and_hold, ASKED);
     while (sums.data_bytes < ASKED * MIB && clock_monotonic_ms() < deadline)
         REQUIRE(cgroup_processes(cgroup, false, &sums) == 0);
-    REQUIRE(sums.data_bytes >= ASKED * MIB && sums.data_bytes < 2 * ASKED * MIB);
+    REQUIRE(sums.data_bytes >= ASKED * MIB && sums.data_bytes < 2 * (ASKED * MIB));
     REQUIRE(cgroup_memory_held(cgroup, &held) == 0 && held < ASKED * MIB / 2);
     REQUIRE(cgroup_kill(cgroup) == 0);
     REQUIRE(case_killed_by(kernel_case_wait(pid, DEADLINE_MS), SIGKILL));

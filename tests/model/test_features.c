@@ -326,7 +326,7 @@ static void step__memory_asked_for__is_seen_before_it_is_used(void **unused)
     world.counters.custom.items = &metric;
     world.counters.custom.count = 1;
     for (int64_t ms = 100; ms <= 5000; ms += 100) {
-        metric.value = (double)(ms * 10 * MIB / 1000);
+        metric.value = (double)ms * 10 * MIB / 1000;
         world.counters.memory_bytes = ms * 5 * MIB / 1000;
         step(&world, ms, FEATURE_HAS_DATA);
     }

@@ -188,16 +188,16 @@ static void make__larger_program__same_beside_its_limit(void **state)
         world->points[i].counters.custom = (struct msg_custom_metric_array){gauges, FS_COUNT(gauges)};
     make(world, (struct label_plan){.memory_bytes = 60 * MIB});
     float as_it_is[FEATURE_COUNT], *larger;
-    memcpy(as_it_is, world->labels.features + 20 * FEATURE_COUNT, sizeof as_it_is);
+    memcpy(as_it_is, world->labels.features + (size_t)20 * FEATURE_COUNT, sizeof as_it_is);
     make(world, (struct label_plan){.memory_bytes = 60 * MIB, .memory_scale = 3});
-    larger = world->labels.features + 20 * FEATURE_COUNT;
+    larger = world->labels.features + (size_t)20 * FEATURE_COUNT;
     static const size_t same[] = {FEATURE_MEMORY_TO_LIMIT, FEATURE_DATA_TO_LIMIT, FEATURE_DATA_TO_MEMORY,
                                   FEATURE_PROGRESS};
     for (size_t i = 0; i < FS_COUNT(same); i++)
         assert_true(as_it_is[same[i]] != 0 && fabsf(as_it_is[same[i]] - larger[same[i]]) < 1e-4f);
     assert_true(larger[FEATURE_MEMORY_LOG] > as_it_is[FEATURE_MEMORY_LOG]);
     make(world, (struct label_plan){.memory_bytes = 60 * MIB, .uncounted = true});
-    const float *uncounted = world->labels.features + 20 * FEATURE_COUNT;
+    const float *uncounted = world->labels.features + (size_t)20 * FEATURE_COUNT;
     assert_true(uncounted[FEATURE_HAS_DATA] == 0 && uncounted[FEATURE_DATA_TO_LIMIT] == 0);
     assert_true(uncounted[FEATURE_PROGRESS] == as_it_is[FEATURE_PROGRESS]);
     free_world(world);
