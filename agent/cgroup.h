@@ -136,7 +136,7 @@ FS_MUST_CHECK int cgroup_memory_held(struct cgroup *cgroup, int64_t *bytes);
 struct cgroup_processes {
     /* What they have read by read(2) and the like so far, and the children that they waited for: files (page
      * cache or not), pipes and sockets, but no mapped files. Falls when one ends that nobody in the cgroup
-     * waits for. */
+     * waits for. -1: the kernel does not tell (it asks for the right to trace them). */
     int64_t read_bytes;
     /* Private writable memory that they may use without asking for more (VmData), used yet or not. What
      * forked processes share counts for each. */

@@ -60,22 +60,31 @@ static int add_data(const char *pid, size_t size, int64_t page_bytes, struct cgr
     return 0;
 }
 
+/* How many are listed; -E2BIG: too many, or the list is cut off. */
+static int count_listed(struct str list)
+{
+    int count = 0;
+    for (size_t i = 0; i < list.size; i++)
+        count += list.data[i] == '\n';
+    bool whole = list.size == 0 || list.data[list.size - 1] == '\n';
+    return whole && count <= CGROUP_PROCESSES_MAX ? count : -E2BIG;
+}
+
 int cgroup_processes(const struct cgroup *cgroup, bool reads, struct cgroup_processes *out)
 {
     char list[LIST_MAX];
     struct str text;
     struct cgroup_processes sums = {0};
     int64_t page_bytes = sysconf(_SC_PAGESIZE);
-    size_t count = 0;
     int result = cgroup_get(cgroup, CGROUP_MEMORY, "cgroup.procs", list, sizeof list, &text);
+    if (result >= 0)
+        result = count_listed(text);
     for (size_t at = 0, end; result >= 0 && at < text.size; at = end + 1) {
-        for (end = at; end < text.size && text.data[end] != '\n';)
+        for (end = at; text.data[end] != '\n';)
             end++;
-        if (end == text.size || ++count > CGROUP_PROCESSES_MAX)
-            return -E2BIG;
         result = add_data(text.data + at, end - at, page_bytes, &sums);
-        if (result >= 0 && reads)
-            result = add_reads(text.data + at, end - at, &sums);
+        if (result >= 0 && reads && sums.read_bytes >= 0 && add_reads(text.data + at, end - at, &sums) < 0)
+            sums.read_bytes = -1;
     }
     if (result < 0)
         return result;

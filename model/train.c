@@ -105,19 +105,6 @@ static real *gradient(const struct trainer *trainer)
     return trainer->shards[0].gradient;
 }
 
-static void clip(struct trainer *trainer)
-{
-    double norm = 0;
-    for (size_t i = 0; i < trainer->network->weight_count; i++)
-        norm += (double)gradient(trainer)[i] * (double)gradient(trainer)[i];
-    norm = sqrt(norm);
-    if (trainer->options.clip <= 0 || norm <= trainer->options.clip)
-        return;
-    real scale = (real)(trainer->options.clip / norm);
-    for (size_t i = 0; i < trainer->network->weight_count; i++)
-        gradient(trainer)[i] *= scale;
-}
-
 /* Whether this weight is one that options say is to be learned. */
 static bool learned(const struct trainer *trainer, size_t i)
 {
@@ -127,6 +114,22 @@ static bool learned(const struct trainer *trainer, size_t i)
         return true;
     return (row >= trainer->options.first_input && row < shape->inputs) ||
            (row >= shape->inputs + trainer->options.first_segment && row < shape->inputs + shape->segments);
+}
+
+static void clip(struct trainer *trainer)
+{
+    double norm = 0;
+    for (size_t i = 0; trainer->options.first_input && i < trainer->network->weight_count; i++)
+        if (!learned(trainer, i))
+            gradient(trainer)[i] = 0;
+    for (size_t i = 0; i < trainer->network->weight_count; i++)
+        norm += (double)gradient(trainer)[i] * (double)gradient(trainer)[i];
+    norm = sqrt(norm);
+    if (trainer->options.clip <= 0 || norm <= trainer->options.clip)
+        return;
+    real scale = (real)(trainer->options.clip / norm);
+    for (size_t i = 0; i < trainer->network->weight_count; i++)
+        gradient(trainer)[i] *= scale;
 }
 
 /* Adam with b1 = 0.9, b2 = 0.999, e = 1e-8 as in its paper; weight decay decoupled (Loshchilov & Hutter

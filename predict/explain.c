@@ -69,6 +69,12 @@ static float pull_of(const struct explainer *explainer, size_t i)
     return fabsf((float)(explainer->now[i] - explainer->usual[i])) * explainer->influence[i];
 }
 
+/* That something is counted is no reason for a risk. */
+static bool is_reason(size_t i)
+{
+    return i != FEATURE_HAS_READING && i != FEATURE_HAS_DATA;
+}
+
 /* The features furthest from their mean by influence, largest first; their segments count with them. */
 static size_t choose(const struct explainer *explainer, const struct explain_input *input,
                      size_t tried[EXPLAIN_TRIED])
@@ -82,7 +88,7 @@ static size_t choose(const struct explainer *explainer, const struct explain_inp
         whole[input->network->segments[i - explainer->inputs].feature] += pull_of(explainer, i);
     for (size_t i = 0; i < inputs; i++) {
         float pull = whole[i];
-        if (!(pull > 0) || (count == EXPLAIN_TRIED && pull <= pulls[count - 1]))
+        if (!is_reason(i) || !(pull > 0) || (count == EXPLAIN_TRIED && pull <= pulls[count - 1]))
             continue;
         size_t at = count < EXPLAIN_TRIED ? count++ : count - 1;
         for (; at > 0 && pulls[at - 1] < pull; at--) {

@@ -56,19 +56,21 @@ static bool has_segments(const struct network *network, size_t feature)
     return false;
 }
 
-/* Of the segmented features those that the network to start from (NULL = none) has not cut yet. */
-static size_t not_segmented(const struct network *start, size_t out[FS_COUNT(segmented)])
+/* Of the segmented features those that the network to start from (NULL = none) has not cut yet; as additions
+ * only those that it does not read either. */
+static size_t not_segmented(const struct network *start, bool additions, size_t out[FS_COUNT(segmented)])
 {
-    size_t count = 0;
+    size_t count = 0, first = start && additions ? network_inputs_used(start) : 0;
     for (size_t i = 0; i < FS_COUNT(segmented); i++)
-        if (!has_segments(start, segmented[i]))
+        if (segmented[i] >= first && !has_segments(start, segmented[i]))
             out[count++] = segmented[i];
     return count;
 }
 
 static struct network *begin(const struct network *start, const struct fit_options *options)
 {
-    size_t missing[FS_COUNT(segmented)], segments = options->segments * not_segmented(start, missing);
+    size_t missing[FS_COUNT(segmented)],
+        segments = options->segments * not_segmented(start, options->additions, missing);
     struct network_shape shape = {FEATURE_COUNT, options->hidden, options->layers, segments};
     return start ? network_widen(start, FEATURE_COUNT, start->shape.segments + segments)
                  : network_create(&shape, options->seed);
@@ -78,12 +80,17 @@ static struct network *begin(const struct network *start, const struct fit_optio
 static bool fit_inputs(struct fitting *fitting, const struct network *start)
 {
     struct network *network = fitting->network;
-    size_t missing[FS_COUNT(segmented)], count = not_segmented(start, missing);
-    network->bound = INPUT_BOUND;
+    bool additions = fitting->options->additions;
+    size_t missing[FS_COUNT(segmented)], count = not_segmented(start, additions, missing);
+    if (!additions)
+        network->bound = INPUT_BOUND;
     size_t used = start ? network_inputs_used(start) : 0;
     train_fit_scaling(network, fitting->train, fitting->train_count, used);
-    for (size_t i = used; start && i < FEATURE_COUNT; i++)
-        network->mean[i] = 0; /* 0, "not known", adds nothing to what it answered before */
+    for (size_t i = used; start && i < FEATURE_COUNT; i++) { /* 0, "not known", adds nothing to its answers */
+        float deviation = 1 / network->scale[i];
+        network->scale[i] = 1 / hypotf(deviation, network->mean[i]);
+        network->mean[i] = 0;
+    }
     return train_fit_segments(network, fitting->train, fitting->train_count,
                               start ? start->shape.segments : 0, missing, count);
 }
@@ -213,7 +220,7 @@ static int fit_member(const struct network *start, const struct dataset *train,
     if (!fitting.network)
         return result;
     fitting.network->features_version = FEATURES_VERSION;
-    fitting.network->has_horizons = true;
+    fitting.network->has_horizons = !own.additions || start->has_horizons;
     if (prepare(&fitting, train, validation, start))
         result = run_epochs(&fitting, train, validation);
     fitting_fini(&fitting);

@@ -25,7 +25,7 @@ struct kernel_case {
 extern const struct kernel_case kernel_cases[];
 extern const size_t kernel_case_count;
 
-/* kernel_reads.c */
+/* kernel_processes.c */
 enum case_outcome processes__program_and_the_child_it_waited_for__reads_counted(struct cgroup_host *host);
 enum case_outcome processes__memory_asked_for_and_not_used__counted(struct cgroup_host *host);
 enum case_outcome processes__more_than_are_asked__refused(struct cgroup_host *host);

@@ -168,6 +168,35 @@ static void agent__memory_asked_for__is_in_samples(void **state)
     assert_true(most >= 400.0 * MIB && most < 600.0 * MIB && record->totals.memory_peak_bytes < 64 * MIB);
 }
 
+/* Nobody asks so many; what they had asked for before is not told as if it were so now. */
+static void agent__more_processes_than_are_asked__samples_do_not_tell(void **state)
+{
+    struct peer *peer = started(state, NULL);
+    struct msg_admission admission = python(peer,
+                                            "import os,time\n"
+                                            "time.sleep(0.5)\n"
+                                            "for i in range(70):\n"
+                                            " if os.fork() == 0:\n"
+                                            "  time.sleep(1.2)\n"
+                                            "  os._exit(0)\n"
+                                            "for i in range(70): os.wait()\n",
+                                            256 * MIB);
+    peer_send_admission(peer, &admission);
+    struct msg_execution_record *record = wait_record(peer, &admission);
+    assert_int_equal(record->outcome, MSG_OUTCOME_FINISHED);
+    size_t told = 0, crowded = 0;
+    for (size_t i = 1; i < record->series.count; i++) {
+        const struct msg_counters *before = &record->series.items[i - 1].counters,
+                                  *now = &record->series.items[i].counters;
+        told += peer_gauge(now, GAUGE_DATA) > 0;
+        if (before->tasks != 71 || now->tasks != 71)
+            continue;
+        crowded++;
+        assert_true(peer_gauge(now, GAUGE_DATA) == 0);
+    }
+    assert_true(told > 0 && crowded > 0);
+}
+
 static void agent__adjustment__rewrites_the_limits_file(void **state)
 {
     struct peer *peer = started(state, NULL);
@@ -245,6 +274,7 @@ int main(void)
         SCENARIO(agent__gauges_of_the_program__are_in_samples),
         SCENARIO(agent__input_of_known_size__samples_tell_what_was_read),
         SCENARIO(agent__memory_asked_for__is_in_samples),
+        SCENARIO(agent__more_processes_than_are_asked__samples_do_not_tell),
         SCENARIO(agent__adjustment__rewrites_the_limits_file),
         SCENARIO(agent__request_larger_than_a_record__is_reduced),
         SCENARIO(agent__stopped__leaves_nothing_behind),

@@ -194,6 +194,7 @@ static void fit__additions__change_nothing_where_new_features_are_not_known(void
     assert_int_equal(network_inputs_used(learned), FEATURE_COUNT);
     assert_true(logits_apart(start, learned, &data) < 1e-5); /* nobody tells what was asked for */
     assert_true(logits_apart(start, learned, &told) > 1e-2);
+    network_destroy(narrow);
     assert_int_equal(fit_network(learned, &told, &told, &fit, NULL, NULL, &narrow), -ENOTSUP);
     network_destroy(start);
     network_destroy(learned);
