@@ -220,7 +220,7 @@ static int fit_member(const struct network *start, const struct dataset *train,
     if (!fitting.network)
         return result;
     fitting.network->features_version = FEATURES_VERSION;
-    fitting.network->has_horizons = !own.additions || start->has_horizons;
+    fitting.network->has_horizons = !(own.additions && start) || start->has_horizons;
     if (prepare(&fitting, train, validation, start))
         result = run_epochs(&fitting, train, validation);
     fitting_fini(&fitting);
