@@ -4,6 +4,8 @@
 #include <errno.h>
 #include <stdlib.h>
 
+#include "schemas/hints.h"
+
 #define TICK_US 100000
 
 #define COUNTER(field) offsetof(struct msg_counters, field)
@@ -16,7 +18,7 @@ static const size_t rates[] = {
     COUNTER(io_read_ops),  COUNTER(io_write_ops),     COUNTER(net_rx_bytes),          COUNTER(net_tx_bytes),
     COUNTER(brake_us),
 };
-/* Those that follow memory: the same total, more slowly. */
+/* Those that follow memory: the same total, more slowly; so do the gauges that agents measure. */
 static const size_t levels[] = {
     COUNTER(memory_bytes), COUNTER(memory_usage_bytes), COUNTER(memory_peak_bytes),
     COUNTER(page_faults),  COUNTER(major_faults),
@@ -37,11 +39,41 @@ static int64_t between(int64_t before, int64_t after, double share, double facto
     return (int64_t)(((double)before + ((double)after - (double)before) * share) * factor);
 }
 
-static void interpolate(const struct msg_series_point *before, const struct msg_series_point *after,
-                        double share, double factor, struct msg_series_point *out)
+static bool is_level(struct str gauge)
 {
-    *out =
-        share < 1 ? *before : *after; /* limits, kills, tasks, brake and gauges stay until the next sample */
+    return str_equal(gauge, str_of(GAUGE_DATA)) || str_equal(gauge, str_of(GAUGE_INPUT_READ));
+}
+
+static const struct msg_custom_metric *find_gauge(const struct msg_series_point *point, struct str name)
+{
+    for (size_t i = 0; i < point->counters.custom.count; i++)
+        if (str_equal(point->counters.custom.items[i].name, name))
+            return &point->counters.custom.items[i];
+    return NULL;
+}
+
+/* room: for as many gauges as either has. */
+static void interpolate_gauges(const struct msg_series_point *before, const struct msg_series_point *after,
+                               double share, struct msg_custom_metric *room, struct msg_series_point *out)
+{
+    struct msg_custom_metric_array *gauges = &out->counters.custom;
+    for (size_t i = 0; i < gauges->count; i++) {
+        room[i] = gauges->items[i];
+        const struct msg_custom_metric *a = find_gauge(before, room[i].name),
+                                       *b = find_gauge(after, room[i].name);
+        if (a && b && is_level(room[i].name))
+            room[i].value = a->value + (b->value - a->value) * share;
+    }
+    gauges->items = room;
+}
+
+static void interpolate(const struct msg_series_point *before, const struct msg_series_point *after,
+                        double share, double factor, struct msg_custom_metric *room,
+                        struct msg_series_point *out)
+{
+    /* Limits, kills, tasks, brake and the program's own gauges stay until the next sample. */
+    *out = share < 1 ? *before : *after;
+    interpolate_gauges(before, after, share, room, out);
     for (size_t i = 0; i < FS_COUNT(rates); i++)
         *field(&out->counters, rates[i]) = between(read_field(&before->counters, rates[i]),
                                                    read_field(&after->counters, rates[i]), share, factor);
@@ -50,7 +82,17 @@ static void interpolate(const struct msg_series_point *before, const struct msg_
                                                     read_field(&after->counters, levels[i]), share, 1);
 }
 
-static void fill(const struct msg_execution_record *record, double factor, struct msg_execution_record *out)
+static size_t most_gauges(const struct msg_execution_record *record)
+{
+    size_t most = 0;
+    for (size_t i = 0; i < record->series.count; i++)
+        most = FS_MAX(most, record->series.items[i].counters.custom.count);
+    return most;
+}
+
+/* room: for `each` gauges of every point. */
+static void fill(const struct msg_execution_record *record, double factor, struct msg_custom_metric *room,
+                 size_t each, struct msg_execution_record *out)
 {
     const struct msg_series_point *points = record->series.items;
     size_t last = record->series.count - 1, at = 0;
@@ -64,7 +106,8 @@ static void fill(const struct msg_execution_record *record, double factor, struc
         const struct msg_series_point *before = &points[at], *after = &points[FS_MIN(at + 1, last)];
         double span = (double)after->time_us - (double)before->time_us,
                share = (source - (double)before->time_us) / span;
-        interpolate(before, after, span > 0 ? FS_MAX(FS_MIN(share, 1.0), 0.0) : 1, factor, to);
+        interpolate(before, after, span > 0 ? FS_MAX(FS_MIN(share, 1.0), 0.0) : 1, factor, room + i * each,
+                    to);
         to->time_us = time_us;
     }
     out->series.items[out->series.count - 1].counters.oom_kills = points[last].counters.oom_kills;
@@ -79,14 +122,19 @@ int stretch_record(const struct msg_execution_record *record, double factor, str
         return -EINVAL;
     struct msg_execution_record made = *record;
     made.series.count = (size_t)(lasted_us / TICK_US);
-    made.series.items = calloc(made.series.count, sizeof *made.series.items);
+    size_t each = most_gauges(record);
+    if (each > STRETCH_GAUGES_MAX)
+        return -EINVAL;
+    /* One block, points and then their gauges. */
+    made.series.items =
+        calloc(made.series.count, sizeof *made.series.items + each * sizeof(struct msg_custom_metric));
     if (!made.series.items)
         return -ENOMEM;
     made.ended_us = record->started_us + (int64_t)lasted_us;
     made.request.timeout_ms = (int64_t)((double)record->request.timeout_ms * factor);
     for (size_t i = 0; i < FS_COUNT(rates); i++)
         *field(&made.totals, rates[i]) = between(read_field(&record->totals, rates[i]), 0, 0, factor);
-    fill(record, factor, &made);
+    fill(record, factor, (struct msg_custom_metric *)(made.series.items + made.series.count), each, &made);
     *out = made;
     return 0;
 }

@@ -8,9 +8,10 @@
 #include "schemas/messages.h"
 
 #define STRETCH_POINTS_MAX 4000
+#define STRETCH_GAUGES_MAX 16 /* of an attempt: agents send no more */
 
 /* factor >= 1. *out borrows from the record but for its series, which the caller frees (out->series.items).
- * 0; -EINVAL: no series, a bad factor, or more than STRETCH_POINTS_MAX points; -ENOMEM. */
+ * 0; -EINVAL: no series, a bad factor, more than STRETCH_POINTS_MAX points or gauges; -ENOMEM. */
 FS_MUST_CHECK int stretch_record(const struct msg_execution_record *record, double factor,
                                  struct msg_execution_record *out);
 

@@ -201,6 +201,7 @@ static void stretch__four_times__same_levels_same_rates(void **state)
     static struct made made;
     struct msg_execution_record slow;
     make(&made, 1, "xz", 60);
+    make_tell_data(&made);
     made.record.request.timeout_ms = 7000;
     assert_int_equal(stretch_record(&made.record, 4, &slow), 0);
     assert_int_equal(slow.series.count, POINTS * 4);
@@ -212,6 +213,11 @@ static void stretch__four_times__same_levels_same_rates(void **state)
     assert_true(llabs(middle->memory_bytes - 30 * (int64_t)MIB) < MIB);
     assert_true(fabs((double)middle->cpu_usage_us - 0.9 * 12e6) < 4e5); /* 0.9 cores as before */
     assert_int_equal(slow.totals.cpu_usage_us, made.record.totals.cpu_usage_us * 4);
+    for (size_t i = POINTS; i < slow.series.count; i++) { /* what was asked for rises with what is used */
+        const struct msg_counters *now = &slow.series.items[i].counters;
+        assert_int_equal(now->custom.count, 1);
+        assert_true(fabs(now->custom.items[0].value - (double)now->memory_bytes * 4 / 3) < 4);
+    }
     free(slow.series.items);
     assert_int_equal(stretch_record(&made.record, 0.5, &slow), -EINVAL);
     assert_int_equal(stretch_record(&made.record, 900, &slow), -EINVAL); /* too many points */

@@ -11,7 +11,6 @@
 #include "model/network_widen.h"
 #include "retrain/evaluate.h"
 #include "retrain/fit.h"
-#include "schemas/hints.h"
 #include "tests/retrain/made.h"
 
 static const struct dataset_options how = MADE_OPTIONS;
@@ -153,20 +152,6 @@ static void fit__from_a_network_of_fewer_features__new_ones_are_scaled_and_cut(v
     free(corpus);
 }
 
-/* Every program asks for a third more than it uses. */
-static void tell_data(struct corpus *corpus)
-{
-    static struct msg_custom_metric gauges[24][POINTS];
-    for (size_t i = 0; i < corpus->set.count; i++)
-        for (size_t k = 0; k < POINTS; k++) {
-            struct msg_counters *counters = &corpus->made[i].points[k].counters;
-            gauges[i][k] =
-                (struct msg_custom_metric){str_of(GAUGE_DATA), (double)counters->memory_bytes * 4 / 3};
-            counters->custom.items = &gauges[i][k];
-            counters->custom.count = 1;
-        }
-}
-
 /* 0 where a feature has no part in what was learned: nothing that the start could do is lost. */
 static void fit__additions__change_nothing_where_new_features_are_not_known(void **state)
 {
@@ -188,7 +173,8 @@ static void fit__additions__change_nothing_where_new_features_are_not_known(void
         narrow->scale[i] = 0.25f; /* within the bound, whatever the feature */
     assert_int_equal(fit_network(NULL, &data, &data, &fit, NULL, NULL, &learned), -ENOTSUP);
     struct network *start = network_widen(narrow, FEATURE_COUNT, 0);
-    tell_data(corpus);
+    for (size_t i = 0; i < corpus->set.count; i++)
+        make_tell_data(&corpus->made[i]);
     assert_int_equal(dataset_add(&told, &corpus->set, NULL, 0, &how), 0);
     assert_int_equal(fit_network(start, &told, &told, &fit, NULL, NULL, &learned), 0);
     assert_int_equal(network_inputs_used(learned), FEATURE_COUNT);
