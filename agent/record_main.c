@@ -16,10 +16,10 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "agent/process_gauges.h"
 #include "agent/launch.h"
 #include "agent/limits.h"
 #include "agent/outcome.h"
+#include "agent/process_gauges.h"
 #include "agent/record.h"
 #include "agent/statsd.h"
 #include "common/clock.h"
@@ -124,7 +124,7 @@ static void take_sample(struct run *run)
     struct cgroup_sample sample;
     if (run->metrics_fd >= 0)
         statsd_drain(run->metrics_fd, run->track, &run->gauges);
-    fs_drop(process_gauges_note(run->cgroup, run->input_bytes, run->track)); /* then they stay */
+    fs_drop(process_gauges_note(run->cgroup, run->input_bytes, run->track)); /* then samples do not tell */
     if (cgroup_read(run->cgroup, &sample) == 0)
         track_add(run->track, clock_realtime_us(), clock_monotonic_us(), &sample, false, true);
 }

@@ -199,7 +199,7 @@ static void add_metrics(struct agent *agent, struct metrics *metrics)
         metrics_counter(metrics, "gauges_malformed_total", "Gauge lines that were not taken", NULL, NULL);
     m->processes_not_asked =
         metrics_counter(metrics, "processes_not_asked_total",
-                        "Samples without news of how much an attempt has read and asked for: "
+                        "Samples that do not tell how much an attempt has read or asked for: "
                         "too many processes or gauges of its own, or it just ended",
                         NULL, NULL);
     m->undecodable = metrics_counter(metrics, "messages_undecodable_total",

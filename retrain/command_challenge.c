@@ -168,6 +168,7 @@ static int run(struct challenge *c)
 {
     struct fit_options fit = retrain_fit_options(c->options);
     fit.checkpoint = c->options->checkpoint;
+    fit.additions = false; /* of `train`: a challenger learns as a whole */
     int result = split_records(c);
     if (result < 0)
         return command_fail("cannot label the records", strerror(-result)), result;

@@ -149,52 +149,68 @@ static void agent__input_of_known_size__samples_tell_what_was_read(void **state)
     assert_true(before >= 300000 && before < 500000 && steps >= 2);
 }
 
+static double data_of(struct peer *peer, const uint8_t *execution)
+{
+    const struct msg_sample *sample = peer_sample(peer, execution);
+    return sample ? peer_gauge(&sample->counters, GAUGE_DATA) : (double)NAN;
+}
+
+static bool has_asked(struct peer *peer, void *execution)
+{
+    return data_of(peer, execution) >= 400.0 * MIB;
+}
+
 /* 400 MiB under a limit of 64: asked for, and not used. */
 static void agent__memory_asked_for__is_in_samples(void **state)
 {
     struct peer *peer = started(state, NULL);
     struct msg_admission admission =
         python(peer,
-               "import mmap,time\n"
+               "import mmap,signal\n"
                "m=mmap.mmap(-1,400<<20,flags=mmap.MAP_PRIVATE|mmap.MAP_ANONYMOUS)\n"
-               "time.sleep(0.5)\n",
+               "signal.pause()\n",
                64 * MIB);
     peer_send_admission(peer, &admission);
-    struct msg_execution_record *record = wait_record(peer, &admission);
-    assert_int_equal(record->outcome, MSG_OUTCOME_FINISHED);
-    double most = 0;
-    for (size_t i = 0; i < record->series.count; i++)
-        most = fmax(most, peer_gauge(&record->series.items[i].counters, GAUGE_DATA)); /* not of NAN */
-    assert_true(most >= 400.0 * MIB && most < 600.0 * MIB && record->totals.memory_peak_bytes < 64 * MIB);
+    assert_true(peer_wait(peer, has_asked, admission.request.execution, WAIT_MS));
+    assert_true(data_of(peer, admission.request.execution) < 600.0 * MIB);
+    admission.action = MSG_ACTION_CANCEL;
+    peer_send_admission(peer, &admission);
+    assert_true(wait_record(peer, &admission)->totals.memory_peak_bytes < 64 * MIB);
+}
+
+static bool tells(struct peer *peer, void *execution)
+{
+    return data_of(peer, execution) > 0;
+}
+
+static bool crowded_and_not_told(struct peer *peer, void *execution)
+{
+    const struct msg_sample *sample = peer_sample(peer, execution);
+    return sample && sample->counters.tasks == 71 && data_of(peer, execution) == 0;
 }
 
 /* Nobody asks so many; what they had asked for before is not told as if it were so now. */
 static void agent__more_processes_than_are_asked__samples_do_not_tell(void **state)
 {
     struct peer *peer = started(state, NULL);
-    struct msg_admission admission = python(peer,
-                                            "import os,time\n"
-                                            "time.sleep(0.5)\n"
-                                            "for i in range(70):\n"
-                                            " if os.fork() == 0:\n"
-                                            "  time.sleep(1.2)\n"
-                                            "  os._exit(0)\n"
-                                            "for i in range(70): os.wait()\n",
-                                            256 * MIB);
+    char path[300], script[500];
+    (void)snprintf(path, sizeof path, "%s/many", peer->state_dir);
+    (void)snprintf(script, sizeof script,
+                   "import os,signal,time\n"
+                   "while not os.path.exists('%s'): time.sleep(0.01)\n"
+                   "for i in range(70):\n"
+                   " if os.fork() == 0: signal.pause()\n"
+                   "signal.pause()\n",
+                   path);
+    struct msg_admission admission = python(peer, script, 256 * MIB);
     peer_send_admission(peer, &admission);
-    struct msg_execution_record *record = wait_record(peer, &admission);
-    assert_int_equal(record->outcome, MSG_OUTCOME_FINISHED);
-    size_t told = 0, crowded = 0;
-    for (size_t i = 1; i < record->series.count; i++) {
-        const struct msg_counters *before = &record->series.items[i - 1].counters,
-                                  *now = &record->series.items[i].counters;
-        told += peer_gauge(now, GAUGE_DATA) > 0;
-        if (before->tasks != 71 || now->tasks != 71)
-            continue;
-        crowded++;
-        assert_true(peer_gauge(now, GAUGE_DATA) == 0);
-    }
-    assert_true(told > 0 && crowded > 0);
+    assert_true(peer_wait(peer, tells, admission.request.execution, WAIT_MS));
+    FILE *file = fopen(path, "w");
+    assert_true(file && fclose(file) == 0);
+    assert_true(peer_wait(peer, crowded_and_not_told, admission.request.execution, WAIT_MS));
+    admission.action = MSG_ACTION_CANCEL;
+    peer_send_admission(peer, &admission);
+    assert_int_equal(wait_record(peer, &admission)->outcome, MSG_OUTCOME_KILLED);
 }
 
 static void agent__adjustment__rewrites_the_limits_file(void **state)
