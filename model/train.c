@@ -108,20 +108,25 @@ static real *gradient(const struct trainer *trainer)
 /* Whether this weight is one that options say is to be learned. */
 static bool learned(const struct trainer *trainer, size_t i)
 {
-    const struct network_shape *shape = &trainer->network->shape;
-    size_t gates = 4 * shape->hidden, row = i / gates;
     if (trainer->options.first_input == 0)
         return true;
+    const struct network_shape *shape = &trainer->network->shape;
+    size_t row = i / (4 * shape->hidden);
     return (row >= trainer->options.first_input && row < shape->inputs) ||
            (row >= shape->inputs + trainer->options.first_segment && row < shape->inputs + shape->segments);
+}
+
+/* What is not learned must not shorten the step of what is. */
+static void leave_out(struct trainer *trainer)
+{
+    for (size_t i = 0; trainer->options.first_input && i < trainer->network->weight_count; i++)
+        if (!learned(trainer, i))
+            gradient(trainer)[i] = 0;
 }
 
 static void clip(struct trainer *trainer)
 {
     double norm = 0;
-    for (size_t i = 0; trainer->options.first_input && i < trainer->network->weight_count; i++)
-        if (!learned(trainer, i))
-            gradient(trainer)[i] = 0;
     for (size_t i = 0; i < trainer->network->weight_count; i++)
         norm += (double)gradient(trainer)[i] * (double)gradient(trainer)[i];
     norm = sqrt(norm);
@@ -249,6 +254,7 @@ static double pass(struct trainer *trainer, const struct train_sequence *sequenc
         counted += steps;
         if (!learn)
             continue;
+        leave_out(trainer);
         clip(trainer);
         update(trainer);
     }
