@@ -215,7 +215,8 @@ FS_MUST_CHECK int stream_store_offset(struct stream *stream, const struct stream
 /* Commits the stored offsets now. 0, -ESTALE (rebalanced meanwhile), -EHOSTDOWN, -EPIPE. */
 FS_MUST_CHECK int stream_commit(struct stream *stream);
 /* Back-pressure: stop and go on with one partition while stream_poll() goes on being called. After resume the
- * next message is the one after the last handed out. 0, -ESTALE: not assigned. */
+ * next message is the one after the last handed out. An assignment begins without pauses, whatever the one
+ * before had. 0, -ESTALE: not assigned. */
 FS_MUST_CHECK int stream_pause(struct stream *stream, const char *topic, int32_t partition);
 FS_MUST_CHECK int stream_resume(struct stream *stream, const char *topic, int32_t partition);
 /* The next message of this partition will be the first at or after offset. 0, -ESTALE, -EIO. */

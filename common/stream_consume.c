@@ -117,6 +117,25 @@ static void on_assigned(struct stream *stream, rd_kafka_topic_partition_list_t *
         stream_note_error(stream, rd_kafka_err2str(code));
 }
 
+/* librdkafka keeps a pause for a partition that is revoked and comes back, and would never read it again. */
+static void lift_pauses(struct stream *stream)
+{
+    rd_kafka_topic_partition_list_t *paused = rd_kafka_topic_partition_list_new(8);
+    for (size_t t = 0; t < stream->topic_count; t++) {
+        const struct stream_topic_entry *topic = &stream->topics[t];
+        for (int32_t p = 0; p < topic->slot_count; p++) {
+            if (topic->slots[p].assigned && topic->slots[p].paused)
+                rd_kafka_topic_partition_list_add(paused, topic->full_name, p);
+        }
+    }
+    rd_kafka_resp_err_t code = RD_KAFKA_RESP_ERR_NO_ERROR;
+    if (paused->cnt > 0)
+        code = rd_kafka_resume_partitions(stream->consumer, paused);
+    if (code != RD_KAFKA_RESP_ERR_NO_ERROR)
+        stream_note_error(stream, rd_kafka_err2str(code));
+    rd_kafka_topic_partition_list_destroy(paused);
+}
+
 static void on_revoked(struct stream *stream, const rd_kafka_topic_partition_list_t *list)
 {
     bool lost = rd_kafka_assignment_lost(stream->consumer) != 0;
@@ -130,6 +149,7 @@ static void on_revoked(struct stream *stream, const rd_kafka_topic_partition_lis
     stream->revoking = false;
     if (!lost)
         stream_hand_offsets(stream);
+    lift_pauses(stream);
     (void)rd_kafka_assign(stream->consumer, NULL); /* commits what was handed; nothing to do about an error */
     end_all_slots(stream);
 }

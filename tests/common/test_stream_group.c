@@ -1,5 +1,5 @@
-/* Groups of one member: what is delivered again, commits that fail, starting elsewhere. Several members and
- * real rebalances: test_stream_groups.py. */
+/* Groups of one member: what is delivered again, commits that fail, starting elsewhere; and one that is
+ * rebalanced while it is paused. Several members that work and die: test_stream_groups.py. */
 #include "tests/common/stream_mock.h"
 
 #include <errno.h>
@@ -117,6 +117,70 @@ static void subscribe__start_moved_back__reads_again(void **state)
     stream_close(stream);
 }
 
+struct paused_member {
+    struct stream *stream;
+    size_t assigned; /* partitions in the newest assignment */
+    int assignments;
+    bool seen[2];
+};
+
+static void note_assignment(void *context, struct stream_partition *partitions, size_t count)
+{
+    struct paused_member *member = context;
+    (void)partitions;
+    member->assigned = count;
+    member->assignments++;
+}
+
+static void poll_member(struct paused_member *member)
+{
+    struct stream_batch batch;
+    assert_true(stream_poll(member->stream, &batch, 20) >= 0);
+    for (size_t i = 0; i < batch.count; i++)
+        member->seen[batch.messages[i].partition] = true;
+    stream_batch_release(&batch);
+}
+
+/* Both poll until the first has had so many assignments and so many partitions in the newest. */
+static void poll_both(struct paused_member *first, struct paused_member *second, int assignments,
+                      size_t assigned)
+{
+    int64_t deadline_ms = clock_monotonic_ms() + 2 * DEADLINE_MS;
+    while (first->assignments < assignments || first->assigned != assigned) {
+        assert_true(clock_monotonic_ms() < deadline_ms);
+        poll_member(first);
+        if (second)
+            poll_member(second);
+    }
+}
+
+/* librdkafka keeps a pause for a partition that comes back to the same member. */
+static void pause__rebalanced_meanwhile__partitions_that_come_back_are_read(void **state)
+{
+    (void)state;
+    const char *topic = make_topic(2);
+    char group[48];
+    snprintf(group, sizeof group, "g-%s", topic);
+    struct stream_callbacks callbacks = {.assigned = note_assignment};
+    struct paused_member first = {.stream = open_stream(NULL)}, second = {.stream = open_stream(NULL)};
+    subscribe(first.stream, group, topic, &callbacks, &first);
+    poll_both(&first, NULL, 1, 2);
+    for (int32_t p = 0; p < 2; p++)
+        assert_int_equal(stream_pause(first.stream, topic, p), 0);
+    subscribe(second.stream, group, topic, &callbacks, &second);
+    poll_both(&first, &second, 2, 1);
+    stream_close(second.stream);
+    poll_both(&first, NULL, 3, 2);
+    for (int32_t p = 0; p < 2; p++)
+        produce_numbers(first.stream, topic, p, 0, 3);
+    int64_t deadline_ms = clock_monotonic_ms() + DEADLINE_MS;
+    while ((!first.seen[0] || !first.seen[1]) && clock_monotonic_ms() < deadline_ms)
+        poll_member(&first);
+    assert_true(first.seen[0]);
+    assert_true(first.seen[1]);
+    stream_close(first.stream);
+}
+
 struct late_store {
     struct stream *stream;
     struct stream_message kept; /* the number 9: stored at the end of its batch */
@@ -216,6 +280,7 @@ int main(void)
         MOCK_TEST(subscribe__stop_between_effect_and_store__delivered_again),
         MOCK_TEST(commit__explicit_and_failing__says_so),
         MOCK_TEST(subscribe__start_moved_back__reads_again),
+        MOCK_TEST(pause__rebalanced_meanwhile__partitions_that_come_back_are_read),
         MOCK_TEST(dispatch_batch__end_stores__committed_only_so_far),
         MOCK_TEST(dispatch__quarantine_not_delivered_yet__offset_waits),
     };
