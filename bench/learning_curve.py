@@ -31,6 +31,7 @@ SHOWN = (1, 2, 5, 10, 20)
 POLICIES = "ours,headroom,eta,eta-fast,linear,static,last-size,witt-percentile,vpa-fair"
 GROWING = {(program.name, variant.name) for program, variant in chosen_variants(None) if MEMORY in variant.traits}
 MEMORY_FIELDS = ("memory_bytes", "memory_usage_bytes", "memory_peak_bytes")
+ASKED_FOR = "data_bytes"  # GAUGE_DATA of schemas/hints.h
 
 
 def recordings(corpus, codec):
@@ -47,15 +48,18 @@ def recordings(corpus, codec):
             yield f"{line['program']}-{number}", record
 
 
+def more_memory(counters, factor):
+    custom = [{**gauge, "value": gauge["value"] * factor} if gauge["name"] == ASKED_FOR else gauge for gauge in counters["custom"]]
+    return {**counters, **{name: int(counters[name] * factor) for name in MEMORY_FIELDS}, "custom": custom}
+
+
 def scaled(record, code, number, factor, limit):
     """Execution `number` of the code, an hour after the one before."""
     later = number * 3600 * 10**6
-    points = [{**point, "time_us": point["time_us"] + later,
-               "counters": {**point["counters"], **{name: int(point["counters"][name] * factor) for name in MEMORY_FIELDS}}}
-              for point in record["series"]]
+    points = [{**point, "time_us": point["time_us"] + later, "counters": more_memory(point["counters"], factor)} for point in record["series"]]
     return {**record, "code": code, "started_us": record["started_us"] + later, "ended_us": record["ended_us"] + later, "series": points,
             "execution": random.Random(f"{code}/{number}").randbytes(16),
-            "totals": {**record["totals"], **{name: int(record["totals"][name] * factor) for name in MEMORY_FIELDS}},
+            "totals": more_memory(record["totals"], factor),
             "request": {**record["request"], "limits": {**record["request"]["limits"], "memory_bytes": limit}}}
 
 
