@@ -232,8 +232,8 @@ typedef enum stream_outcome stream_handler_fn(void *context, const struct stream
  * starts again at this message after a back-off (20 ms doubling to 2 s) while the others go on; QUARANTINE
  * writes the bytes to `quarantine` (service = client_id, reason = stream_set_reason()) and stores once they
  * are delivered, for which no offset of the partition moves meanwhile; FATAL returns -EIO. Number of messages
- * done or quarantined, -EIO, -EPIPE. Not for transactional streams. A partition that the caller paused while
- * it waits for a retry is resumed by it. */
+ * done or quarantined, -EIO, -EPIPE. Not for transactional streams. A partition that waits for a retry and is
+ * paused by the caller goes on when both are over. */
 FS_MUST_CHECK int stream_dispatch(struct stream *stream, stream_handler_fn *handler, void *context,
                                   int timeout_ms);
 /* After the last message of a batch, while all of its messages are still valid; negative ends the dispatch

@@ -24,7 +24,7 @@ static void slot_begin(struct stream *stream, struct stream_slot *slot, int64_t 
 static void slot_end(struct stream *stream, struct stream_slot *slot)
 {
     if (slot->retry_at_ms > 0)
-        stream->paused_for_retry--;
+        stream->waiting--;
     *slot = (struct stream_slot){0};
 }
 
@@ -120,20 +120,20 @@ static void on_assigned(struct stream *stream, rd_kafka_topic_partition_list_t *
 /* librdkafka keeps a pause for a partition that is revoked and comes back, and would never read it again. */
 static void lift_pauses(struct stream *stream)
 {
-    rd_kafka_topic_partition_list_t *paused = rd_kafka_topic_partition_list_new(8);
+    rd_kafka_topic_partition_list_t *stopped = rd_kafka_topic_partition_list_new(8);
     for (size_t t = 0; t < stream->topic_count; t++) {
         const struct stream_topic_entry *topic = &stream->topics[t];
         for (int32_t p = 0; p < topic->slot_count; p++) {
-            if (topic->slots[p].assigned && topic->slots[p].paused)
-                rd_kafka_topic_partition_list_add(paused, topic->full_name, p);
+            if (topic->slots[p].assigned && topic->slots[p].stopped)
+                rd_kafka_topic_partition_list_add(stopped, topic->full_name, p);
         }
     }
     rd_kafka_resp_err_t code = RD_KAFKA_RESP_ERR_NO_ERROR;
-    if (paused->cnt > 0)
-        code = rd_kafka_resume_partitions(stream->consumer, paused);
+    if (stopped->cnt > 0)
+        code = rd_kafka_resume_partitions(stream->consumer, stopped);
     if (code != RD_KAFKA_RESP_ERR_NO_ERROR)
         stream_note_error(stream, rd_kafka_err2str(code));
-    rd_kafka_topic_partition_list_destroy(paused);
+    rd_kafka_topic_partition_list_destroy(stopped);
 }
 
 static void on_revoked(struct stream *stream, const rd_kafka_topic_partition_list_t *list)
@@ -246,22 +246,16 @@ int stream_subscribe(struct stream *stream, const char *group, const char *membe
 static int assign_slots(struct stream *stream)
 {
     rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new(64);
-    rd_kafka_topic_partition_list_t *paused = rd_kafka_topic_partition_list_new(8);
     for (size_t t = 0; t < stream->topic_count; t++) {
         const struct stream_topic_entry *topic = &stream->topics[t];
         for (int32_t p = 0; p < topic->slot_count; p++) {
-            if (!topic->slots[p].assigned)
-                continue;
-            rd_kafka_topic_partition_list_add(list, topic->full_name, p)->offset = topic->slots[p].position;
-            if (topic->slots[p].paused)
-                rd_kafka_topic_partition_list_add(paused, topic->full_name, p);
+            if (topic->slots[p].assigned)
+                rd_kafka_topic_partition_list_add(list, topic->full_name, p)->offset =
+                    topic->slots[p].position;
         }
     }
     rd_kafka_resp_err_t code = rd_kafka_assign(stream->consumer, list);
-    if (code == RD_KAFKA_RESP_ERR_NO_ERROR && paused->cnt > 0)
-        code = rd_kafka_pause_partitions(stream->consumer, paused);
     rd_kafka_topic_partition_list_destroy(list);
-    rd_kafka_topic_partition_list_destroy(paused);
     return stream_errno(code);
 }
 

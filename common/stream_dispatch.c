@@ -30,23 +30,20 @@ static int put_back(struct stream *stream, const struct stream_message *message)
     struct stream_slot *slot = stream_slot_find(stream, message->topic.data, message->partition);
     if (!slot)
         return 0; /* revoked meanwhile: its new owner gets it */
-    int result = stream_pause(stream, message->topic.data, message->partition);
-    if (result < 0)
-        return result;
     slot->position = message->offset;
     slot->retry_backoff_ms =
         slot->retry_backoff_ms == 0 ? RETRY_FIRST_MS : FS_MIN(slot->retry_backoff_ms * 2, RETRY_LONGEST_MS);
     slot->retry_at_ms = clock_monotonic_ms() + slot->retry_backoff_ms;
-    stream->paused_for_retry++;
+    stream->waiting++;
     stream->counters.retried++;
-    return 0;
+    return stream_stop_or_go(stream, stream_topic_find(stream, message->topic.data), message->partition);
 }
 
 /* Lets partitions go on whose back-off is over; *next_ms is when the next one's is. */
 static int resume_due(struct stream *stream, int64_t now_ms, int64_t *next_ms)
 {
     *next_ms = INT64_MAX;
-    for (size_t t = 0; stream->paused_for_retry > 0 && t < stream->topic_count; t++) {
+    for (size_t t = 0; stream->waiting > 0 && t < stream->topic_count; t++) {
         const struct stream_topic_entry *topic = &stream->topics[t];
         for (int32_t p = 0; p < topic->slot_count; p++) {
             struct stream_slot *slot = &topic->slots[p];
@@ -57,8 +54,8 @@ static int resume_due(struct stream *stream, int64_t now_ms, int64_t *next_ms)
                 continue;
             }
             slot->retry_at_ms = 0;
-            stream->paused_for_retry--;
-            int result = stream_resume(stream, topic->name, p);
+            stream->waiting--;
+            int result = stream_stop_or_go(stream, topic, p);
             if (result < 0)
                 return result;
         }
@@ -141,8 +138,12 @@ static int handle(struct stream *stream, const struct stream_message *message,
                   const struct dispatch *dispatch)
 {
     struct stream_slot *slot = stream_slot_find(stream, message->topic.data, message->partition);
-    if (!slot || slot->retry_at_ms > 0)
-        return 0; /* an earlier message of this partition was put back: this one comes again after it */
+    if (!slot)
+        return 0;
+    if (slot->retry_at_ms > 0) { /* an earlier message was put back: this one comes again after it */
+        slot->position = FS_MIN(slot->position, message->offset);
+        return 0;
+    }
     switch (settle(stream, message, dispatch->handler(dispatch->context, message))) {
     case STREAM_DONE:
         slot = stream_slot_find(stream, message->topic.data, message->partition); /* handlers may rebalance */

@@ -17,8 +17,10 @@
 
 /* One consumed partition. */
 struct stream_slot {
-    bool assigned, paused, end_seen;
-    bool reseek; /* messages of this drain may be older than the assignment: read again from position */
+    bool assigned, end_seen;
+    bool paused;  /* by the caller */
+    bool stopped; /* librdkafka was told to: it is paused, or it waits for a retry */
+    bool reseek;  /* messages of this drain may be older than the assignment: read again from position */
     uint64_t assigned_drain; /* number of the drain in which it was assigned */
     int64_t position;        /* next to hand out; negative: logical */
     int64_t stored, handed;  /* next to commit: as the caller said, as librdkafka knows; -1: nothing yet */
@@ -27,7 +29,7 @@ struct stream_slot {
     int64_t floor;       /* committed at assignment: never store below it; -1: nothing */
     int64_t rewind;      /* where the last transaction ended; negative: logical */
     int64_t end_target;  /* end of the partition when its first message came; -1: not known yet */
-    int64_t retry_at_ms; /* stream_dispatch() paused it until then; 0: did not */
+    int64_t retry_at_ms; /* stream_dispatch() lets it wait until then; 0: it does not wait */
     int retry_backoff_ms;
 };
 
@@ -78,7 +80,7 @@ struct stream {
     bool batch_out;
     uint64_t drain; /* number of the current or last drain of the consumer's queue */
     bool offsets_dirty;
-    size_t paused_for_retry;
+    size_t waiting;      /* slots that wait for a retry */
     size_t quarantining; /* by stream_dispatch(), not delivered yet */
     bool holding;        /* a slot is held */
 
@@ -149,6 +151,9 @@ void stream_message_from(const struct stream *stream, const rd_kafka_message_t *
                          struct stream_message *out);
 int stream_seek_slot(struct stream *stream, const struct stream_topic_entry *topic, int32_t partition,
                      int64_t offset);
+/* Tells librdkafka what the slot's `paused` and `retry_at_ms` ask for; going on, it is read from its
+ * position. */
+int stream_stop_or_go(struct stream *stream, const struct stream_topic_entry *topic, int32_t partition);
 
 /* stream_transaction.c: everything assigned goes back to where the last transaction ended. */
 int stream_rewind(struct stream *stream);

@@ -208,23 +208,30 @@ bool stream_message_header(const struct stream_message *message, const char *nam
     return true;
 }
 
+int stream_stop_or_go(struct stream *stream, const struct stream_topic_entry *topic, int32_t partition)
+{
+    struct stream_slot *slot = &topic->slots[partition];
+    bool stop = slot->paused || slot->retry_at_ms > 0;
+    if (slot->stopped == stop)
+        return 0;
+    rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new(1);
+    rd_kafka_topic_partition_list_add(list, topic->full_name, partition);
+    rd_kafka_resp_err_t code = stop ? rd_kafka_pause_partitions(stream->consumer, list)
+                                    : rd_kafka_resume_partitions(stream->consumer, list);
+    rd_kafka_topic_partition_list_destroy(list);
+    if (code != RD_KAFKA_RESP_ERR_NO_ERROR)
+        return stream_errno(code);
+    slot->stopped = stop;
+    return stop ? 0 : stream_seek_slot(stream, topic, partition, slot->position);
+}
+
 static int set_paused(struct stream *stream, const char *name, int32_t partition, bool paused)
 {
     struct stream_slot *slot = stream_slot_find(stream, name, partition);
     if (!slot)
         return -ESTALE;
-    if (slot->paused == paused)
-        return 0;
-    const struct stream_topic_entry *topic = stream_topic_find(stream, name);
-    rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new(1);
-    rd_kafka_topic_partition_list_add(list, topic->full_name, partition);
-    rd_kafka_resp_err_t code = paused ? rd_kafka_pause_partitions(stream->consumer, list)
-                                      : rd_kafka_resume_partitions(stream->consumer, list);
-    rd_kafka_topic_partition_list_destroy(list);
-    if (code != RD_KAFKA_RESP_ERR_NO_ERROR)
-        return stream_errno(code);
     slot->paused = paused;
-    return paused ? 0 : stream_seek_slot(stream, topic, partition, slot->position);
+    return stream_stop_or_go(stream, stream_topic_find(stream, name), partition);
 }
 
 int stream_pause(struct stream *stream, const char *topic, int32_t partition)
@@ -273,7 +280,7 @@ int stream_seek(struct stream *stream, const char *topic, int32_t partition, int
     struct stream_slot *slot = stream_slot_find(stream, topic, partition);
     if (!slot)
         return -ESTALE;
-    if (slot->paused) { /* resume seeks */
+    if (slot->stopped) { /* going on seeks */
         slot->position = offset;
         return 0;
     }

@@ -244,6 +244,40 @@ static void dispatch__each_outcome__as_promised(void **state)
     stream_close(stream);
 }
 
+static void dispatch_until_retried(struct handler *handler, uint64_t times)
+{
+    int64_t deadline_ms = clock_monotonic_ms() + DEADLINE_MS;
+    while (stream_counters(handler->stream)->retried < times) {
+        assert_true(clock_monotonic_ms() < deadline_ms);
+        assert_true(stream_dispatch(handler->stream, handle, handler, 20) >= 0);
+    }
+}
+
+/* A partition goes on when neither its back-off nor its caller stops it. */
+static void dispatch__paused_and_resumed_while_it_waits__nothing_skipped(void **state)
+{
+    (void)state;
+    struct stream *stream = open_stream(NULL);
+    const char *topic = make_topic(1);
+    struct handler handler = {.stream = stream, .retries_left = 6, .last = -1, .odd = STREAM_DONE};
+    produce_numbers(stream, topic, 0, 0, 20);
+    assign(stream, topic, STREAM_FROM_BEGINNING);
+    dispatch_until_retried(&handler, 5); /* it waits 320 ms */
+    assert_int_equal(stream_pause(stream, topic, 0), 0);
+    assert_int_equal(stream_resume(stream, topic, 0), 0);
+    dispatch_until_retried(&handler, 6); /* it waits 640 ms */
+    assert_int_equal(handler.calls, 5 + 6);
+    assert_int_equal(stream_pause(stream, topic, 0), 0);
+    for (int64_t over_ms = clock_monotonic_ms() + 1000; clock_monotonic_ms() < over_ms;)
+        assert_int_equal(stream_dispatch(stream, handle, &handler, 20), 0);
+    assert_int_equal(stream_resume(stream, topic, 0), 0);
+    int64_t deadline_ms = clock_monotonic_ms() + DEADLINE_MS;
+    while (handler.last < 19 && clock_monotonic_ms() < deadline_ms)
+        assert_true(stream_dispatch(stream, handle, &handler, 100) >= 0);
+    assert_int_equal(handler.done, 19);
+    stream_close(stream);
+}
+
 static void dispatch__fatal__ends(void **state)
 {
     (void)state;
@@ -404,6 +438,7 @@ int main(void)
         MOCK_TEST(assign_at__one_of_two_is_missing__neither_is_read),
         MOCK_TEST(pause__resume_at_random__nothing_skipped_nothing_twice),
         MOCK_TEST(dispatch__each_outcome__as_promised),
+        MOCK_TEST(dispatch__paused_and_resumed_while_it_waits__nothing_skipped),
         MOCK_TEST(dispatch__fatal__ends),
         MOCK_TEST(quarantine__too_large__reduced_with_header),
         MOCK_TEST(restore__several_partitions__each_to_its_end),
