@@ -19,7 +19,9 @@
 struct placements {
     int directory_fd, fd;
     struct map *by_attempt;
-    size_t entries; /* in the file */
+    size_t entries, max; /* in the file; known at a time */
+    placements_here_fn *here;
+    void *here_context;
 };
 
 enum placement_verdict placement_judge(const struct placement *known, int64_t number)
@@ -139,28 +141,33 @@ static struct placement **by_age(const struct placements *placements, size_t *co
     return all;
 }
 
-/* The oldest quarter goes when the journal is full; then the file is written anew. */
-static int compact(struct placements *placements)
+/* Of all, oldest first: those that stay go to the front, the others behind. How many stay. */
+static size_t part(const struct placements *placements, struct placement **all, size_t count)
 {
-    uint8_t bytes[ENTRY_SIZE], key[KEY_SIZE];
-    struct buffer file;
-    size_t count = 0, first = 0;
-    struct placement **all = by_age(placements, &count);
-    if (!all)
-        return -ENOMEM;
-    if (count >= PLACEMENTS_MAX)
-        first = count / 4;
-    for (size_t i = 0; i < first; i++) {
-        make_key(all[i]->execution, all[i]->attempt, key);
-        (void)map_remove(placements->by_attempt, key, sizeof key);
-        free(all[i]);
+    size_t leaving = 0, kept = 0, most = count >= placements->max ? count / 4 : 0;
+    struct placement **gone = malloc((most + 1) * sizeof(struct placement *));
+    for (size_t i = 0; i < count; i++) {
+        if (gone && leaving < most &&
+            !placements->here(placements->here_context, all[i]->execution, all[i]->attempt))
+            gone[leaving++] = all[i];
+        else
+            all[kept++] = all[i];
     }
+    for (size_t i = 0; i < leaving; i++)
+        all[kept + i] = gone[i];
+    free(gone);
+    return kept;
+}
+
+static int write_anew(struct placements *placements, struct placement *const *all, size_t count)
+{
+    uint8_t bytes[ENTRY_SIZE];
+    struct buffer file;
     buffer_init(&file, 0);
-    for (size_t i = first; i < count; i++) {
+    for (size_t i = 0; i < count; i++) {
         encode(all[i], bytes);
         buffer_append(&file, bytes, sizeof bytes);
     }
-    free(all);
     int result = buffer_error(&file);
     if (result == 0)
         result = disk_replace(placements->directory_fd, FILE_NAME, file.data, file.size, 0600, true);
@@ -172,18 +179,41 @@ static int compact(struct placements *placements)
         return -errno;
     (void)close(placements->fd);
     placements->fd = fd;
-    placements->entries = count - first;
+    placements->entries = count;
     return 0;
 }
 
-int placements_open(int directory_fd, struct placements **out)
+/* The oldest quarter goes when the journal is full, once it is written anew without. */
+static int compact(struct placements *placements)
+{
+    uint8_t key[KEY_SIZE];
+    size_t count = 0;
+    struct placement **all = by_age(placements, &count);
+    if (!all)
+        return -ENOMEM;
+    size_t kept = part(placements, all, count);
+    int result = write_anew(placements, all, kept);
+    for (size_t i = kept; result == 0 && i < count; i++) {
+        make_key(all[i]->execution, all[i]->attempt, key);
+        (void)map_remove(placements->by_attempt, key, sizeof key);
+        free(all[i]);
+    }
+    free(all);
+    return result;
+}
+
+int placements_open(int directory_fd, size_t max, placements_here_fn *here, void *context,
+                    struct placements **out)
 {
     struct placements *placements = calloc(1, sizeof *placements);
     if (!placements)
         return -ENOMEM;
     placements->directory_fd = directory_fd;
     placements->fd = -1;
-    placements->by_attempt = map_create(PLACEMENTS_MAX);
+    placements->max = max;
+    placements->here = here;
+    placements->here_context = context;
+    placements->by_attempt = map_create(max);
     int result = placements->by_attempt ? load(placements) : -ENOMEM;
     if (result < 0) {
         placements_close(placements);
@@ -220,9 +250,11 @@ int placements_answer(struct placements *placements, const struct placement *pla
 {
     uint8_t bytes[ENTRY_SIZE];
     int result = 0;
-    if (map_count(placements->by_attempt) >= PLACEMENTS_MAX ||
-        placements->entries >= 2 * (size_t)PLACEMENTS_MAX)
+    if (map_count(placements->by_attempt) >= placements->max || placements->entries >= 2 * placements->max)
         result = compact(placements);
+    if (result == 0 && map_count(placements->by_attempt) >= placements->max &&
+        !placements_find(placements, placement->execution, placement->attempt))
+        result = -ENOSPC; /* all of them are here, or no memory to choose */
     if (result < 0)
         return result;
     encode(placement, bytes);

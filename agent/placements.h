@@ -1,7 +1,8 @@
 /* The journal of answered placements: each is answered once for good, on disk before the program is started
- * (design §4.2). Bounded: the oldest answers go first; the caller refuses what has expired, so an answer is
- * needed no longer than that and for the time in which the same attempt might be offered again. Not for
- * sharing between threads. */
+ * (design §4.2). Bounded: the oldest answers go first, but for those of attempts that are still here, which
+ * the next agent must know as accepted. The caller refuses what has expired, so any other answer is needed no
+ * longer than that and for the time in which the same attempt might be offered again. Not for sharing between
+ * threads. */
 #ifndef FORESTALL_AGENT_PLACEMENTS_H
 #define FORESTALL_AGENT_PLACEMENTS_H
 
@@ -9,7 +10,7 @@
 
 struct placements;
 
-#define PLACEMENTS_MAX 65536
+#define PLACEMENTS_MAX 65536 /* of an agent; more than attempts that are here at a time, by far */
 
 enum placement_answer {
     PLACEMENT_NEW,       /* never heard of */
@@ -36,8 +37,13 @@ enum placement_verdict {
 /* known: what the journal says of this attempt, NULL = nothing. Pure. */
 enum placement_verdict placement_judge(const struct placement *known, int64_t number);
 
-/* Reads or makes the file `placements` in the directory (borrowed, stays open). A torn tail is cut off. */
-FS_MUST_CHECK int placements_open(int directory_fd, struct placements **out);
+/* Whether this attempt is still here. */
+typedef bool placements_here_fn(void *context, const uint8_t execution[16], int32_t attempt);
+
+/* Reads or makes the file `placements` in the directory (borrowed, stays open), for at most max answers. A
+ * torn tail is cut off. here is asked when the oldest quarter goes. */
+FS_MUST_CHECK int placements_open(int directory_fd, size_t max, placements_here_fn *here, void *context,
+                                  struct placements **out);
 void placements_close(struct placements *placements);
 /* The last answer for that attempt, or NULL; valid until the next call. */
 const struct placement *placements_find(const struct placements *placements, const uint8_t execution[16],

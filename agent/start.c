@@ -239,6 +239,11 @@ static int say_in_state(const struct agent *agent, const char *what, int result,
     return unwritable_say(result, text, STATE_OPTION, error, error_size);
 }
 
+static bool is_here(void *context, const uint8_t execution[16], int32_t attempt)
+{
+    return agent_find(context, execution, attempt);
+}
+
 static int open_disk(struct agent *agent, char *error, size_t error_size)
 {
     struct spool_options spool = {.limit_bytes = agent->options->spool_bytes};
@@ -252,7 +257,7 @@ static int open_disk(struct agent *agent, char *error, size_t error_size)
         return say_in_state(agent, "cannot open the spool in", result, error, error_size);
     if ((result = syncer_open(&agent->syncer)) < 0)
         return say(error, error_size, "cannot start the thread that syncs the spool", result);
-    if ((result = placements_open(agent->state_fd, &agent->placements)) < 0)
+    if ((result = placements_open(agent->state_fd, PLACEMENTS_MAX, is_here, agent, &agent->placements)) < 0)
         return say_in_state(agent, "cannot open the journal of placements in", result, error, error_size);
     if ((result = open_notices(agent)) < 0)
         return say_in_state(agent, "cannot open the socket for supervisors in", result, error, error_size);
