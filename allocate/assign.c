@@ -79,7 +79,7 @@ static int on_allocation(void *context, const struct stream_message *message)
     entry = allocate_entry(allocate, allocation.code, message->partition, allocation.updated_us);
     if (!entry)
         return -ENOSPC;
-    entry->has_allocation = false; /* offsets, not revisions, say which is newer here */
+    /* An older revision behind a newer one was on its way from a former owner, who was cut off meanwhile. */
     return FS_MIN(book_set_allocation(allocate->book, entry, &allocation), 0);
 }
 

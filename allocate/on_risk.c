@@ -163,7 +163,7 @@ static void carry_out(struct allocate *allocate, struct attempt *attempt, const 
 static void decide(struct allocate *allocate, struct attempt *attempt, const struct msg_risk *risk,
                    struct ticket *ticket)
 {
-    int64_t now_us = clock_realtime_us(), now_ms = clock_monotonic_ms(), due_us;
+    int64_t now_us = clock_monotonic_us(), now_ms = now_us / 1000, due_us;
     const struct code_entry *entry = book_find(allocate->book, risk->code);
     const struct node_view *node = nodes_find(allocate->nodes, risk->node, now_ms);
     struct policy_input input = {.risk = risk,
@@ -176,7 +176,7 @@ static void decide(struct allocate *allocate, struct attempt *attempt, const str
     struct policy_decision decision;
     policy_decide(&allocate->options->policy, &input, &attempt->policy, &decision);
     if (decision.direction != MSG_DIRECTION_KEEP)
-        carry_out(allocate, attempt, risk, &decision, ticket, now_us);
+        carry_out(allocate, attempt, risk, &decision, ticket, clock_realtime_us());
     if (policy_is_open(&allocate->options->policy, &attempt->policy, &due_us))
         attempts_open(allocate->attempts, attempt, now_ms + FS_MAX(due_us - now_us, 0) / 1000 + 1);
     else
@@ -213,10 +213,12 @@ enum stream_outcome allocate_on_risk(struct allocate *allocate, const struct str
     if (attempt->risks.count == 0 && attempt->risks.dropped == 0)
         attempt->first_limits = risk.limits;
     keep_push(&attempt->risks, (struct str){message->value, message->value_size});
-    if (message->offset < allocate->known_risks[message->partition])
+    if (message->offset < allocate->known_risks[message->partition]) {
         metric_add(allocate->metrics.replayed, 1); /* handled before the restart: only known again */
-    else if (!attempt->ended)
+        policy_recall(&attempt->policy, &risk);
+    } else if (!attempt->ended) {
         decide(allocate, attempt, &risk, ticket);
+    }
     return STREAM_DONE;
 }
 

@@ -330,6 +330,15 @@ static void remember(struct policy_case *now)
         attempt->quiet_since_us = 0;
 }
 
+/* A floor or ceiling that did not come into force: the node has no room for it, or cannot enforce it. It is
+ * asked for again and again, but what is needed to live goes first. */
+static bool is_refused(const struct policy_case *now)
+{
+    const struct policy_attempt *attempt = now->attempt;
+    return !now->input->fixed->has_pin && awaits_answer(attempt) && attempt->unanswered > 0 &&
+           limits_equal(&attempt->wanted, &now->decision->limits);
+}
+
 static void keep(struct policy_decision *decision, const struct msg_risk *risk)
 {
     decision->direction = MSG_DIRECTION_KEEP;
@@ -348,11 +357,11 @@ void policy_decide(const struct policy_config *config, const struct policy_input
     observe(&now);
     if (mode == MSG_MODE_OFF)
         return;
-    if (!decide_fixed(&now)) {
+    bool fixed = decide_fixed(&now);
+    if (!fixed || is_refused(&now))
         decide_raise(&now);
-        if (decision->direction == MSG_DIRECTION_KEEP)
-            policy_shrink_decide(&now);
-    }
+    if (!fixed && decision->direction == MSG_DIRECTION_KEEP)
+        policy_shrink_decide(&now);
     decision->probability = policy_cause_level(risk, decision->cause);
     if (decision->direction == MSG_DIRECTION_KEEP)
         return;

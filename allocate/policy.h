@@ -98,7 +98,7 @@ struct policy_input {
     const struct policy_node *node;        /* NULL = not known */
     bool node_short;                       /* somebody's raise was refused on this node */
     const struct msg_limits *first_limits; /* the attempt began with these; NULL = not known */
-    int64_t now_us;
+    int64_t now_us;                        /* monotonic: only differences count */
 };
 
 #define POLICY_REASON_MAX 320
@@ -117,6 +117,9 @@ struct policy_decision {
  * and act. */
 void policy_decide(const struct policy_config *config, const struct policy_input *input,
                    struct policy_attempt *attempt, struct policy_decision *decision);
+
+/* A risk that was decided on before a restart: what it shows is known, and answered. */
+void policy_recall(struct policy_attempt *attempt, const struct msg_risk *risk);
 
 /* True while the attempt waits for a sample that shows the last decision; it must be looked at again at
  * *due_us. */

@@ -70,9 +70,9 @@ void policy_memory_observe(struct policy_case *now)
     struct policy_attempt *attempt = now->attempt;
     int64_t passed_us = risk->sampled_us - attempt->seen_us;
     attempt->braked |= risk->brake_engaged;
-    if (attempt->seen_us != 0 && passed_us < SAMPLE_LEAST_US)
+    if (attempt->seen_us != 0 && passed_us >= 0 && passed_us < SAMPLE_LEAST_US)
         return;
-    if (attempt->seen_us != 0) {
+    if (attempt->seen_us != 0 && passed_us > 0) { /* else the node's clock was set back: begin anew */
         double rate = (double)(risk->memory_bytes - attempt->seen_bytes) / ((double)passed_us / 1e6);
         bool held = risk->brake_engaged && rate <= 0; /* standing still in the brake is no end of the ramp */
         attempt->growth_bps = fmax(rate, held ? attempt->growth_bps : attempt->growth_bps * GROWTH_FADES);
@@ -80,6 +80,12 @@ void policy_memory_observe(struct policy_case *now)
     }
     attempt->seen_us = risk->sampled_us;
     attempt->seen_bytes = risk->memory_bytes;
+}
+
+void policy_recall(struct policy_attempt *attempt, const struct msg_risk *risk)
+{
+    attempt->oom_kills = FS_MAX(attempt->oom_kills, risk->oom_kills);
+    attempt->braked |= risk->brake_engaged;
 }
 
 /* History covers the demand while this execution stays within what earlier ones used. */

@@ -5,7 +5,8 @@
 #include "allocate/policy_internal.h"
 #include "schemas/limits.h"
 
-#define CPU_LEAST 50 /* millicores: below it a program cannot even show that it wants more */
+#define CPU_LEAST 50           /* millicores: below it a program cannot even show that it wants more */
+#define RATE_LEAST (64 * 1024) /* bytes a second, the same; and 0 would be no limit */
 
 /* A limit lowered by one step, but not below what is kept; equal when there is no slack to give. */
 static int64_t lowered(const struct policy_case *now, int64_t limit, double keep)
@@ -65,10 +66,10 @@ void policy_shrink_decide(struct policy_case *now)
     limits.memory_bytes = shrunk_memory(now, slack);
     limits.cpu_millicores = (int32_t)shrunk_rate(now, limits.cpu_millicores, first->cpu_millicores,
                                                  fmax(risk->cpu.p99, CPU_LEAST), slack);
-    limits.io_read_bps = shrunk_rate(now, limits.io_read_bps, first->io_read_bps, risk->io.p99, slack);
-    limits.io_write_bps = shrunk_rate(now, limits.io_write_bps, first->io_write_bps, risk->io.p99, slack);
-    limits.net_egress_bps =
-        shrunk_rate(now, limits.net_egress_bps, first->net_egress_bps, risk->net.p99, slack);
+    double io = fmax(risk->io.p99, RATE_LEAST), net = fmax(risk->net.p99, RATE_LEAST);
+    limits.io_read_bps = shrunk_rate(now, limits.io_read_bps, first->io_read_bps, io, slack);
+    limits.io_write_bps = shrunk_rate(now, limits.io_write_bps, first->io_write_bps, io, slack);
+    limits.net_egress_bps = shrunk_rate(now, limits.net_egress_bps, first->net_egress_bps, net, slack);
     limits = policy_bound(limits, input->fixed);
     if (limits_equal(&limits, &risk->limits))
         return;

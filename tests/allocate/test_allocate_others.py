@@ -97,6 +97,19 @@ def test_restart__what_raises_saved__still_known(stand):
     assert found["outgrown"] == 0 and found["limits"]["memory_bytes"] < 400 * MIB
 
 
+def test_restart__older_revision_behind_a_newer_one__the_newer_counts(stand):
+    """A former owner that was cut off writes what it still had; a code that was deleted begins again."""
+    assert stand.program.stop() == 0
+    for code, revision, mib in (("late", 12, 300), ("late", 11, 100), ("again", 500, 300), ("again", None, 0), ("again", 1, 100)):
+        allocation = {**stand.blank("Allocation"), "code": code, "revision": revision, "limits": limits(mib), "before": limits(mib),
+                      "runs": 3, "updated_us": now_us()}
+        stand.producer.produce("allocations", stand.codec.encode("Allocation", allocation) if revision else None, code.encode())
+    assert stand.producer.flush(30) == 0
+    stand.start()
+    wait_until(lambda: stand.hash_of("again") and stand.hash_of("late"), 20, "both codes in Redis")
+    assert [stand.hash_of(code)["memory_bytes"] for code in ("late", "again")] == [str(300 * MIB), str(100 * MIB)]
+
+
 def test_restart__policies_of_another_version__still_hold(stand):
     """More than one batch of them, so that the schema is looked up in the middle of a restore that has to go on."""
     assert stand.program.stop() == 0

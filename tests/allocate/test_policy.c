@@ -143,6 +143,33 @@ static void memory__child_killed__raised_once(void **state)
     assert_int_equal(stand_decide(stand), MSG_DIRECTION_KEEP);
 }
 
+static void memory__child_killed_before_a_restart__not_raised_again(void **state)
+{
+    struct stand *stand = stand_quiet(state);
+    stand->risk.oom_kills = 1;
+    policy_recall(&stand->attempt, &stand->risk);
+    stand_pass(stand, SECOND);
+    assert_int_equal(stand_decide(stand), MSG_DIRECTION_KEEP);
+    stand_pass(stand, SECOND);
+    stand->risk.oom_kills = 2;
+    assert_int_equal(stand_decide(stand), MSG_DIRECTION_RAISE);
+}
+
+/* The node's clock was wrong and is put right: growth from then on counts. */
+static void memory__clock_of_the_node_set_back__growth_goes_on_being_seen(void **state)
+{
+    struct stand *stand = stand_quiet(state);
+    (void)stand_decide(stand);
+    stand->risk.sampled_us -= 600 * SECOND;
+    (void)stand_decide(stand);
+    for (int i = 0; i < 5; i++) {
+        stand->risk.sampled_us += SECOND / 10;
+        stand->risk.memory_bytes += MIB;
+        (void)stand_decide(stand);
+    }
+    assert_true(stand->attempt.growth_bps > 8.0 * (double)MIB);
+}
+
 static void memory__growth_seen__covered_though_the_model_says_little(void **state)
 {
     struct stand *slow = stand_alarmed(state);
@@ -354,6 +381,8 @@ int main(void)
         cmocka_unit_test(memory__no_limit__kept),
         cmocka_unit_test(memory__brake_and_silent_model__raised_out_of_it),
         cmocka_unit_test(memory__child_killed__raised_once),
+        cmocka_unit_test(memory__child_killed_before_a_restart__not_raised_again),
+        cmocka_unit_test(memory__clock_of_the_node_set_back__growth_goes_on_being_seen),
         cmocka_unit_test(memory__growth_seen__covered_though_the_model_says_little),
         cmocka_unit_test(memory__history__false_alarm_within_it_kept),
         cmocka_unit_test(memory__history__raised_to_what_it_reached_at_once),

@@ -39,6 +39,27 @@ static void bounds__new_ceiling_below_use__nobody_is_killed(void **state)
     assert_int_equal(stand->decision.limits.memory_bytes, 63 * MIB);
 }
 
+/* The node does not enforce it, or has no room for it: memory is raised all the same, and it is asked for
+ * again. */
+static void bounds__fixed_and_never_in_force__other_raises_go_on(void **state)
+{
+    struct stand *stand = stand_alarmed(state);
+    stand->fixed = (struct msg_code_policy){.ceiling = {.net_egress_bps = MIB}};
+    stand->input.fixed = &stand->fixed;
+    bool raised = false, asked_again = false;
+    for (int i = 0; i < 20; i++) {
+        if (stand_decide(stand) == MSG_DIRECTION_RAISE && stand->decision.cause == MSG_CAUSE_MEMORY) {
+            raised = true;
+            stand->risk.limits.memory_bytes = stand->decision.limits.memory_bytes;
+        } else if (raised && stand->decision.limits.net_egress_bps == MIB) {
+            asked_again = true;
+        }
+        stand_pass(stand, SECOND);
+    }
+    assert_true(raised);
+    assert_true(asked_again);
+}
+
 static void bounds__pin__exactly_that_whatever_the_risk(void **state)
 {
     struct stand *stand = stand_alarmed(state);
@@ -114,6 +135,7 @@ int main(void)
         cmocka_unit_test(bounds__ceiling__never_passed),
         cmocka_unit_test(bounds__floor_above__raised_to_it),
         cmocka_unit_test(bounds__new_ceiling_below_use__nobody_is_killed),
+        cmocka_unit_test(bounds__fixed_and_never_in_force__other_raises_go_on),
         cmocka_unit_test(bounds__pin__exactly_that_whatever_the_risk),
         cmocka_unit_test(bounds__node_has_less__cut_to_it),
         cmocka_unit_test(bounds__node_full__least_is_asked_for),

@@ -62,6 +62,26 @@ static void shrink__neighbour_short__at_once_after_one_horizon(void **state)
     assert_non_null(strstr(stand->decision.reason, "neighbour"));
 }
 
+/* Nothing is no limit. */
+static void shrink__rate_that_nobody_uses__still_limited(void **state)
+{
+    struct stand *stand = idle(state);
+    stand->risk.limits.io_read_bps = stand->risk.limits.io_write_bps = stand->risk.limits.net_egress_bps =
+        MIB;
+    stand->input.node_short = true;
+    assert_int_equal(stand_decide(stand), MSG_DIRECTION_KEEP);
+    stand_pass(stand, 11 * SECOND);
+    assert_int_equal(stand_decide(stand), MSG_DIRECTION_SHRINK);
+    const struct msg_limits *limits = &stand->decision.limits;
+    assert_in_range(limits->net_egress_bps, 64 * 1024, 128 * 1024);
+    assert_in_range(limits->io_read_bps, 64 * 1024, 128 * 1024);
+    assert_in_range(limits->io_write_bps, 64 * 1024, 128 * 1024);
+    stand->risk.limits = (struct msg_limits){.memory_bytes = 80 * MIB, .net_egress_bps = 1000};
+    stand_pass(stand, 11 * SECOND);
+    (void)stand_decide(stand);
+    assert_int_equal(stand->decision.limits.net_egress_bps, 1000);
+}
+
 static void shrink__braked_before_or_under_pressure__kept(void **state)
 {
     struct stand *stand = idle(state);
@@ -113,6 +133,7 @@ int main(void)
         cmocka_unit_test(shrink__waits_for_memory__kept),
         cmocka_unit_test(shrink__in_the_end__keeps_what_peak_and_history_ask_for),
         cmocka_unit_test(shrink__neighbour_short__at_once_after_one_horizon),
+        cmocka_unit_test(shrink__rate_that_nobody_uses__still_limited),
         cmocka_unit_test(shrink__braked_before_or_under_pressure__kept),
         cmocka_unit_test(shrink__one_sample_that_is_not_calm__shrunk),
         cmocka_unit_test(shrink__floor__not_below),
