@@ -224,6 +224,8 @@ FS_MUST_CHECK int stream_seek(struct stream *stream, const char *topic, int32_t 
 /* True when there is an assignment and each of its partitions was read to where its end was when it was
  * assigned. */
 bool stream_caught_up(const struct stream *stream);
+/* The same of one partition; false when it is not assigned. */
+bool stream_partition_caught_up(struct stream *stream, const char *topic, int32_t partition);
 /* Number of partitions assigned now. */
 size_t stream_assigned_count(const struct stream *stream);
 

@@ -287,17 +287,27 @@ int stream_seek(struct stream *stream, const char *topic, int32_t partition, int
     return stream_seek_slot(stream, stream_topic_find(stream, topic), partition, offset);
 }
 
+static bool is_caught_up(const struct stream_slot *slot)
+{
+    return slot->end_seen || (slot->end_target >= 0 && slot->position >= slot->end_target);
+}
+
+bool stream_partition_caught_up(struct stream *stream, const char *topic, int32_t partition)
+{
+    const struct stream_slot *slot = stream_slot_find(stream, topic, partition);
+    return slot && is_caught_up(slot);
+}
+
 bool stream_caught_up(const struct stream *stream)
 {
     size_t assigned = 0;
     for (size_t t = 0; t < stream->topic_count; t++) {
         const struct stream_topic_entry *topic = &stream->topics[t];
         for (int32_t p = 0; p < topic->slot_count; p++) {
-            const struct stream_slot *slot = &topic->slots[p];
-            if (!slot->assigned)
+            if (!topic->slots[p].assigned)
                 continue;
             assigned++;
-            if (!slot->end_seen && (slot->end_target < 0 || slot->position < slot->end_target))
+            if (!is_caught_up(&topic->slots[p]))
                 return false;
         }
     }

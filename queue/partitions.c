@@ -183,7 +183,6 @@ int partitions_reload(struct server *server)
             server->partitions[p].slots[input].next = server->partitions[p].slots[input].committed;
     }
     server->settled = false;
-    server->empty_polls = 0;
     server->positions_moved = false;
     int result = restore_all(server, wanted);
     free(wanted);
@@ -230,7 +229,6 @@ void partitions_assigned(void *context, struct stream_partition *partitions, siz
             server->trouble = -EPIPE;
     }
     server->settled = false;
-    server->empty_polls = 0;
     log_info("assigned", "partitions=%zu", ours);
     if (ours > 0 && server->trouble == 0)
         server->trouble = restore_all(server, wanted);

@@ -14,7 +14,6 @@
 #define ADMIT_ROUNDS 32 /* of ALLOCATIONS_READ_MAX codes, in one step */
 #define ARENA_BLOCK ((size_t)256 << 10)
 #define ARENA_LIMIT ((size_t)64 << 20) /* one decoded input */
-#define EMPTY_POLLS 3
 #define SHOW_MS 250
 
 /* --- admitting --- */
@@ -50,19 +49,31 @@ static void admit(struct server *server, struct ledger *ledger)
 
 /* --- one step --- */
 
-/* Whether all that was there at the assignment is read. Requests that are left in Kafka on purpose do not
- * count. */
-static void settle(struct server *server, size_t got)
+/* Requests that are left in Kafka on purpose do not count. */
+static bool is_caught_up(const struct server *server, const struct partition *partition)
 {
-    bool paused = false;
-    for (int p = 0; p < server->partition_count; p++)
-        paused |= server->partitions[p].ledger && server->partitions[p].slots[INPUT_REQUESTED].paused;
-    server->empty_polls = got > 0 ? 0 : server->empty_polls + 1;
-    if (!server->settled &&
-        (stream_caught_up(server->stream) || (paused && server->empty_polls >= EMPTY_POLLS))) {
-        server->settled = true;
-        log_info("caught_up", "executions=%zu", partitions_live(server));
+    for (enum input input = 0; input < INPUT_COUNT; input++) {
+        bool left = input == INPUT_REQUESTED && partition->slots[input].paused;
+        if (!left && !stream_partition_caught_up(server->stream, input_topics[input], partition->number))
+            return false;
     }
+    return true;
+}
+
+/* Whether all that was there at the assignment is read. */
+static void settle(struct server *server)
+{
+    bool owning = false;
+    for (int p = 0; !server->settled && p < server->partition_count; p++) {
+        const struct partition *partition = &server->partitions[p];
+        if (partition->ledger && !is_caught_up(server, partition))
+            return;
+        owning |= partition->ledger != NULL;
+    }
+    if (server->settled || !owning)
+        return;
+    server->settled = true;
+    log_info("caught_up", "executions=%zu", partitions_live(server));
 }
 
 static int work_ledgers(struct server *server)
@@ -97,7 +108,7 @@ static int step(struct server *server)
         server->proof_ms = clock_monotonic_ms();
     partitions_look_at_clock(server);
     batch_take(server, &batch);
-    settle(server, (size_t)got);
+    settle(server);
     int result = work_ledgers(server);
     if (result == 0)
         result = effects_commit(server);

@@ -53,7 +53,6 @@ struct server {
     int64_t proof_ms; /* the broker last gave or took something */
     int64_t committed_ms;
     uint64_t batch_number;
-    unsigned empty_polls;
     bool nodes_late; /* told */
     bool settled;    /* all of what was there at the assignment was read */
     bool in_transaction, positions_moved;

@@ -153,7 +153,7 @@ class FakeNode:
                 if self.connected:
                     self._send_spool()
                     if due:
-                        self._send_status()
+                        self.send_status()
             self.producer.poll(0)
         consumer.close()
 
@@ -197,8 +197,9 @@ class FakeNode:
                             for execution, one in self.running.items()],
                 "short": []}
 
-    def _send_status(self):
+    def send_status(self):
         self.producer.produce("nodes", CODEC.encode("NodeStatus", self.status()), self.pool.encode())
+        self.producer.poll(0)
 
     # --- hearing ---
 

@@ -1,6 +1,9 @@
 """forestall-queue restarted, moved between instances, fenced, and given more than it takes."""
 import pathlib
+import signal
 import sys
+import threading
+import time
 
 import pytest
 
@@ -106,6 +109,33 @@ def test_more_than_it_takes__the_rest_stays_in_kafka_and_comes_later(cluster):
     crew = Crew(cluster, ["pool-1"])
     check_all(crew, states, [one["execution"] for one in several])
     assert queue.metric("requests_paused") == 0
+    crew.stop()
+    states.close()
+    queue.stop()
+
+
+def test_more_than_it_takes__read_anew_where_nodes_talk_all_the_time__goes_on(cluster):
+    """As with a hundred nodes: there is never a moment without a message. SIGSTOP longer than transaction.timeout.ms, as in
+    test_queue_crash.py, while requests are left in Kafka."""
+    queue, states = Queue(cluster, max_executions=20).start(), States(cluster)
+    several = [request(pool="pool-1", limits=limits(memory_bytes=100 * MIB)) for _ in range(60)]
+    submit(cluster, *several[:30])
+    queue.wait_metric("requests_paused", 1)
+    submit(cluster, *several[30:])
+    node, done = FakeNode(cluster, "elsewhere-node", "elsewhere"), threading.Event()
+
+    def talk():
+        while not done.wait(0.01):
+            node.send_status()
+    talking = threading.Thread(target=talk, daemon=True)
+    talking.start()
+    queue.program.signal(signal.SIGSTOP)
+    time.sleep(12)  # how long it is stopped
+    queue.program.signal(signal.SIGCONT)
+    crew = Crew(cluster, ["pool-1"])
+    check_all(crew, states, [one["execution"] for one in several])
+    done.set()
+    talking.join(30)
     crew.stop()
     states.close()
     queue.stop()
