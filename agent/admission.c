@@ -45,10 +45,10 @@ struct admission_verdict admission_judge(const struct msg_admission *admission,
     if (view->draining)
         return refuse(MSG_CAUSE_NONE, "the node is draining");
     if (view->spool_full)
-        return refuse(MSG_CAUSE_NONE,
+        return refuse(MSG_CAUSE_OTHER,
                       "the node's spool is full: ingest has not acknowledged its events and records");
     if (view->table_full)
-        return refuse(MSG_CAUSE_NONE, "the node runs as many attempts as it takes");
+        return refuse(MSG_CAUSE_OTHER, "the node runs as many attempts as it takes");
     enum msg_cause short_of = capacity_admits(view->capacity, &view->committed, &admission->limits);
     if (short_of != MSG_CAUSE_NONE) {
         struct msg_limits left = capacity_free(view->capacity, &view->committed);

@@ -18,7 +18,7 @@ struct admission_view {
 
 struct admission_verdict {
     bool accept;
-    enum msg_cause short_of; /* the resource that did not fit */
+    enum msg_cause short_of; /* the resource that did not fit; OTHER: the node is full in another way */
     char reason[ADMISSION_REASON_MAX];
 };
 

@@ -11,6 +11,7 @@
 #define REFUSALS_MAX 50       /* of that kind in a row: more than 7 minutes of tries on all nodes */
 #define NODE_DELAY_US 1000000 /* the node that refused gets nothing for so long; doubles */
 #define NODE_DELAY_MAX_US 30000000
+#define NODE_FULL_MAX_US 5000000 /* the same when it is full: a place may be free at any moment */
 
 static int64_t doubled(int64_t first, unsigned times, int64_t most)
 {
@@ -200,19 +201,24 @@ void attempt_accepted(struct ledger *ledger, struct execution *execution, struct
         ledger_move(ledger, execution, MSG_EXECUTION_PHASE_RUNNING, at);
 }
 
-/* The node refused for another reason than room: neither it nor the execution is tried again at once. */
-static void delay(struct ledger *ledger, struct execution *execution, struct moment at)
+static void avoid(struct node *node, int64_t most_us, struct moment at)
 {
-    struct node *node = execution->node;
-    node->avoid_seen = at.seen_us + doubled(NODE_DELAY_US, node->faults++, NODE_DELAY_MAX_US);
-    if (++execution->faults >= REFUSALS_MAX) {
+    node->avoid_seen = at.seen_us + doubled(NODE_DELAY_US, node->faults++, most_us);
+}
+
+/* The node refused for another reason than room: neither it nor the execution is tried again at once. Clocks
+ * that differ (early: expired by the node's alone) are no fault of the execution. */
+static void delay(struct ledger *ledger, struct execution *execution, bool early, struct moment at)
+{
+    avoid(execution->node, NODE_DELAY_MAX_US, at);
+    if (!early && ++execution->faults >= REFUSALS_MAX) {
         execution->cause = MSG_CAUSE_OTHER;
         execution->exit_status = -1;
         ledger_finish(ledger, execution, MSG_OUTCOME_NONE, at);
         return;
     }
     execution->not_before_us =
-        at.now_us + doubled(REFUSAL_DELAY_US, execution->faults - 1, REFUSAL_DELAY_MAX_US);
+        at.now_us + doubled(REFUSAL_DELAY_US, FS_MAX(execution->faults, 1u) - 1, REFUSAL_DELAY_MAX_US);
     ledger_move(ledger, execution, MSG_EXECUTION_PHASE_BACKOFF, at);
 }
 
@@ -230,13 +236,16 @@ static void take_refused(struct ledger *ledger, struct execution *execution,
         return;
     }
     if (event->short_of == MSG_CAUSE_NONE && !expired) {
-        if (event->time_us >= execution->not_before_us)
+        bool early = event->time_us >= execution->not_before_us;
+        if (early)
             ledger_count_up(ledger, COUNT_REFUSED_EARLY);
-        delay(ledger, execution, at);
+        delay(ledger, execution, early, at);
         return;
     }
     if (event->short_of != MSG_CAUSE_NONE)
         node->stale = true;
+    if (event->short_of == MSG_CAUSE_OTHER) /* its statuses do not tell that it is full */
+        avoid(node, NODE_FULL_MAX_US, at);
     execution->short_of_rate |= event->short_of > MSG_CAUSE_MEMORY && event->short_of < MSG_CAUSE_OTHER;
     execution->not_before_us = 0;
     ledger_move(ledger, execution, MSG_EXECUTION_PHASE_WAITING, at);

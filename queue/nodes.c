@@ -12,6 +12,7 @@
  * gone. */
 #define ENDED_LISTED_US 2000000
 #define STRAY_INTERVAL_US 5000000 /* between two cancellations of strays on one node */
+#define CLOCK_STEP_US 60000000    /* no status comes again so much later, by the clock of its node */
 
 /* --- table --- */
 
@@ -262,6 +263,14 @@ static const char *status_fault(const struct msg_node_status *status)
     return NULL;
 }
 
+/* One of before that comes again; much older, and the node's clock was set back: what it says now counts. */
+static bool is_older(const struct node *node, const struct msg_node_status *status)
+{
+    if (status->epoch != node->epoch)
+        return status->epoch < node->epoch;
+    return status->time_us < node->status_us && status->time_us > node->status_us - CLOCK_STEP_US;
+}
+
 /* The node it is about, or NULL when it is not to be taken. */
 static struct node *node_of_status(struct ledger *ledger, const struct msg_node_status *status,
                                    struct moment at)
@@ -272,9 +281,8 @@ static struct node *node_of_status(struct ledger *ledger, const struct msg_node_
         ledger_count_up(ledger, COUNT_NODES_REFUSED);
         return NULL;
     }
-    if (node && node->heard &&
-        (status->epoch < node->epoch || (status->epoch == node->epoch && status->time_us < node->status_us)))
-        return NULL; /* an older one again */
+    if (node && node->heard && is_older(node, status))
+        return NULL;
     struct pool *pool = pool_get(ledger, status->pool);
     if (pool && node)
         set_pool(ledger, node, pool);

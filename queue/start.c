@@ -46,10 +46,12 @@ static void fill_gaps(struct msg_limits *limits, const struct msg_limits *from)
 
 static void use_retry(const struct start_wish *wish, const struct allocation *allocation, struct start *out)
 {
-    if (allocation->exists && allocation->pinned && allocation->revision > wish->retry_revision)
-        return; /* a person pinned it since */
+    if (allocation->exists && allocation->pinned && allocation->revision >= wish->retry_revision)
+        return; /* a person pinned it, maybe since */
     for (enum room_resource r = 0; r < ROOM_COUNT; r++) {
-        int64_t least = room_get(&wish->retry, r);
+        int64_t least = room_get(&wish->retry, r), most = room_get(&allocation->ceiling, r);
+        if (allocation->exists && most > 0) /* it was not known when there was no verdict */
+            least = FS_MIN(least, most);
         if (least != 0 && room_more(room_get(&out->limits, r), least))
             room_set(&out->limits, r, least);
     }

@@ -5,6 +5,8 @@
 
 static struct sent first; /* the attempt that runs on node a */
 
+static int64_t clock_off_us; /* of the nodes */
+
 static struct msg_node_status hear(const char *name, unsigned char incarnation, const char *boot_id,
                                    const struct sent *running)
 {
@@ -13,6 +15,7 @@ static struct msg_node_status hear(const char *name, unsigned char incarnation, 
     if (incarnation)
         memset(node.incarnation, incarnation, sizeof node.incarnation);
     node.boot_id = str_of(boot_id);
+    node.time_us += clock_off_us;
     if (running) {
         entry = (struct msg_running_attempt){.attempt = running->attempt,
                                              .placement = running->placement,
@@ -30,6 +33,7 @@ static int open_world(void **state)
 {
     (void)state;
     world_open(&w);
+    clock_off_us = 0;
     w.config.lost_us = 100 * SECOND;
     hear("a", 1, "boot-1", NULL);
     struct msg_execution_request request = world_request(1);
@@ -63,6 +67,18 @@ static void silent__less_than_lease_and_margin__not_lost(void **unused)
     assert_int_equal(world_phase(&w, 1), MSG_EXECUTION_PHASE_RUNNING);
     hear("a", 1, "boot-1", &first); /* back in time */
     world_run(&w, 99 * SECOND);
+    assert_int_equal(world_phase(&w, 1), MSG_EXECUTION_PHASE_RUNNING);
+    assert_int_equal(attempt_now(), 1);
+}
+
+static void silent__not_at_all_but_its_clock_was_set_back__not_lost(void **unused)
+{
+    (void)unused;
+    clock_off_us = -600 * SECOND;
+    for (int i = 0; i < 150; i++) {
+        hear("a", 1, "boot-1", &first);
+        world_run(&w, SECOND);
+    }
     assert_int_equal(world_phase(&w, 1), MSG_EXECUTION_PHASE_RUNNING);
     assert_int_equal(attempt_now(), 1);
 }
@@ -354,6 +370,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST(silent__less_than_lease_and_margin__not_lost),
+        TEST(silent__not_at_all_but_its_clock_was_set_back__not_lost),
         TEST(silent__lease_and_margin__lost_and_tried_again_elsewhere),
         TEST(silent__queue_itself_saw_nothing__that_time_does_not_count),
         TEST(silent__last_attempt__ended_as_lost),

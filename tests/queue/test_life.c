@@ -273,6 +273,55 @@ static void refused__no_room__node_gets_nothing_until_its_next_status(void **unu
     assert_int_equal(world_next(&w)->placement, 2);
 }
 
+/* Until node a, which is heard of each second, is offered request 1 again. */
+static struct sent offered_again(void)
+{
+    while (!world_more(&w)) {
+        struct msg_node_status node = world_node(&w, "a");
+        world_hear(&w, &node);
+        world_run(&w, SECOND);
+    }
+    return *world_next(&w);
+}
+
+/* It runs as many attempts as it takes, for hours. */
+static void refused__full_in_another_way__waits_as_long_as_it_takes(void **unused)
+{
+    (void)unused;
+    struct sent sent = world_offered(&w);
+    int64_t began_us = w.at.now_us;
+    for (int i = 0; i < 200; i++) {
+        struct msg_execution_event refusal = world_answer(&w, &sent, MSG_EVENT_KIND_REFUSED);
+        refusal.short_of = MSG_CAUSE_OTHER;
+        world_tell(&w, &refusal);
+        world_work(&w);
+        assert_int_equal(world_phase(&w, 1), MSG_EXECUTION_PHASE_WAITING);
+        sent = offered_again();
+    }
+    assert_true(w.at.now_us - began_us > 200 * 4 * SECOND); /* not all that wait, each second */
+    world_accept(&w, &sent);
+    world_work(&w);
+    assert_int_equal(world_phase(&w, 1), MSG_EXECUTION_PHASE_RUNNING);
+}
+
+/* The node's clock is so far ahead that every offer has expired when it comes. */
+static void refused__expired_by_the_clock_of_the_node_alone__not_given_up(void **unused)
+{
+    (void)unused;
+    struct sent sent = world_offered(&w);
+    for (int i = 0; i < 100; i++) {
+        struct msg_execution_event refusal = world_answer(&w, &sent, MSG_EVENT_KIND_REFUSED);
+        refusal.time_us = sent.expires_us + SECOND;
+        refusal.reason = str_of("expired 1000 ms ago");
+        world_tell(&w, &refusal);
+        sent = offered_again();
+    }
+    assert_int_equal(w.counts.of[COUNT_REFUSED_EARLY], 100);
+    world_accept(&w, &sent);
+    world_work(&w);
+    assert_int_equal(world_phase(&w, 1), MSG_EXECUTION_PHASE_RUNNING);
+}
+
 static void refused__for_a_fault_again_and_again__ended_in_the_end(void **unused)
 {
     (void)unused;
@@ -282,12 +331,7 @@ static void refused__for_a_fault_again_and_again__ended_in_the_end(void **unused
         struct msg_execution_event refusal = world_answer(&w, &sent, MSG_EVENT_KIND_REFUSED);
         refusal.reason = str_of("cannot make its cgroup");
         world_tell(&w, &refusal);
-        while (!world_more(&w)) {
-            struct msg_node_status node = world_node(&w, "a");
-            world_hear(&w, &node);
-            world_run(&w, SECOND);
-        }
-        sent = *world_next(&w);
+        sent = offered_again();
     }
     assert_true(w.at.now_us - began_us > 300 * SECOND); /* with ever longer waits */
     struct msg_execution_event refusal = world_answer(&w, &sent, MSG_EVENT_KIND_REFUSED);
@@ -345,6 +389,8 @@ int main(void)
         TEST(refused__expired__offered_elsewhere_under_the_next_number),
         TEST(refused__by_another_incarnation__says_nothing),
         TEST(refused__no_room__node_gets_nothing_until_its_next_status),
+        TEST(refused__full_in_another_way__waits_as_long_as_it_takes),
+        TEST(refused__expired_by_the_clock_of_the_node_alone__not_given_up),
         TEST(refused__for_a_fault_again_and_again__ended_in_the_end),
         TEST(finished__before_accepted__done),
         TEST(done__many_end_at_once__never_above_the_bound_for_long),

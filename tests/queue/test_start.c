@@ -102,6 +102,11 @@ static void start__retry__at_least_what_the_verdict_said(void **unused)
     assert_int_equal(choose(wanted, &newer).limits.memory_bytes, 96 * MIB);
     newer.pinned = true;
     assert_int_equal(choose(wanted, &newer).limits.memory_bytes, 80 * MIB);
+    newer.revision = 8; /* there was no verdict, and nobody knew */
+    assert_int_equal(choose(wanted, &newer).limits.memory_bytes, 80 * MIB);
+    newer.pinned = false;
+    newer.ceiling.memory_bytes = 90 * MIB;
+    assert_int_equal(choose(wanted, &newer).limits.memory_bytes, 90 * MIB);
 }
 
 static void start__rates__may_be_lessened_to_what_was_requested(void **unused)
