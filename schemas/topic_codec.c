@@ -170,15 +170,32 @@ static void forget(struct topic_codec *codec, struct writer writer)
             codec->unknown[i--] = codec->unknown[--codec->unknown_count];
 }
 
+/* Room for one more: that of the one given up longest ago. */
+static struct unknown *place_for_unknown(struct topic_codec *codec, int64_t now_ms)
+{
+    if (codec->unknown_count < TOPIC_CODEC_UNKNOWN_MAX)
+        return &codec->unknown[codec->unknown_count++];
+    struct unknown *oldest = &codec->unknown[0];
+    for (size_t i = 1; i < codec->unknown_count; i++)
+        if (codec->unknown[i].since_ms < oldest->since_ms)
+            oldest = &codec->unknown[i];
+    return now_ms - oldest->since_ms >= TOPIC_CODEC_LOOKUP_MS ? oldest : NULL;
+}
+
 /* How long this schema has been looked for, or -1 when too many are. */
 static int64_t looked_for_ms(struct topic_codec *codec, struct writer writer, int64_t now_ms)
 {
-    for (size_t i = 0; i < codec->unknown_count; i++)
+    struct unknown *unknown = NULL;
+    for (size_t i = 0; i < codec->unknown_count && !unknown; i++)
         if (same_writer(codec->unknown[i].writer, writer))
-            return now_ms - codec->unknown[i].since_ms;
-    if (codec->unknown_count == TOPIC_CODEC_UNKNOWN_MAX)
+            unknown = &codec->unknown[i];
+    if (unknown && now_ms - unknown->since_ms < TOPIC_CODEC_LOOKUP_MS + TOPIC_CODEC_KNOWN_LOST_MS)
+        return now_ms - unknown->since_ms;
+    if (!unknown)
+        unknown = place_for_unknown(codec, now_ms);
+    if (!unknown)
         return -1;
-    codec->unknown[codec->unknown_count++] = (struct unknown){writer, now_ms};
+    *unknown = (struct unknown){writer, now_ms};
     return 0;
 }
 
@@ -188,7 +205,6 @@ static enum stream_outcome give_up(struct topic_codec *codec, const struct msg_t
     codec->counters.unknown_given_up++;
     if (codec->given_up)
         metric_add(codec->given_up, 1);
-    forget(codec, writer);
     if (writer.by_id)
         stream_set_reason(codec->stream,
                           "%s written with id %" PRIu64

@@ -130,6 +130,36 @@ static void topic_codec_decode__never_announced__quarantine_after_30_s(void **st
     assert_int_equal(topic_codec_counters(fixture->codec)->unknown_given_up, 1);
 }
 
+/* Else each of them would hold its partition for as long. */
+static void topic_codec_decode__more_of_a_writer_given_up__no_second_wait(void **state)
+{
+    struct fixture *fixture = *state;
+    struct stream_message message = foreign_message(fixture);
+    struct msg_code_policy policy;
+    assert_int_equal(decode(fixture, &message, 1000, &policy), STREAM_RETRY);
+    int64_t now_ms = 1000 + TOPIC_CODEC_LOOKUP_MS;
+    for (int i = 0; i < 3; i++, now_ms += 10000)
+        assert_int_equal(decode(fixture, &message, now_ms, &policy), STREAM_QUARANTINE);
+    assert_int_equal(topic_codec_counters(fixture->codec)->unknown_given_up, 3);
+    const struct msg_type *types[] = {&fixture->writer};
+    char error[512];
+    assert_int_equal(topic_codec_announce(fixture->stream, types, 1, error, sizeof error), 0);
+    assert_int_equal(decode(fixture, &message, now_ms, &policy), STREAM_DONE);
+}
+
+/* Much later it is waited for again. */
+static void topic_codec_decode__given_up_long_ago__waits_again(void **state)
+{
+    struct fixture *fixture = *state;
+    struct stream_message message = foreign_message(fixture);
+    struct msg_code_policy policy;
+    assert_int_equal(decode(fixture, &message, 1000, &policy), STREAM_RETRY);
+    assert_int_equal(decode(fixture, &message, 1000 + TOPIC_CODEC_LOOKUP_MS, &policy), STREAM_QUARANTINE);
+    assert_int_equal(
+        decode(fixture, &message, 1000 + TOPIC_CODEC_LOOKUP_MS + TOPIC_CODEC_KNOWN_LOST_MS, &policy),
+        STREAM_RETRY);
+}
+
 static void topic_codec_measure__given_up__in_the_services_metrics(void **state)
 {
     struct fixture *fixture = *state;
@@ -235,6 +265,10 @@ int main(void)
         cmocka_unit_test_setup_teardown(topic_codec_decode__announced_later__waits_then_reads, set_up,
                                         tear_down),
         cmocka_unit_test_setup_teardown(topic_codec_decode__never_announced__quarantine_after_30_s, set_up,
+                                        tear_down),
+        cmocka_unit_test_setup_teardown(topic_codec_decode__more_of_a_writer_given_up__no_second_wait, set_up,
+                                        tear_down),
+        cmocka_unit_test_setup_teardown(topic_codec_decode__given_up_long_ago__waits_again, set_up,
                                         tear_down),
         cmocka_unit_test_setup_teardown(topic_codec_measure__given_up__in_the_services_metrics, set_up,
                                         tear_down),
