@@ -180,11 +180,11 @@ static void bound_log(const struct child *child)
 
 int children_poll(struct children *children, int64_t now_ms, child_ended_fn *on_end, void *context)
 {
-    int ended = 0;
+    int changed = 0;
     for (size_t i = 0; i < children->count; i++) {
         struct child *child = &children->items[i];
         if (reap(child, false)) {
-            ended++;
+            changed++;
             if (on_end)
                 on_end(context, child);
             child->pause_ms = child_pause_ms(child->pause_ms, now_ms - child->started_ms);
@@ -194,11 +194,13 @@ int children_poll(struct children *children, int64_t now_ms, child_ended_fn *on_
             bound_log(child);
             if (child_start(child, now_ms) < 0)
                 child->restart_ms = now_ms + CHILD_PAUSE_MAX_MS; /* no process could be made: later */
+            else
+                changed++;
         } else if (child->pid != 0) {
             bound_log(child);
         }
     }
-    return ended;
+    return changed;
 }
 
 size_t children_poll_fds(const struct children *children, struct pollfd *out, size_t max)

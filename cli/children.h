@@ -52,8 +52,8 @@ FS_MUST_CHECK int child_argument(struct child *child, const char *format, ...) F
 struct child *children_find(struct children *children, const char *name);
 /* 0 or negative errno. From now on it is wanted. */
 FS_MUST_CHECK int child_start(struct child *child, int64_t now_ms);
-/* Looks for ends, starts again what is due, bounds the logs. Number of children that ended since the last
- * call; on_end (may be NULL) is told of each before its restart is planned. */
+/* Looks for ends, starts again what is due, bounds the logs. How many ended or were started again; on_end
+ * (may be NULL) is told of each end before its restart is planned. */
 typedef void child_ended_fn(void *context, const struct child *child);
 int children_poll(struct children *children, int64_t now_ms, child_ended_fn *on_end, void *context);
 /* For poll(2): the running children's pidfds. Number written. */

@@ -43,7 +43,9 @@ static void await_starts(struct children *children, const struct child *child, i
 {
     int64_t deadline_ms = clock_monotonic_ms() + DEADLINE_MS;
     while (child->starts < starts && clock_monotonic_ms() < deadline_ms) {
-        (void)children_poll(children, clock_monotonic_ms(), NULL, NULL);
+        int64_t before = child->starts;
+        int changed = children_poll(children, clock_monotonic_ms(), NULL, NULL);
+        assert_true(child->starts == before || changed > 0); /* else nobody tells others its pid */
         (void)poll(NULL, 0, 5);
     }
     assert_true(child->starts >= starts);

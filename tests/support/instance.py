@@ -51,12 +51,12 @@ class Instance(Cluster):
         """Of the running process; None while it is being started again."""
         for service in self.description()["services"]:
             if service["name"] in (name, f"forestall-{name}"):
-                return service["pid"]
+                return service["pid"] or None
         return None
 
     def kill_service(self, name):
         """SIGKILL, as if the power went; the pid is of a process that this instance started."""
-        pid = self.service_pid(name)
+        pid = wait_until(lambda: self.service_pid(name), 30, f"{name} to run", 0.05)
         os.kill(pid, signal.SIGKILL)
         return pid
 
