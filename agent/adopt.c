@@ -30,7 +30,8 @@ static void clear_cgroup(struct agent *agent, const char *name)
         cgroup_close(cgroup);
 }
 
-/* Offered, but the journal has no answer: nothing ran, the offer comes again. */
+/* Offered, but the journal has no answer: nothing ran, the offer comes again. Or reported, and not all of it
+ * could be removed. */
 static void clear_attempt(struct agent *agent, const char *name)
 {
     clear_cgroup(agent, name);

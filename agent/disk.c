@@ -111,9 +111,12 @@ static int remove_tree(int directory_fd, const char *name, int depth)
     if (!directory && fd >= 0)
         (void)close(fd);
     struct dirent *entry;
-    while (result == 0 && directory && (entry = readdir(directory)))
-        if (strcmp(entry->d_name, ".") != 0 && strcmp(entry->d_name, "..") != 0)
-            result = remove_tree(dirfd(directory), entry->d_name, depth - 1);
+    while (directory && (entry = readdir(directory))) {
+        if (strcmp(entry->d_name, ".") == 0 || strcmp(entry->d_name, "..") == 0)
+            continue;
+        int one = remove_tree(dirfd(directory), entry->d_name, depth - 1);
+        result = result < 0 ? result : one;
+    }
     if (directory)
         (void)closedir(directory);
     if (result == 0 && unlinkat(directory_fd, name, AT_REMOVEDIR) < 0)

@@ -23,8 +23,8 @@
 
 #define CLAIM "reporting"      /* the next number of the spool when it was written, in decimal */
 #define RECORD_DONE "recorded" /* the record is spooled, or can never be: the claim is the event's */
-#define RETRY_MS 1000          /* full disk, or processes that are slow to go */
-#define PASS_US 3000 /* an ending costs three syncs of the disk: others' limits do not wait for many */
+#define RETRY_MS 1000          /* full disk */
+#define PASS_US 3000 /* an ending costs four syncs of the disk: others' limits do not wait for many */
 #define OUTPUT_PRUNE_EVERY 64
 #define ADJUSTMENTS_FILE_MAX (4u << 20)
 
@@ -388,7 +388,18 @@ static void report(struct agent *agent, struct attempt *attempt, int64_t now_ms)
         output_prune(agent);
 }
 
-/* True when nothing is left of it. */
+/* Its admission goes first: without it the next agent clears what a kill or an error here leaves, and does
+ * not report it again. When not even that goes, all stays, with the claim that says it was reported. */
+static int remove_directory(const struct agent *agent, const struct attempt *attempt)
+{
+    if ((unlinkat(attempt->directory_fd, ATTEMPT_ADMISSION, 0) < 0 && errno != ENOENT) ||
+        fsync(attempt->directory_fd) < 0)
+        return -errno;
+    return disk_remove_tree(agent->attempts_fd, attempt->name);
+}
+
+/* True when its cgroup is gone. A directory that cannot be removed (a mount in it, directories nested without
+ * end) is left to the next agent: what the attempt had committed must not wait for it. */
 static bool removed(struct agent *agent, struct attempt *attempt, int64_t now_ms)
 {
     if (attempt->cgroup && cgroup_destroy(attempt->cgroup, 0) < 0) {
@@ -397,12 +408,10 @@ static bool removed(struct agent *agent, struct attempt *attempt, int64_t now_ms
         return false;
     }
     attempt->cgroup = NULL;
-    int result = disk_remove_tree(agent->attempts_fd, attempt->name);
-    if (result < 0) {
-        log_warn("directory_not_removed", "attempt=%s error=\"%s\"", attempt->name, strerror(-result));
-        attempt->retry_ms = now_ms + RETRY_MS;
-        return false;
-    }
+    int result = remove_directory(agent, attempt);
+    if (result < 0)
+        log_warn("directory_not_removed", "attempt=%s error=\"%s\" retry=\"when the agent starts again\"",
+                 attempt->name, strerror(-result));
     return true;
 }
 

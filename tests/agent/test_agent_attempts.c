@@ -7,6 +7,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/inotify.h>
 #include <unistd.h>
 
 #include "schemas/hints.h"
@@ -278,6 +279,45 @@ static void agent__stopped__leaves_nothing_behind(void **state)
     assert_int_equal(access(path, F_OK), -1);
 }
 
+struct removal {
+    int fd;         /* inotify, of the attempt's directory */
+    char first[64]; /* what was deleted first */
+};
+
+static bool has_begun(struct peer *peer, void *context)
+{
+    struct removal *removal = context;
+    union {
+        struct inotify_event event;
+        char bytes[4096];
+    } read_in;
+    (void)peer;
+    if (read(removal->fd, &read_in, sizeof read_in) <= 0)
+        return false;
+    (void)snprintf(removal->first, sizeof removal->first, "%.60s", read_in.event.name);
+    return true;
+}
+
+/* With the admission still there and less of the rest, an agent that is killed now would be followed by one
+ * that reports the attempt again. */
+static void agent__attempt_removed__its_admission_goes_first(void **state)
+{
+    struct peer *peer = started(state, NULL);
+    char path[500];
+    struct removal removal = {.fd = inotify_init1(IN_NONBLOCK | IN_CLOEXEC)};
+    struct msg_admission admission = shell(peer, "sleep 300", 64 * MIB);
+    peer_send_admission(peer, &admission);
+    wait_running(peer, &admission);
+    attempt_file(peer, &admission, "", path, sizeof path);
+    assert_true(removal.fd >= 0 && inotify_add_watch(removal.fd, path, IN_DELETE) >= 0);
+    admission.action = MSG_ACTION_CANCEL;
+    peer_send_admission(peer, &admission);
+    assert_true(peer_wait(peer, has_begun, &removal, WAIT_MS));
+    (void)close(removal.fd);
+    assert_string_equal(removal.first, "admission");
+    stop_cleanly(peer);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -293,6 +333,7 @@ int main(void)
         SCENARIO(agent__more_processes_than_are_asked__samples_do_not_tell),
         SCENARIO(agent__adjustment__rewrites_the_limits_file),
         SCENARIO(agent__request_larger_than_a_record__is_reduced),
+        SCENARIO(agent__attempt_removed__its_admission_goes_first),
         SCENARIO(agent__stopped__leaves_nothing_behind),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

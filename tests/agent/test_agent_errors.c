@@ -138,12 +138,17 @@ static void agent__malformed_frames__connection_begun_anew(void **state)
 
 /* --- a full disk: a small tmpfs that only this process sees --- */
 
-static void mount_small(const struct peer *peer)
+static void need_own_mounts(const char *what)
 {
     if (unshare(CLONE_NEWNS) < 0 || mount("none", "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0) {
-        print_message("SKIPPED: no mount namespaces here: the full disk was not tested\n");
+        print_message("SKIPPED: no mount namespaces here: %s was not tested\n", what);
         skip();
     }
+}
+
+static void mount_small(const struct peer *peer)
+{
+    need_own_mounts("the full disk");
     assert_int_equal(mkdir(peer->state_dir, 0755), 0);
     assert_int_equal(mount("small", peer->state_dir, "tmpfs", 0, "size=8m"), 0);
 }
@@ -322,6 +327,43 @@ static void agent__record_does_not_fit__reported_once_there_is_room(void **state
     (void)umount2(peer->state_dir, MNT_DETACH);
 }
 
+/* Something is mounted in its scratch: what it had committed is free all the same, and the next agent, to
+ * which what is left is none of its attempts, removes it. */
+static void agent__directory_cannot_be_removed__attempt_let_go(void **state)
+{
+    struct peer *peer = *state;
+    char go[300], script[800], directory[500], scratch[500], left[500];
+    if (!peer) {
+        skip();
+        return;
+    }
+    need_own_mounts("a mount in a scratch directory");
+    make_waiting(peer, "mounted", 4, go, script);
+    (void)started(state, NULL);
+    struct msg_admission admission = shell(peer, script, 64 * MIB);
+    peer_send_admission(peer, &admission);
+    wait_running(peer, &admission);
+    attempt_file(peer, &admission, "", directory, sizeof directory);
+    attempt_file(peer, &admission, "scratch", scratch, sizeof scratch);
+    attempt_file(peer, &admission, "admission", left, sizeof left);
+    assert_int_equal(mount("mounted", scratch, "tmpfs", 0, "size=1m"), 0);
+    let_end(go);
+    bool logged = peer_wait(peer, was_logged, (void *)(uintptr_t) "event=directory_not_removed", WAIT_MS);
+    peer->status = NULL; /* the next one */
+    bool let_go = peer_wait(peer, node_is_empty, NULL, 5000);
+    bool kept = access(scratch, F_OK) == 0;
+    peer_kill_agent(peer);
+    assert_int_equal(umount2(scratch, MNT_DETACH), 0);
+    assert_true(logged && let_go && kept);
+    assert_int_equal(access(left, F_OK), -1);
+    restarted(peer, NULL);
+    assert_true(peer_wait(peer, file_is_gone, directory, WAIT_MS));
+    assert_int_equal(wait_record(peer, &admission)->exit_status, 4);
+    stop_cleanly(peer);
+    assert_int_equal(peer_records(peer, admission.request.execution, NULL), 1);
+    assert_int_equal(peer_events(peer, admission.request.execution, MSG_EVENT_KIND_LOST, NULL), 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -336,6 +378,7 @@ int main(void)
         SCENARIO(agent__more_attempts_than_may_be__says_what_to_raise),
         SCENARIO(agent__disk_full_while_running__admits_nothing_and_loses_nothing),
         SCENARIO(agent__record_does_not_fit__reported_once_there_is_room),
+        SCENARIO(agent__directory_cannot_be_removed__attempt_let_go),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
