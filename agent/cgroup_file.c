@@ -65,6 +65,31 @@ int cgroup_get_number(const struct cgroup *cgroup, enum cgroup_hierarchy hierarc
     return result < 0 ? result : cgroup_parse_number(text, out);
 }
 
+bool cgroup_is_absent(int error)
+{
+    return error == -ENOENT || error == -ENODEV || error == -EOPNOTSUPP;
+}
+
+int cgroup_get_if_there(const struct cgroup *cgroup, enum cgroup_hierarchy hierarchy, const char *file,
+                        char *buffer, size_t capacity, struct str *text)
+{
+    int result = cgroup_get(cgroup, hierarchy, file, buffer, capacity, text);
+    if (!cgroup_is_absent(result))
+        return result;
+    *text = (struct str){buffer, 0};
+    return 0;
+}
+
+int cgroup_get_number_or(const struct cgroup *cgroup, enum cgroup_hierarchy hierarchy, const char *file,
+                         int64_t absent, int64_t *out)
+{
+    int result = cgroup_get_number(cgroup, hierarchy, file, out);
+    if (!cgroup_is_absent(result))
+        return result;
+    *out = absent;
+    return 0;
+}
+
 int cgroup_put(const struct cgroup *cgroup, enum cgroup_hierarchy hierarchy, const char *file,
                const char *format, ...)
 {

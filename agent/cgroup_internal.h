@@ -45,7 +45,8 @@ struct cgroup_layout {
     int (*set_cpu_weight)(struct cgroup *cgroup, int32_t weight);
     int (*set_io)(struct cgroup *cgroup, bool write, int64_t bps);
     int (*set_io_weight)(struct cgroup *cgroup, int32_t weight);
-    void (*read_limits)(const struct cgroup *cgroup, struct cgroup_limits *out);
+    /* What is in force; without its file a limit is none. One that cannot be read now keeps its value. */
+    void (*read_limits)(const struct cgroup *cgroup, struct cgroup_limits *limits);
     int (*brake_arm)(struct cgroup *cgroup);
     int (*brake_engaged)(struct cgroup *cgroup);
     int (*brake_release)(struct cgroup *cgroup);
@@ -112,6 +113,13 @@ FS_MUST_CHECK int cgroup_get(const struct cgroup *cgroup, enum cgroup_hierarchy 
                              char *buffer, size_t capacity, struct str *text);
 FS_MUST_CHECK int cgroup_get_number(const struct cgroup *cgroup, enum cgroup_hierarchy hierarchy,
                                     const char *file, int64_t *out);
+/* An error that says that the file or its hierarchy is not there, as opposed to not readable now. */
+bool cgroup_is_absent(int error);
+/* The same for a file that may be missing: empty text, the number `absent`. */
+FS_MUST_CHECK int cgroup_get_if_there(const struct cgroup *cgroup, enum cgroup_hierarchy hierarchy,
+                                      const char *file, char *buffer, size_t capacity, struct str *text);
+FS_MUST_CHECK int cgroup_get_number_or(const struct cgroup *cgroup, enum cgroup_hierarchy hierarchy,
+                                       const char *file, int64_t absent, int64_t *out);
 FS_MUST_CHECK int cgroup_put(const struct cgroup *cgroup, enum cgroup_hierarchy hierarchy, const char *file,
                              const char *format, ...) FS_PRINTF(4, 5);
 FS_MUST_CHECK int cgroup_open_file(const struct cgroup *cgroup, enum cgroup_hierarchy hierarchy,

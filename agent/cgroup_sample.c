@@ -107,9 +107,12 @@ int cgroup_memory_held(struct cgroup *cgroup, int64_t *bytes)
 
 static void read_network(struct cgroup *cgroup, struct cgroup_limits *limits)
 {
-    int64_t bps;
-    int32_t priority;
-    if (cgroup->net_class == 0 || netshape_get(cgroup->host->shape, cgroup->net_class, &bps, &priority) < 0)
+    int64_t bps = 0;
+    int32_t priority = 0;
+    if (cgroup->net_class == 0)
+        return;
+    int result = netshape_get(cgroup->host->shape, cgroup->net_class, &bps, &priority);
+    if (result < 0 && !cgroup_is_absent(result))
         return;
     limits->net_egress_bps = bps;
     limits->net_priority = priority;
@@ -125,7 +128,7 @@ static int64_t same_pages(int64_t asked, int64_t in_force)
 
 static void read_back(struct cgroup *cgroup, const struct cgroup_limits *asked)
 {
-    struct cgroup_limits limits;
+    struct cgroup_limits limits = cgroup->limits;
     cgroup->host->layout->read_limits(cgroup, &limits);
     read_network(cgroup, &limits);
     limits.memory_bytes = same_pages(asked->memory_bytes, limits.memory_bytes);
@@ -161,6 +164,20 @@ static int first_error(const struct cgroup_apply_result *result)
     return 0;
 }
 
+/* What was set without an error counts as in force where it cannot be read back. */
+static void note_set(struct cgroup_limits *in_force, const struct cgroup_limits *asked,
+                     const struct cgroup_apply_result *done)
+{
+    in_force->memory_bytes = done->memory < 0 ? in_force->memory_bytes : asked->memory_bytes;
+    in_force->cpu_millicores = done->cpu < 0 ? in_force->cpu_millicores : asked->cpu_millicores;
+    in_force->cpu_weight = done->cpu_weight < 0 ? in_force->cpu_weight : asked->cpu_weight;
+    in_force->io_read_bps = done->io_read < 0 ? in_force->io_read_bps : asked->io_read_bps;
+    in_force->io_write_bps = done->io_write < 0 ? in_force->io_write_bps : asked->io_write_bps;
+    in_force->io_weight = done->io_weight < 0 ? in_force->io_weight : asked->io_weight;
+    in_force->net_egress_bps = done->net < 0 ? in_force->net_egress_bps : asked->net_egress_bps;
+    in_force->net_priority = done->net < 0 ? in_force->net_priority : asked->net_priority;
+}
+
 static bool valid(const struct cgroup_limits *limits)
 {
     return limits->memory_bytes >= 0 && limits->cpu_millicores >= 0 && limits->cpu_weight >= 0 &&
@@ -191,6 +208,7 @@ int cgroup_apply(struct cgroup *cgroup, const struct cgroup_limits *limits,
         done.io_weight = layout->set_io_weight(cgroup, limits->io_weight);
     if (limits->net_egress_bps != before->net_egress_bps || limits->net_priority != before->net_priority)
         done.net = apply_network(cgroup, limits);
+    note_set(&cgroup->limits, limits, &done);
     read_back(cgroup, limits);
     *result = done;
     return first_error(&done);

@@ -172,39 +172,48 @@ static int set_io_weight(struct cgroup *cgroup, int32_t weight)
     return result == -ENOENT ? -EOPNOTSUPP : result;
 }
 
-static int64_t read_bps(const struct cgroup *cgroup, bool write)
+static void read_bps(const struct cgroup *cgroup, bool write, int64_t *out)
 {
     char buffer[1024];
     struct str text;
-    if (cgroup_get(cgroup, CGROUP_BLKIO, io_file(write), buffer, sizeof buffer, &text) < 0)
-        return 0;
-    for (size_t i = 0; i < cgroup->host->disk_count; i++) {
+    int64_t bps = 0;
+    if (cgroup_get_if_there(cgroup, CGROUP_BLKIO, io_file(write), buffer, sizeof buffer, &text) < 0)
+        return;
+    for (size_t i = 0; i < cgroup->host->disk_count && bps == 0; i++) {
         const struct blockdev *disk = &cgroup->host->disks[i];
-        int64_t bps = cgroup_parse_device_value(text, disk->major, disk->minor);
-        if (bps > 0)
-            return bps;
+        bps = FS_MAX(cgroup_parse_device_value(text, disk->major, disk->minor), 0);
     }
-    return 0;
+    *out = bps;
 }
 
-static void read_limits(const struct cgroup *cgroup, struct cgroup_limits *out)
+static void read_cpu(const struct cgroup *cgroup, int32_t *millicores)
 {
-    int64_t value, period;
-    memset(out, 0, sizeof *out);
-    if (cgroup_get_number(cgroup, CGROUP_MEMORY, "memory.limit_in_bytes", &value) == 0 &&
-        value < UNLIMITED_FROM)
-        out->memory_bytes = value;
-    if (cgroup_get_number(cgroup, CGROUP_CPU, "cpu.cfs_quota_us", &value) == 0 && value > 0 &&
-        cgroup_get_number(cgroup, CGROUP_CPU, "cpu.cfs_period_us", &period) == 0 && period > 0)
-        out->cpu_millicores = (int32_t)FS_MIN(value * 1000 / period, INT32_MAX);
-    if (cgroup_get_number(cgroup, CGROUP_CPU, "cpu.shares", &value) == 0 && value != SHARES_DEFAULT)
-        out->cpu_weight =
-            (int32_t)((FS_MIN(value, SHARES_MAX) * WEIGHT_DEFAULT + SHARES_DEFAULT / 2) / SHARES_DEFAULT);
-    if (cgroup_get_number(cgroup, CGROUP_BLKIO, weight_file(cgroup->host), &value) == 0 &&
-        value != WEIGHT_DEFAULT)
-        out->io_weight = (int32_t)FS_MIN(value, BFQ_WEIGHT_MAX);
-    out->io_read_bps = read_bps(cgroup, false);
-    out->io_write_bps = read_bps(cgroup, true);
+    int64_t quota, period;
+    if (cgroup_get_number_or(cgroup, CGROUP_CPU, "cpu.cfs_quota_us", 0, &quota) < 0 ||
+        cgroup_get_number_or(cgroup, CGROUP_CPU, "cpu.cfs_period_us", 0, &period) < 0)
+        return;
+    *millicores = quota > 0 && period > 0 ? (int32_t)FS_MIN(quota * 1000 / period, INT32_MAX) : 0;
+}
+
+static int32_t weight_of(int64_t shares)
+{
+    if (shares == SHARES_DEFAULT)
+        return 0;
+    return (int32_t)((FS_MIN(shares, SHARES_MAX) * WEIGHT_DEFAULT + SHARES_DEFAULT / 2) / SHARES_DEFAULT);
+}
+
+static void read_limits(const struct cgroup *cgroup, struct cgroup_limits *limits)
+{
+    int64_t value;
+    if (cgroup_get_number_or(cgroup, CGROUP_MEMORY, "memory.limit_in_bytes", UNLIMITED_FROM, &value) == 0)
+        limits->memory_bytes = value < UNLIMITED_FROM ? value : 0;
+    read_cpu(cgroup, &limits->cpu_millicores);
+    if (cgroup_get_number_or(cgroup, CGROUP_CPU, "cpu.shares", SHARES_DEFAULT, &value) == 0)
+        limits->cpu_weight = weight_of(value);
+    if (cgroup_get_number_or(cgroup, CGROUP_BLKIO, weight_file(cgroup->host), WEIGHT_DEFAULT, &value) == 0)
+        limits->io_weight = value == WEIGHT_DEFAULT ? 0 : (int32_t)FS_MIN(value, BFQ_WEIGHT_MAX);
+    read_bps(cgroup, false, &limits->io_read_bps);
+    read_bps(cgroup, true, &limits->io_write_bps);
 }
 
 static unsigned features(const struct cgroup_host *host)

@@ -170,50 +170,60 @@ static int set_io_weight(struct cgroup *cgroup, int32_t weight)
     return result == -ENOENT ? -EOPNOTSUPP : result;
 }
 
-static int64_t io_weight_of(const struct cgroup *cgroup)
+static void read_cpu_max(const struct cgroup *cgroup, int32_t *millicores)
+{
+    char buffer[64];
+    struct str text;
+    int64_t quota = CGROUP_UNLIMITED, period = PERIOD_US;
+    int result = cgroup_get_if_there(cgroup, CGROUP_UNIFIED, "cpu.max", buffer, sizeof buffer, &text);
+    if (result == 0 && text.size > 0)
+        result = cgroup_parse_cpu_max(text, &quota, &period);
+    if (result == 0)
+        *millicores =
+            quota == CGROUP_UNLIMITED ? 0 : (int32_t)FS_MIN((__int128)quota * 1000 / period, INT32_MAX);
+}
+
+static void read_io_weight(const struct cgroup *cgroup, int32_t *weight)
 {
     char buffer[1024];
     struct str text;
     int64_t value = WEIGHT_DEFAULT;
     const struct cgroup_parse_key keys[] = {{"default", &value}};
-    if (cgroup_get(cgroup, CGROUP_UNIFIED, "io.weight", buffer, sizeof buffer, &text) == 0 ||
-        cgroup_get(cgroup, CGROUP_UNIFIED, "io.bfq.weight", buffer, sizeof buffer, &text) == 0)
-        cgroup_parse_keyed(text, keys, FS_COUNT(keys));
-    return value;
+    int result = cgroup_get(cgroup, CGROUP_UNIFIED, "io.weight", buffer, sizeof buffer, &text);
+    if (cgroup_is_absent(result))
+        result = cgroup_get_if_there(cgroup, CGROUP_UNIFIED, "io.bfq.weight", buffer, sizeof buffer, &text);
+    if (result < 0)
+        return;
+    cgroup_parse_keyed(text, keys, FS_COUNT(keys));
+    *weight = value == WEIGHT_DEFAULT ? 0 : (int32_t)FS_MIN(value, INT32_MAX);
 }
 
-static void read_io_max(const struct cgroup *cgroup, struct cgroup_limits *out)
+static void read_io_max(const struct cgroup *cgroup, struct cgroup_limits *limits)
 {
     char buffer[2048];
     struct str text;
-    if (cgroup_get(cgroup, CGROUP_UNIFIED, "io.max", buffer, sizeof buffer, &text) < 0)
+    if (cgroup_get_if_there(cgroup, CGROUP_UNIFIED, "io.max", buffer, sizeof buffer, &text) < 0)
         return;
+    limits->io_read_bps = limits->io_write_bps = 0;
     for (size_t i = 0; i < cgroup->host->disk_count; i++) {
         int64_t reads, writes;
         cgroup_parse_io_max(text, cgroup->host->disks[i].major, cgroup->host->disks[i].minor, &reads,
                             &writes);
-        out->io_read_bps = out->io_read_bps > 0 ? out->io_read_bps : reads;
-        out->io_write_bps = out->io_write_bps > 0 ? out->io_write_bps : writes;
+        limits->io_read_bps = limits->io_read_bps > 0 ? limits->io_read_bps : reads;
+        limits->io_write_bps = limits->io_write_bps > 0 ? limits->io_write_bps : writes;
     }
 }
 
-static void read_limits(const struct cgroup *cgroup, struct cgroup_limits *out)
+static void read_limits(const struct cgroup *cgroup, struct cgroup_limits *limits)
 {
-    char buffer[64];
-    struct str text;
-    int64_t value, period;
-    memset(out, 0, sizeof *out);
-    if (cgroup_get_number(cgroup, CGROUP_UNIFIED, "memory.max", &value) == 0 && value != CGROUP_UNLIMITED)
-        out->memory_bytes = value;
-    if (cgroup_get(cgroup, CGROUP_UNIFIED, "cpu.max", buffer, sizeof buffer, &text) == 0 &&
-        cgroup_parse_cpu_max(text, &value, &period) == 0 && value != CGROUP_UNLIMITED)
-        out->cpu_millicores = (int32_t)FS_MIN((__int128)value * 1000 / period, INT32_MAX);
-    if (cgroup_get_number(cgroup, CGROUP_UNIFIED, "cpu.weight", &value) == 0 && value != WEIGHT_DEFAULT)
-        out->cpu_weight = (int32_t)FS_MIN(value, INT32_MAX);
-    value = io_weight_of(cgroup);
-    if (value != WEIGHT_DEFAULT)
-        out->io_weight = (int32_t)FS_MIN(value, INT32_MAX);
-    read_io_max(cgroup, out);
+    int64_t value;
+    if (cgroup_get_number_or(cgroup, CGROUP_UNIFIED, "memory.max", CGROUP_UNLIMITED, &value) == 0)
+        limits->memory_bytes = value == CGROUP_UNLIMITED ? 0 : value;
+    read_cpu_max(cgroup, &limits->cpu_millicores);
+    if (cgroup_get_number_or(cgroup, CGROUP_UNIFIED, "cpu.weight", WEIGHT_DEFAULT, &value) == 0)
+        limits->cpu_weight = value == WEIGHT_DEFAULT ? 0 : (int32_t)FS_MIN(value, INT32_MAX);
+    read_io_weight(cgroup, &limits->io_weight);
+    read_io_max(cgroup, limits);
 }
 
 static int brake_arm(struct cgroup *cgroup)

@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -63,6 +64,25 @@ static enum case_outcome create__all_limits__read_back(struct cgroup_host *host)
     REQUIRE(same_limits(cgroup_limits(cgroup), &none));
     cgroup_close(other);
     REQUIRE(cgroup_create(host, "limits", &none, NULL, &other) == -EEXIST);
+    REQUIRE(cgroup_destroy(cgroup, 0) == 0);
+    return CASE_PASSED;
+}
+
+static enum case_outcome apply__no_descriptor_left__limits_known_as_they_are(struct cgroup_host *host)
+{
+    const struct cgroup_limits none = {0};
+    struct cgroup_limits limits = {.memory_bytes = 64 * MIB, .cpu_millicores = 250, .cpu_weight = 33};
+    if (cgroup_host_features(host) & CGROUP_HAS_IO_THROTTLE)
+        limits.io_read_bps = limits.io_write_bps = 10000000;
+    struct cgroup_apply_result done;
+    struct cgroup *cgroup;
+    struct rlimit files;
+    REQUIRE(cgroup_create(host, "files", &limits, &done, &cgroup) == 0);
+    REQUIRE(getrlimit(RLIMIT_NOFILE, &files) == 0);
+    REQUIRE(setrlimit(RLIMIT_NOFILE, &(struct rlimit){.rlim_cur = 0, .rlim_max = files.rlim_max}) == 0);
+    int result = cgroup_apply(cgroup, &none, &done);
+    REQUIRE(setrlimit(RLIMIT_NOFILE, &files) == 0);
+    REQUIRE(result == -EMFILE && same_limits(cgroup_limits(cgroup), &limits));
     REQUIRE(cgroup_destroy(cgroup, 0) == 0);
     return CASE_PASSED;
 }
@@ -454,6 +474,7 @@ static enum case_outcome read__sampling_cost__measured(struct cgroup_host *host)
 const struct kernel_case kernel_cases[] = {
     CASE(create__bad_names__refused),
     CASE(create__all_limits__read_back),
+    CASE(apply__no_descriptor_left__limits_known_as_they_are),
     CASE(read__above_limit__oom_kill_counted),
     CASE(apply__raise_while_growing__program_survives),
     CASE(apply__below_use__busy_and_unchanged),
