@@ -82,6 +82,7 @@ struct agent {
     struct node node;
     int state_fd, attempts_fd, output_fd, spool_fd, notice_fd;
     char state_dir[4096], supervisor[4096];
+    int64_t program_files; /* the soft limit on descriptors that the agent was started with; 0 = still has */
     struct codec *codec;
     struct arena *arena; /* of one message or one tick */
     struct buffer scratch, body;

@@ -212,13 +212,13 @@ static void check_network(struct check *check, const struct cgroup_host *host,
 
 static void check_files(struct check *check, const struct cgroup_host_options *options)
 {
-    struct rlimit limit = {0};
+    struct rlimit limit = {0};                 /* the hard one counts: the agent raises the soft one to it */
     fs_drop(getrlimit(RLIMIT_NOFILE, &limit)); /* cannot fail with these arguments */
-    uint64_t kept = options->max_kept_fds > 0 ? options->max_kept_fds : limit.rlim_cur / 2;
+    uint64_t kept = options->max_kept_fds > 0 ? options->max_kept_fds : limit.rlim_max / 2;
     struct check_item *item =
-        add(check, "open_files", false, limit.rlim_cur >= 4096,
-            "LimitNOFILE=65536 in the unit, or ulimit -n; sampling costs 3 times more beyond it");
-    detail(item, "limit %llu: files of %llu attempts kept open", (unsigned long long)limit.rlim_cur,
+        add(check, "open_files", false, limit.rlim_max >= 4096,
+            "LimitNOFILE=65536 in the unit, or ulimit -Hn; sampling costs 3 times more beyond it");
+    detail(item, "limit %llu: files of %llu attempts kept open", (unsigned long long)limit.rlim_max,
            (unsigned long long)(kept / FILES_PER_ATTEMPT));
 }
 

@@ -10,6 +10,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -101,6 +102,16 @@ static void reset_signals(void)
         (void)signal(number, SIG_DFL); /* fails for SIGKILL and SIGSTOP alone */
 }
 
+/* Not before the steps, which open files beside those of the caller. */
+static void limit_files(const struct launch *launch)
+{
+    struct rlimit limit;
+    if (launch->open_files == 0 || getrlimit(RLIMIT_NOFILE, &limit) < 0)
+        return;
+    limit.rlim_cur = FS_MIN((rlim_t)launch->open_files, limit.rlim_max);
+    (void)setrlimit(RLIMIT_NOFILE, &limit); /* within the hard limit: not refused */
+}
+
 static int run_steps(const struct launch *launch, const struct cgroup *cgroup,
                      const struct identity *identity, enum step *step)
 {
@@ -141,6 +152,7 @@ _Noreturn static void child(const struct launch *launch, const struct cgroup *cg
     int result = run_steps(launch, cgroup, identity, &step);
     if (result == 0) {
         step = STEP_EXEC;
+        limit_files(launch);
         const char *path = NULL;
         for (char *const *entry = launch->env; *entry; entry++)
             if (strncmp(*entry, "PATH=", 5) == 0)

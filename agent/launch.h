@@ -16,6 +16,7 @@ struct launch {
     const char *user; /* NULL = the caller's */
     const char *stdout_path,
         *stderr_path;   /* NULL = the caller's own; opened as the user, appended to, made when missing */
+    int64_t open_files; /* soft limit on descriptors of the program; 0 = the caller's */
     bool inherit_stdin; /* else /dev/null */
     bool own_session;   /* setsid(2): no terminal signals reach it */
 };

@@ -4,6 +4,7 @@
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
@@ -28,6 +29,21 @@ static int say(char *error, size_t error_size, const char *what, int result)
 {
     (void)snprintf(error, error_size, "%s: %s", what, strerror(-result));
     return result;
+}
+
+/* Several descriptors per attempt. Not for programs: select(2) breaks with those above 1,023, which is why
+ * the soft limit is usually low. */
+static void raise_files(struct agent *agent)
+{
+    struct rlimit limit;
+    if (getrlimit(RLIMIT_NOFILE, &limit) < 0 || limit.rlim_cur >= limit.rlim_max)
+        return;
+    int64_t before = (int64_t)limit.rlim_cur;
+    limit.rlim_cur = limit.rlim_max;
+    if (setrlimit(RLIMIT_NOFILE, &limit) == 0)
+        agent->program_files = before;
+    else
+        log_warn("few_descriptors", "limit=%" PRId64 " error=\"%s\"", before, strerror(errno));
 }
 
 /* What ingest would refuse, or nobody could connect to, again and again: told at the start instead. */
@@ -272,6 +288,7 @@ int agent_open(struct agent *agent, const struct agent_options *options, const c
         agent->node.lock_fd = -1;
     buffer_init(&agent->scratch, 0);
     buffer_init(&agent->body, 0);
+    raise_files(agent);
     add_metrics(agent, metrics);
     int result = open_memory(agent);
     if (result < 0)

@@ -42,6 +42,7 @@
 struct supervisor_options {
     const char *directory, *subtree, *cgroup, *stdout_path, *stderr_path;
     int64_t brake_deadline_ms; /* 0 = no brake */
+    int64_t open_files;        /* 0 = as the supervisor */
 };
 
 #define FIELD(field) offsetof(struct supervisor_options, field)
@@ -54,6 +55,8 @@ static const struct config_option table[] = {
     {"supervisor", "stderr", CONFIG_STRING, FIELD(stderr_path), "", 0, 0, "file for standard error"},
     {"supervisor", "brake_deadline", CONFIG_DURATION_MS, FIELD(brake_deadline_ms), "0", 0, 1e9,
      "longest stay in the brake; 0 = no brake"},
+    {"supervisor", "open_files", CONFIG_INT, FIELD(open_files), "0", 0, 1e15,
+     "descriptors the program may have; 0 = as many as the supervisor"},
 };
 
 struct supervisor {
@@ -326,6 +329,7 @@ static int start(struct supervisor *supervisor, struct arena *arena)
                             .user = user && *user ? user : NULL,
                             .stdout_path = supervisor->options->stdout_path,
                             .stderr_path = supervisor->options->stderr_path,
+                            .open_files = supervisor->options->open_files,
                             .own_session = true};
     int result = launch.argv && launch.env && user && cwd ? 0 : -ENOMEM;
     if (result == 0 && (result = make_places(supervisor, user)) < 0)

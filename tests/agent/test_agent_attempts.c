@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/inotify.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include "schemas/hints.h"
@@ -279,6 +280,32 @@ static void agent__stopped__leaves_nothing_behind(void **state)
     assert_int_equal(access(path, F_OK), -1);
 }
 
+/* Programs that use select(2) break with more. */
+static void agent__few_descriptors_at_start__agent_raises_its_own_only(void **state)
+{
+    enum { FEW = 512 };
+    struct rlimit limit, agent = {0};
+    char path[300], text[64], expected[64];
+    if (!*state)
+        skip();
+    assert_int_equal(getrlimit(RLIMIT_NOFILE, &limit), 0);
+    assert_true(limit.rlim_max > FEW);
+    struct rlimit few = {.rlim_cur = FEW, .rlim_max = limit.rlim_max};
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &few), 0);
+    struct peer *peer = started(state, NULL);
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &limit), 0);
+    assert_int_equal(prlimit(peer->agent, RLIMIT_NOFILE, NULL, &agent), 0);
+    assert_int_equal(agent.rlim_cur, limit.rlim_max);
+    (void)snprintf(path, sizeof path, "%s/out.txt", peer->state_dir);
+    struct msg_admission admission = shell(peer, "echo $(ulimit -Sn) $(ulimit -Hn)", 64 * MIB);
+    admission.request.stdout_path = str_of(path);
+    peer_send_admission(peer, &admission);
+    assert_int_equal(wait_record(peer, &admission)->outcome, MSG_OUTCOME_FINISHED);
+    (void)snprintf(expected, sizeof expected, "%d %ju", FEW, (uintmax_t)limit.rlim_max);
+    read_text(path, text, sizeof text);
+    assert_string_equal(text, expected);
+}
+
 struct removal {
     int fd;         /* inotify, of the attempt's directory */
     char first[64]; /* what was deleted first */
@@ -333,6 +360,7 @@ int main(void)
         SCENARIO(agent__more_processes_than_are_asked__samples_do_not_tell),
         SCENARIO(agent__adjustment__rewrites_the_limits_file),
         SCENARIO(agent__request_larger_than_a_record__is_reduced),
+        SCENARIO(agent__few_descriptors_at_start__agent_raises_its_own_only),
         SCENARIO(agent__attempt_removed__its_admission_goes_first),
         SCENARIO(agent__stopped__leaves_nothing_behind),
     };
