@@ -87,9 +87,15 @@ static int redirect(const char *path, int flags, int target)
     return result;
 }
 
+/* Not blocking: a FIFO that nobody reads would hold the start for ever, and who waits for it. The program
+ * gets it as it would be without that. */
 static int redirect_output(const char *path, int target)
 {
-    return path ? redirect(path, O_WRONLY | O_CREAT | O_APPEND, target) : 0;
+    int result = path ? redirect(path, O_WRONLY | O_CREAT | O_APPEND | O_NONBLOCK, target) : 0;
+    if (!path || result < 0)
+        return result;
+    int flags = fcntl(target, F_GETFL);
+    return flags < 0 || fcntl(target, F_SETFL, flags & ~O_NONBLOCK) < 0 ? -errno : 0;
 }
 
 /* A service ignores SIGPIPE and may block signals: the program must not inherit that. */

@@ -22,7 +22,8 @@ struct launch {
 };
 
 /* Forks and executes. 0 and the pid; negative errno with a sentence in error when any step up to execve
- * failed (the child is gone and reaped then). -ENOENT: no such program. */
+ * failed (the child is gone and reaped then). -ENOENT: no such program; -ENXIO: its output is a FIFO that
+ * nobody reads. */
 FS_MUST_CHECK int launch_start(const struct launch *launch, const struct cgroup *cgroup, char *error,
                                size_t error_size, pid_t *out);
 

@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <sys/inotify.h>
 #include <sys/resource.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "schemas/hints.h"
@@ -63,6 +64,40 @@ static void agent__stdout_that_cannot_be_opened__is_told(void **state)
     struct msg_execution_event *finished = wait_event(peer, &admission, MSG_EVENT_KIND_FINISHED);
     assert_int_equal(finished->outcome, MSG_OUTCOME_CRASHED);
     assert_non_null(memmem(finished->reason.data, finished->reason.size, "/no/such/folder/out", 19));
+}
+
+static void agent__stdout_is_a_fifo_that_nobody_reads__is_told(void **state)
+{
+    struct peer *peer = started(state, NULL);
+    char path[300];
+    (void)snprintf(path, sizeof path, "%s/fifo", peer->state_dir);
+    assert_int_equal(mkfifo(path, 0600), 0);
+    struct msg_admission admission = shell(peer, "true", 0);
+    admission.request.stdout_path = str_of(path);
+    peer_send_admission(peer, &admission);
+    struct msg_execution_event *finished = wait_event(peer, &admission, MSG_EVENT_KIND_FINISHED);
+    assert_int_equal(finished->outcome, MSG_OUTCOME_CRASHED);
+    assert_int_equal(finished->exit_status, 126);
+    assert_non_null(memmem(finished->reason.data, finished->reason.size, path, strlen(path)));
+    stop_cleanly(peer);
+}
+
+static void agent__stdout_is_a_fifo_with_a_reader__blocks_when_full(void **state)
+{
+    struct peer *peer = started(state, NULL);
+    char path[300], text[8] = "";
+    (void)snprintf(path, sizeof path, "%s/fifo", peer->state_dir);
+    assert_int_equal(mkfifo(path, 0600), 0);
+    int fd = open(path, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
+    assert_true(fd >= 0);
+    struct msg_admission admission =
+        python(peer, "import os\nos.write(1,b'%d' % os.get_blocking(1))\n", 64 * MIB);
+    admission.request.stdout_path = str_of(path);
+    peer_send_admission(peer, &admission);
+    assert_int_equal(wait_record(peer, &admission)->outcome, MSG_OUTCOME_FINISHED);
+    assert_int_equal(read(fd, text, sizeof text - 1), 1);
+    (void)close(fd);
+    assert_string_equal(text, "1");
 }
 
 static void agent__timeout_without_cpu__names_cpu(void **state)
@@ -351,6 +386,8 @@ int main(void)
         SCENARIO(agent__program_that_ends__is_reported_and_cleaned_up),
         SCENARIO(agent__program_not_there__is_a_crash_with_the_reason),
         SCENARIO(agent__stdout_that_cannot_be_opened__is_told),
+        SCENARIO(agent__stdout_is_a_fifo_that_nobody_reads__is_told),
+        SCENARIO(agent__stdout_is_a_fifo_with_a_reader__blocks_when_full),
         SCENARIO(agent__timeout_without_cpu__names_cpu),
         SCENARIO(agent__cancel__kills_the_whole_tree),
         SCENARIO(agent__cancel_of_another_attempt__leaves_this_one),
