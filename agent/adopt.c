@@ -78,8 +78,11 @@ static void find_supervisor(struct agent *agent, struct attempt *attempt)
         return;
     }
     attempt->state = ATTEMPT_RUNNING;
-    attempt->pid_fd = supervisor_file_open(
-        attempt->directory_fd); /* negative: it is just starting; agent_finish looks again */
+    /* The last agent may have ended before it could tell the supervisor. */
+    attempt->end_wanted = fstatat(attempt->directory_fd, ATTEMPT_KILL, &status, AT_SYMLINK_NOFOLLOW) == 0;
+    int pid_fd = supervisor_file_open(attempt->directory_fd);
+    if (pid_fd >= 0) /* else it is just starting; agent_finish looks again */
+        attempt_found(attempt, pid_fd);
     if (fstatat(attempt->directory_fd, ATTEMPT_STARTED, &status, AT_SYMLINK_NOFOLLOW) == 0)
         agent_report_started(agent, attempt);
     attempt_open_metrics(agent, attempt);

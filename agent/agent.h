@@ -58,7 +58,8 @@ struct attempt {
     struct short_of wants[MSG_CAUSE_COUNT];
     struct statsd_counts statsd;
     struct request_identity identity; /* of admission.request */
-    bool killed, last_taken;
+    bool end_wanted, killed;          /* it is to be ended; its supervisor was told */
+    bool last_taken;
     bool supervisor_ended;              /* its pid_fd said so */
     bool record_spooled, event_spooled; /* of its ending; finish.c */
     bool sample_now;                    /* out of the cycle */
@@ -121,10 +122,12 @@ void agent_commit(struct agent *agent, struct attempt *attempt,
 void attempt_open_metrics(const struct agent *agent, struct attempt *attempt);
 /* Opens, or makes, the file that its adjustments are kept in. 0 or negative errno. */
 FS_MUST_CHECK int attempt_open_adjustments(struct attempt *attempt);
-/* Asks the supervisor to end the attempt; the reason goes into the record. */
+/* Asks the supervisor to end the attempt, as soon as it is known; the reason goes into the record. */
 void attempt_end(struct attempt *attempt, const char *reason);
-/* Tells the supervisor that limits changed. */
-void attempt_signal(const struct attempt *attempt, int number);
+/* Its supervisor is known from now on: takes the pidfd, and asks what could not be asked before. */
+void attempt_found(struct attempt *attempt, int pid_fd);
+/* Tells the supervisor that limits changed. -ESRCH: it is not known yet, or gone. */
+int attempt_signal(const struct attempt *attempt, int number);
 FS_MUST_CHECK int attempt_spawn(const struct agent *agent, struct attempt *attempt, int lock_fd);
 FS_MUST_CHECK int attempt_lock(int directory_fd); /* the lock's descriptor; -EWOULDBLOCK a supervisor lives */
 void attempt_set_lease(const struct agent *agent, struct attempt *attempt);

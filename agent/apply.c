@@ -100,7 +100,8 @@ static void write_limits(struct agent *agent, struct attempt *attempt, struct ms
                                  : adjust_result(&result, &applied->before, &applied->after, detail);
     if (limits_raised(&applied->before, &applied->after) & 1u << MSG_CAUSE_MEMORY)
         attempt->let_go_us = clock_monotonic_us();
-    attempt_signal(attempt, SIGUSR1); /* the supervisor reads the limits again and arms the brake anew */
+    /* The supervisor reads the limits again and arms the brake anew; one that just starts does it anyway. */
+    (void)attempt_signal(attempt, SIGUSR1);
     agent_commit(agent, attempt, &applied->after);
     track_limits(attempt->track, &applied->before, &applied->after);
     attempt->track->last_decision = applied->adjustment.decision;

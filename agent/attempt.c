@@ -120,21 +120,29 @@ int attempt_open_adjustments(struct attempt *attempt)
     return attempt->adjustments_fd < 0 ? -errno : 0;
 }
 
-void attempt_signal(const struct attempt *attempt, int number)
+int attempt_signal(const struct attempt *attempt, int number)
 {
-    if (attempt->pid_fd >= 0)
-        (void)pidfd_send_signal(attempt->pid_fd, number, NULL, 0); /* gone already: the loop will see it */
+    if (attempt->pid_fd < 0)
+        return -ESRCH;
+    return pidfd_send_signal(attempt->pid_fd, number, NULL, 0) < 0 ? -errno : 0;
 }
 
 void attempt_end(struct attempt *attempt, const char *reason)
 {
     if (attempt->killed)
         return;
-    attempt->killed = true;
+    attempt->end_wanted = true;
     int result = disk_replace(attempt->directory_fd, ATTEMPT_KILL, reason, strlen(reason), 0600, false);
     if (result < 0)
         log_warn("kill_reason_not_written", "attempt=%s error=\"%s\"", attempt->name, strerror(-result));
-    attempt_signal(attempt, SIGTERM);
+    attempt->killed = attempt_signal(attempt, SIGTERM) == 0; /* else attempt_found() does, or it is gone */
+}
+
+void attempt_found(struct attempt *attempt, int pid_fd)
+{
+    attempt->pid_fd = pid_fd;
+    if (attempt->end_wanted)
+        attempt->killed = attempt_signal(attempt, SIGTERM) == 0;
 }
 
 void attempt_set_lease(const struct agent *agent, struct attempt *attempt)

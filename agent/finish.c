@@ -426,7 +426,7 @@ static bool supervisor_gone(struct attempt *attempt)
     }
     int fd = supervisor_file_open(attempt->directory_fd); /* just starting when the last agent was killed */
     if (fd >= 0)
-        attempt->pid_fd = fd;
+        attempt_found(attempt, fd);
     return false;
 }
 

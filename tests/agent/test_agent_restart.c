@@ -123,6 +123,55 @@ static void agent__supervisor_killed__ends_the_attempt_as_lost(void **state)
     stop_cleanly(peer);
 }
 
+/* Cancelled while nobody knows its supervisor: the agent was killed just after it started it. */
+static struct msg_admission cancel_unknown(struct peer *peer, char supervisor[500], char aside[500])
+{
+    char reason[500];
+    struct msg_admission admission = shell(peer, "sleep 300", 64 * MIB);
+    peer_send_admission(peer, &admission);
+    wait_running(peer, &admission);
+    peer_kill_agent(peer);
+    attempt_file(peer, &admission, "supervisor", supervisor, 500);
+    attempt_file(peer, &admission, "aside", aside, 500);
+    assert_int_equal(rename(supervisor, aside), 0);
+    peer_start_agent(peer, NULL);
+    assert_true(peer_wait_connected(peer));
+    admission.action = MSG_ACTION_CANCEL;
+    peer_send_admission(peer, &admission);
+    attempt_file(peer, &admission, "kill", reason, sizeof reason);
+    assert_true(peer_wait(peer, file_exists, reason, WAIT_MS));
+    return admission;
+}
+
+static void expect_cancelled(struct peer *peer, struct msg_admission *admission)
+{
+    struct msg_execution_record *record = wait_record(peer, admission);
+    assert_int_equal(record->outcome, MSG_OUTCOME_KILLED);
+    assert_non_null(memmem(record->detail.data, record->detail.size, "cancelled", 9));
+    stop_cleanly(peer);
+}
+
+static void agent__cancel_before_the_supervisor_is_known__ends_it_then(void **state)
+{
+    struct peer *peer = started(state, NULL);
+    char supervisor[500], aside[500];
+    struct msg_admission admission = cancel_unknown(peer, supervisor, aside);
+    assert_int_equal(rename(aside, supervisor), 0);
+    expect_cancelled(peer, &admission);
+}
+
+static void agent__killed_before_it_passed_on_a_cancel__the_next_one_does(void **state)
+{
+    struct peer *peer = started(state, NULL);
+    char supervisor[500], aside[500];
+    struct msg_admission admission = cancel_unknown(peer, supervisor, aside);
+    peer_kill_agent(peer);
+    assert_int_equal(rename(aside, supervisor), 0);
+    peer_start_agent(peer, NULL);
+    assert_true(peer_wait_connected(peer));
+    expect_cancelled(peer, &admission);
+}
+
 static void agent__sigterm__leaves_attempts_for_the_next_agent(void **state)
 {
     static const char *const ends[] = {"--end_attempts=yes", NULL};
@@ -297,6 +346,8 @@ int main(void)
         SCENARIO(agent__killed_while_an_attempt_exits__reports_it_once),
         SCENARIO(agent__killed_before_it_spooled_what_it_claimed__reports_it_once),
         SCENARIO(agent__supervisor_killed__ends_the_attempt_as_lost),
+        SCENARIO(agent__cancel_before_the_supervisor_is_known__ends_it_then),
+        SCENARIO(agent__killed_before_it_passed_on_a_cancel__the_next_one_does),
         SCENARIO(agent__sigterm__leaves_attempts_for_the_next_agent),
         SCENARIO(agent__no_contact_for_the_lease__ends_attempts_without_an_agent),
         SCENARIO(agent__unacknowledged_records__come_again),
