@@ -97,14 +97,30 @@ int disk_open_directory(int directory_fd, const char *name, unsigned mode)
     return fd < 0 ? -errno : fd;
 }
 
-static int remove_tree(int directory_fd, const char *name, int depth)
+struct removal {
+    int top_fd; /* what lies too deeply is moved into it */
+    unsigned moved;
+};
+
+/* -ELOOP: there is something to remove for another pass; none needs more than TREE_DEPTH_MAX descriptors. */
+static int move_up(struct removal *removal, int directory_fd, const char *name)
+{
+    char place[32];
+    (void)snprintf(place, sizeof place, ".deep.%u", removal->moved);
+    if (renameat2(directory_fd, name, removal->top_fd, place, RENAME_NOREPLACE) < 0)
+        return -errno;
+    removal->moved++;
+    return -ELOOP;
+}
+
+static int remove_tree(struct removal *removal, int directory_fd, const char *name, int depth)
 {
     if (unlinkat(directory_fd, name, 0) == 0 || errno == ENOENT)
         return 0;
     if (errno != EISDIR && errno != EPERM)
         return -errno;
     if (depth == 0)
-        return -ELOOP;
+        return move_up(removal, directory_fd, name);
     int fd = openat(directory_fd, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
     DIR *directory = fd < 0 ? NULL : fdopendir(fd);
     int result = directory ? 0 : -errno;
@@ -114,7 +130,7 @@ static int remove_tree(int directory_fd, const char *name, int depth)
     while (directory && (entry = readdir(directory))) {
         if (strcmp(entry->d_name, ".") == 0 || strcmp(entry->d_name, "..") == 0)
             continue;
-        int one = remove_tree(dirfd(directory), entry->d_name, depth - 1);
+        int one = remove_tree(removal, dirfd(directory), entry->d_name, depth - 1);
         result = result < 0 ? result : one;
     }
     if (directory)
@@ -126,5 +142,15 @@ static int remove_tree(int directory_fd, const char *name, int depth)
 
 int disk_remove_tree(int directory_fd, const char *name)
 {
-    return remove_tree(directory_fd, name, TREE_DEPTH_MAX);
+    struct removal removal = {.moved = 0};
+    unsigned before;
+    int result;
+    removal.top_fd = openat(directory_fd, name, O_PATH | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
+    do {
+        before = removal.moved;
+        result = remove_tree(&removal, directory_fd, name, TREE_DEPTH_MAX);
+    } while (result == -ELOOP && removal.moved > before);
+    if (removal.top_fd >= 0)
+        (void)close(removal.top_fd);
+    return result;
 }

@@ -398,8 +398,8 @@ static int remove_directory(const struct agent *agent, const struct attempt *att
     return disk_remove_tree(agent->attempts_fd, attempt->name);
 }
 
-/* True when its cgroup is gone. A directory that cannot be removed (a mount in it, directories nested without
- * end) is left to the next agent: what the attempt had committed must not wait for it. */
+/* True when its cgroup is gone. A directory that cannot be removed (a mount in it, an immutable file) is left
+ * to the next agent: what the attempt had committed must not wait for it. */
 static bool removed(struct agent *agent, struct attempt *attempt, int64_t now_ms)
 {
     if (attempt->cgroup && cgroup_destroy(attempt->cgroup, 0) < 0) {

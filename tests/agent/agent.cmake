@@ -6,6 +6,7 @@ foreach(part attempts memory offers restart errors load)
   add_dependencies(test_agent_${part} forestall-agent forestall-supervisor)
 endforeach()
 
+forestall_test(test_disk SOURCES test_disk.c LINKS forestall_agent_core)
 forestall_test(test_link SOURCES test_link.c LINKS forestall_agent_link)
 forestall_test(test_placements SOURCES test_placements.c LINKS forestall_agent_core)
 forestall_test(test_spool SOURCES test_spool.c LINKS forestall_agent_core)
