@@ -130,9 +130,8 @@ static bool data_asked(const struct feature_input *input, double *out)
 static void average(struct feature_state *state, enum feature_rate rate, const double keep[3],
                     double per_second)
 {
-    double k = keep[rate_constants[rate]];
-    state->rates[rate] =
-        (float)(k * (double)state->rates[rate] + (1 - k) * clamp(per_second, -GAUGE_MAX, GAUGE_MAX));
+    double k = keep[rate_constants[rate]], now = clamp(per_second, -GAUGE_MAX, GAUGE_MAX);
+    state->rates[rate] = (float)(k * (double)state->rates[rate] + (1 - k) * now);
 }
 
 /* Averages the growth of a cumulative counter; one that fell began anew and counts from zero. */
@@ -220,13 +219,17 @@ static void take_data(struct feature_state *state, const struct feature_input *i
     }
 }
 
+/* When the clock was set back, the averages stay and the next sample measures from this one. */
 static void take(struct feature_state *state, const struct feature_input *input)
 {
-    double step_s = step_seconds(state, input), keep[3], progress, reading;
+    bool set_back = input->time_us > 0 && input->time_us < state->time_us;
+    double step_s = set_back ? LEAST_STEP_S : step_seconds(state, input), keep[3], progress, reading;
     if (!(step_s > 0))
         return;
+    if (set_back) /* how long ago it was stays as well */
+        state->data_rose_us = FS_MAX(state->data_rose_us - (state->time_us - input->time_us), 0);
     for (size_t i = 0; i < FS_COUNT(constants_s); i++) {
-        keep[i] = exp(-step_s / constants_s[i]);
+        keep[i] = set_back ? 1 : exp(-step_s / constants_s[i]);
         state->weights[i] = (float)(keep[i] * (double)state->weights[i] + 1 - keep[i]);
     }
     count_memory(state, input->counters, keep, step_s);
@@ -352,8 +355,7 @@ static void write_progress(const struct feature_state *state, const struct featu
     out[FEATURE_PROGRESS_FINISH] = (float)log_ratio(progress >= 1 ? elapsed_s : finish_s, timeout_s);
 }
 
-/* A program that nobody knows tells by its input how far it is: many hold what they have read, or a part of
- * it. */
+/* A program that nobody knows tells by its input how far it is: many hold what they read, or part of it. */
 static void write_reading(const struct feature_state *state, const struct feature_input *input,
                           double elapsed_s, float *out)
 {
@@ -373,21 +375,20 @@ static void write_reading(const struct feature_state *state, const struct featur
     out[FEATURE_READING_PROJECTED_SLOW] = (float)log_ratio(memory + more, limit);
 }
 
-/* Memory that was asked for comes before memory that is used: by moments where it is asked for piece by
- * piece, by all of it where buffers are made at the start; and who asks for no more than is used has found
- * its size. */
+/* Memory that was asked for comes before memory that is used: by moments where it is asked for in pieces, by
+ * all of it where buffers are made at the start; who asks for no more than is used has found its size. */
 static void write_data(const struct feature_state *state, const struct feature_input *input, float *out)
 {
     double data, memory = gauge(input->counters->memory_bytes), limit = gauge(input->limits->memory_bytes);
     if (!data_asked(input, &data))
         return;
     double steady_s = ((double)input->time_us - (double)state->data_rose_us) * 1e-6;
+    double rate = features_rate(state, FEATURE_RATE_DATA);
     out[FEATURE_HAS_DATA] = 1;
     out[FEATURE_DATA_TO_LIMIT] = (float)log_ratio(data, limit);
     out[FEATURE_DATA_TO_MEMORY] = (float)log_ratio(data, memory);
     if (limit > 0)
-        out[FEATURE_DATA_EXHAUSTION] =
-            (float)exhaustion(limit - data, features_rate(state, FEATURE_RATE_DATA));
+        out[FEATURE_DATA_EXHAUSTION] = (float)exhaustion(limit - data, rate);
     out[FEATURE_DATA_STEADY] = (float)(log1p(clamp(steady_s, 0, LONGEST_START_S)) / 7);
 }
 
@@ -456,8 +457,7 @@ static void write_profile(const struct feature_state *state, const struct featur
 }
 
 /* What runs most like it did at this point, by three clocks: none is right for all. The wall's is when
- * nothing slows it down, CPU time when its share of a processor is another, the level when it waited for
- * something. */
+ * nothing slows it down, CPU time when its share of a processor is another, the level when it waited. */
 static void write_rise(const struct feature_state *state, const struct feature_input *input, double elapsed_s,
                        float *out)
 {

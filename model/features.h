@@ -176,7 +176,8 @@ struct feature_input {
 };
 
 /* Takes one sample in and writes the features. A sample no newer than the last one changes nothing in the
- * state's rates, but its gauges and limits are used. Never fails. */
+ * state's rates, but its gauges and limits are used; an older one (the node's clock was set back) is what
+ * the next one is measured from. Never fails. */
 void features_step(struct feature_state *state, const struct feature_input *input, float out[FEATURE_COUNT]);
 /* Stable snake_case name; never NULL for index < FEATURE_COUNT. */
 const char *feature_name(enum feature_index index);

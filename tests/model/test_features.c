@@ -113,9 +113,50 @@ static void step__repeated_sample__changes_no_rate(void **unused)
     struct feature_state before = world.state;
     world.counters.memory_bytes = 90 * MIB;
     step(&world, 1000, FEATURE_MEMORY_LOG);
-    step(&world, 900, FEATURE_MEMORY_LOG);
     assert_memory_equal(&before, &world.state, sizeof before);
     near((double)world.out[FEATURE_MEMORY_TO_LIMIT], 0.9, 1e-6);
+}
+
+/* An hour back in the middle of 10 MiB/s, of which twice as much is asked for, and one core. */
+static void step__clock_set_back__rates_go_on(void **unused)
+{
+    (void)unused;
+    struct world world;
+    world_init(&world);
+    struct msg_custom_metric metric = {.name = str_of("data_bytes")};
+    world.counters.custom.items = &metric;
+    world.counters.custom.count = 1;
+    for (int64_t ms = 100; ms <= 6000; ms += 100) {
+        world.counters.memory_bytes = ms * MIB / 100;
+        world.counters.cpu_usage_us = ms * 1000;
+        metric.value = (double)FS_MIN(ms, 2000) * MIB / 50;
+        step(&world, ms <= 3000 ? ms : ms - 3600000, FEATURE_MEMORY_LOG);
+        near(features_rate(&world.state, FEATURE_RATE_MEMORY_FAST) / (double)MIB, 10, 0.01);
+        near(features_rate(&world.state, FEATURE_RATE_CPU) * 1e-6, 1, 0.001);
+    }
+    near((double)world.out[FEATURE_DATA_STEADY], log1p(3.9) / 7,
+         1e-4);                                    /* the tick of the change has no length */
+    for (int64_t ms = 6100; ms <= 9000; ms += 100) /* it holds still: rates of before would stay */
+        step(&world, ms - 3600000, FEATURE_MEMORY_LOG);
+    near(features_rate(&world.state, FEATURE_RATE_MEMORY_FAST), 0, 0.01 * (double)MIB);
+    near(features_rate(&world.state, FEATURE_RATE_CPU) * 1e-6, 0, 0.06);
+}
+
+static void step__sample_of_before__is_measured_from(void **unused)
+{
+    (void)unused;
+    struct world world;
+    world_init(&world);
+    world.counters.memory_bytes = 10 * MIB;
+    step(&world, 1000, FEATURE_MEMORY_LOG);
+    struct feature_state before = world.state;
+    world.counters.memory_bytes = 90 * MIB;
+    near((double)step(&world, 900, FEATURE_MEMORY_TO_LIMIT), 0.9, 1e-6);
+    assert_memory_equal(before.rates, world.state.rates, sizeof before.rates);
+    assert_memory_equal(before.weights, world.state.weights, sizeof before.weights);
+    world.counters.memory_bytes = 94 * MIB; /* 40 MiB/s, after 10 */
+    step(&world, 1000, FEATURE_MEMORY_LOG);
+    near(features_rate(&world.state, FEATURE_RATE_MEMORY_FAST) / (double)MIB, 18.8, 0.5);
 }
 
 static void step__limit_change__moves_the_ratios_at_once(void **unused)
@@ -424,6 +465,8 @@ int main(void)
         cmocka_unit_test(step__lost_ticks__cost_only_resolution),
         cmocka_unit_test(step__counter_that_fell__begins_anew),
         cmocka_unit_test(step__repeated_sample__changes_no_rate),
+        cmocka_unit_test(step__clock_set_back__rates_go_on),
+        cmocka_unit_test(step__sample_of_before__is_measured_from),
         cmocka_unit_test(step__limit_change__moves_the_ratios_at_once),
         cmocka_unit_test(step__throttled_half_of_the_periods__share_is_half),
         cmocka_unit_test(step__progress_gauge__tells_a_late_finish),
