@@ -31,8 +31,7 @@ static void begin_telemetry(struct predict *predict, struct stream_partition *pa
 /* Whoever had this partition before may have counted records since we last looked. */
 static void begin_finished(struct predict *predict, const struct stream_partition *partition)
 {
-    int result = predict_restore_codes(predict, partition->partition, predict_restore_owned, predict,
-                                       RESTORE_TIMEOUT_MS);
+    int result = predict_restore_owned(predict, partition->partition, RESTORE_TIMEOUT_MS);
     if (result < 0)
         predict_fail(predict, result, "reading the profiles of a partition");
     predict->partitions[partition->partition] = (struct records){.owned = true};

@@ -4,20 +4,13 @@
 #include <errno.h>
 #include <stdlib.h>
 
-#include "common/hash.h"
+#include "predict/marks.h"
 #include "predict/table.h"
-
-#define MARKS ((size_t)1 << 23) /* 1 MiB; a million dropped codes mark an eighth of them */
 
 struct codes {
     struct table *table; /* of struct code */
-    uint8_t *dropped;    /* one bit for each mark; never cleared */
+    struct marks *dropped;
 };
-
-static size_t mark_of(struct str name)
-{
-    return (size_t)(hash_bytes(name.data, name.size) % MARKS);
-}
 
 struct codes *codes_create(size_t capacity)
 {
@@ -25,7 +18,7 @@ struct codes *codes_create(size_t capacity)
     if (!codes)
         return NULL;
     codes->table = table_create(capacity, PROFILE_CODE_MAX - 1, sizeof(struct code));
-    codes->dropped = calloc(MARKS / 8, 1);
+    codes->dropped = marks_create();
     if (codes->table && codes->dropped)
         return codes;
     codes_destroy(codes);
@@ -37,7 +30,7 @@ void codes_destroy(struct codes *codes)
     if (!codes)
         return;
     table_destroy(codes->table);
-    free(codes->dropped);
+    marks_destroy(codes->dropped);
     free(codes);
 }
 
@@ -55,14 +48,12 @@ static void mark_next_dropped(struct codes *codes)
     if (table_count(codes->table) < table_capacity(codes->table))
         return;
     const struct code *oldest = table_oldest(codes->table);
-    size_t mark = mark_of(str_of(oldest->profile.code));
-    codes->dropped[mark / 8] |= (uint8_t)(1u << (mark % 8));
+    marks_add(codes->dropped, str_of(oldest->profile.code));
 }
 
 bool codes_maybe_evicted(const struct codes *codes, struct str name)
 {
-    size_t mark = mark_of(name);
-    return codes->dropped[mark / 8] & (1u << (mark % 8));
+    return marks_hold(codes->dropped, name);
 }
 
 struct code *codes_own(struct codes *codes, struct str name)

@@ -28,7 +28,7 @@ size_t codes_count(const struct codes *codes);
 /* Profiles dropped because the bound was reached. */
 uint64_t codes_evicted(const struct codes *codes);
 /* A code that is not here may be in the topic: its profile was dropped, or that of another code with the same
- * mark (of 2^23). */
+ * mark (marks.h). */
 bool codes_maybe_evicted(const struct codes *codes, struct str name);
 
 #endif

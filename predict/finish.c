@@ -2,6 +2,7 @@
 #include <errno.h>
 
 #include "common/clock.h"
+#include "predict/marks.h"
 #include "predict/predict.h"
 
 #define REREAD_TIMEOUT_MS 60000 /* a schema may be looked for in it */
@@ -93,14 +94,55 @@ static bool is_idle(const struct predict *predict, const struct code *code)
     return code->profile.updated_us <= clock_realtime_us() - predict->options->code_idle_ms * 1000;
 }
 
-int predict_restore_owned(void *context, const struct stream_message *message)
+/* --- restoring --- */
+
+/* What a partition tells about its codes. Behind an idle profile may be a newer one that is not, and its code
+ * may be out of memory by the end: so all of it is read before anything is deleted. An idle one that shares
+ * its mark with a code in use waits for a start after that one has gone. */
+struct owned {
+    struct predict *predict;
+    struct marks *used; /* codes with a profile that is not idle */
+    bool idle;          /* there was one that is */
+};
+
+/* The newest profile known of this message's code, or NULL. */
+static int take_profile(struct predict *predict, const struct stream_message *message, struct code **out)
 {
-    struct predict *predict = context;
-    struct str name = {message->key, message->key_size};
     int result = predict_restore_code(predict, message);
-    const struct code *code = result == 0 ? codes_find(predict->codes, name) : NULL;
-    if (code && is_idle(predict, code))
-        (void)delete_code(predict, str_of(code->profile.code)); /* not now: with the next restore */
+    *out = result == 0 ? codes_find(predict->codes, (struct str){message->key, message->key_size}) : NULL;
+    return result;
+}
+
+static int take_owned(void *context, const struct stream_message *message)
+{
+    struct owned *owned = context;
+    struct code *code;
+    int result = take_profile(owned->predict, message, &code);
+    if (code && is_idle(owned->predict, code))
+        owned->idle = true;
+    else if (code)
+        marks_add(owned->used, str_of(code->profile.code));
+    return result;
+}
+
+static int take_or_delete(void *context, const struct stream_message *message)
+{
+    struct owned *owned = context;
+    struct code *code;
+    int result = take_profile(owned->predict, message, &code);
+    if (code && is_idle(owned->predict, code) && !marks_hold(owned->used, str_of(code->profile.code)))
+        (void)delete_code(owned->predict, str_of(code->profile.code)); /* not now: at a later start */
+    return result;
+}
+
+int predict_restore_owned(struct predict *predict, int32_t partition, int timeout_ms)
+{
+    struct owned owned = {predict, marks_create(), false};
+    int result =
+        owned.used ? predict_restore_codes(predict, partition, take_owned, &owned, timeout_ms) : -ENOMEM;
+    if (result == 0 && owned.idle)
+        result = predict_restore_codes(predict, partition, take_or_delete, &owned, timeout_ms);
+    marks_destroy(owned.used);
     return result;
 }
 

@@ -127,9 +127,9 @@ extern const struct stream_callbacks predict_callbacks;
 void predict_finish(struct predict *predict, const struct finished *finished);
 /* Deletes the profiles of codes of ours that have been idle for too long, of those that are in memory. */
 void predict_sweep(struct predict *predict);
-/* stream_restore_fn of a partition that becomes ours: as predict_restore_code(), and deletes those that are
- * idle, which reaches the profiles that were dropped from memory. */
-int predict_restore_owned(void *context, const struct stream_message *message);
+/* Takes in the profiles of a partition that becomes ours and deletes those that are idle, which reaches the
+ * ones that were dropped from memory. As stream_restore(). */
+FS_MUST_CHECK int predict_restore_owned(struct predict *predict, int32_t partition, int timeout_ms);
 
 /* follow.c: stream_handler_fn of `codes` and `models` */
 enum stream_outcome predict_follow(void *context, const struct stream_message *message);

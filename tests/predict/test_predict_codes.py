@@ -1,4 +1,6 @@
 """What forestall-predict finds in `codes` when partitions become its own: profiles of another version, and idle ones."""
+import time
+
 import pytest
 
 from predictor import CODEC, Node, Predict, Reader, Run, record_of
@@ -43,20 +45,53 @@ def test_start__profiles_of_another_version__all_taken(cluster):
     assert predict.program.stop() == 0, predict.program.log_tail()
 
 
+def produce_idle(producer, profile, code):
+    message = {**profile, "code": code, "updated_us": 1_000_000, "through": []}
+    producer.produce("codes", CODEC.encode("CodeProfile", message), code.encode())
+
+
+def wait_deleted(reader, codes):
+    """Until all of these codes have a tombstone; others may have one, too."""
+    reader.wait(lambda _: {message.key() for message in reader.raw if message.value() is None} >= codes, 30,
+                "a tombstone for each idle code")
+
+
 def test_start__idle_profiles_past_the_bound__deleted(cluster):
     profile = learned_profile(cluster)
     producer = cluster.producer(linger_ms=5)
     for number in range(200):
-        code = f"idle.{number}"
-        message = {**profile, "code": code, "updated_us": 1_000_000, "through": []}
-        producer.produce("codes", CODEC.encode("CodeProfile", message), code.encode())
+        produce_idle(producer, profile, f"idle.{number}")
     assert producer.flush(60) == 0
     predict = Predict(cluster, codes=16).start()
     reader = Reader(cluster, "codes")
-
-    def deleted(_):
-        gone = {message.key() for message in reader.raw if message.value() is None}
-        return len(gone) == 200 and b"first" not in gone
-    reader.wait(deleted, 30, "a tombstone for each idle code")
+    wait_deleted(reader, {f"idle.{number}".encode() for number in range(200)})
+    assert b"first" not in {message.key() for message in reader.raw if message.value() is None}
     reader.close()
     assert predict.program.stop() == 0, predict.program.log_tail()
+
+
+def test_start__idle_profile_with_a_fresh_one_behind__stays(cluster):
+    """Still in memory at the end of its partition, or pushed out by then."""
+    profile = learned_profile(cluster)
+    producer = cluster.producer(linger_ms=5)
+
+    def produce_both(code):
+        produce_idle(producer, profile, code)
+        fresh = {**profile, "code": code, "revision": profile["revision"] + 1, "updated_us": time.time_ns() // 1000, "through": []}
+        producer.produce("codes", CODEC.encode("CodeProfile", fresh), code.encode())
+    for number in range(20):
+        produce_both(f"early.{number}")
+    for number in range(200):
+        produce_idle(producer, profile, f"idle.{number}")
+    for number in range(20):
+        produce_both(f"late.{number}")
+    assert producer.flush(60) == 0
+    predict = Predict(cluster, codes=16).start()
+    reader = Reader(cluster, "codes")
+    idle = {f"idle.{number}".encode() for number in range(200)}
+    wait_deleted(reader, idle)
+    assert predict.program.stop() == 0, predict.program.log_tail()
+    reader.read()
+    newest = {message.key(): message.value() for message in reader.raw}
+    assert {key for key, value in newest.items() if value is None} == idle
+    reader.close()
