@@ -67,7 +67,7 @@ static bool believed(struct retrain *retrain, const struct msg_execution_record 
     return false;
 }
 
-/* Before it is kept: a repetition after a kill is known to the trials. */
+/* A repetition after a kill is known to the trials. */
 static void judge(struct retrain *retrain, const struct msg_execution_record *record)
 {
     int result = judge_record(retrain->judge, record);
@@ -75,6 +75,16 @@ static void judge(struct retrain *retrain, const struct msg_execution_record *re
         metric_add(retrain->metrics.scored, result);
     else
         metric_add(retrain->metrics.score_failed, 1);
+}
+
+/* One that cannot be kept comes again and again until it can, and would be judged each time. */
+static enum stream_outcome keep_and_judge(struct retrain *retrain, struct msg_execution_record *record,
+                                          double weight)
+{
+    enum stream_outcome outcome = keep(retrain, record, weight, false);
+    if (outcome == STREAM_DONE)
+        judge(retrain, record);
+    return outcome;
 }
 
 static enum stream_outcome take_finished(struct retrain *retrain, const struct stream_message *message)
@@ -87,18 +97,15 @@ static enum stream_outcome take_finished(struct retrain *retrain, const struct s
     metric_add(retrain->metrics.taken[1], 1);
     if (!believed(retrain, &record))
         return STREAM_DONE;
-    if (failed(&record)) {
-        judge(retrain, &record);
-        return keep(retrain, &record, WEIGHT_FAILED, false);
-    }
+    if (failed(&record))
+        return keep_and_judge(retrain, &record, WEIGHT_FAILED);
     if (hash_unit(record.execution, sizeof record.execution) >= retrain->options->sample) {
         metric_add(retrain->metrics.skipped, 1);
         return STREAM_DONE;
     }
     record.series_inclusion =
         (record.series_inclusion > 0 ? record.series_inclusion : 1) * (float)retrain->options->sample;
-    judge(retrain, &record);
-    return keep(retrain, &record, 1, false);
+    return keep_and_judge(retrain, &record, 1);
 }
 
 static enum stream_outcome take_record(void *context, const struct stream_message *message)

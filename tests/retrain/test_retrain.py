@@ -297,6 +297,27 @@ def test_service__champion_worse_than_the_one_before__rolled_back(weak, tmp_path
         assert stand.service.stop() == 0, stand.service.log_tail()
 
 
+def test_service__record_that_cannot_be_kept__judged_once_when_it_can(tmp_path):
+    with Cluster(with_redis=False) as cluster:
+        stand = Stand(cluster, SHIPPED)
+        stand.start("--min_records", "100000")
+        kept = cluster.directory / "state" / "retrain" / "records"
+        kept.rmdir()  # nothing can be written into it any more
+        value, = anew(stand.codec, framed_records()[:1])
+        stand.produce("executions.finished", [value])
+        wait_until(lambda: stand.metric("store_failed_total") >= 2, 60, "two attempts to keep it")
+        assert stand.lines("store_failed") and stand.metric("scored_total") == 0
+        assert stand.service.stop() == 0, stand.service.log_tail()
+
+        stand.start("--min_records", "100000")
+        wait_until(lambda: stand.metric("reservoir_records") == 1, 60, "the record kept")
+        wait_until(lambda: stand.metric("scored_total") == 1, 20, "the record judged")
+        stand.produce("executions.finished", [value])  # as after a kill between the two
+        wait_until(lambda: stand.metric("scored_total") == 2, 60, "a record that is there already judged")
+        assert stand.metric("reservoir_records") == 1
+        assert stand.service.stop() == 0, stand.service.log_tail()
+
+
 # --- poison ------------------------------------------------------------------------------------------------------------
 
 
