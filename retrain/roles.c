@@ -12,6 +12,8 @@
 
 #include "common/clock.h"
 #include "common/installed.h"
+#include "common/topics.h"
+#include "common/unwritable.h"
 #include "retrain/commands.h"
 #include "retrain/publish.h"
 #include "retrain/service.h"
@@ -74,7 +76,19 @@ static void remember(struct report *report, const struct msg_model *model)
     }
 }
 
-static void take(struct retrain *retrain, enum models_role role, const struct msg_model *chunk)
+/* Its chunks do not come again, and without its file it is neither watched nor could it be published as the
+ * one before. */
+static enum stream_outcome unwritten(struct retrain *retrain, const char *path, int error)
+{
+    char what[RETRAIN_PATH + 16], reason[400];
+    (void)snprintf(what, sizeof what, "cannot write %s", path);
+    (void)unwritable_say(error, what, "service.state_dir", reason, sizeof reason); /* error is told */
+    (void)snprintf(retrain->failure, sizeof retrain->failure,
+                   "%s; a restart reads %s from its beginning and tries again", reason, TOPIC_MODELS);
+    return STREAM_FATAL;
+}
+
+static enum stream_outcome take(struct retrain *retrain, enum models_role role, const struct msg_model *chunk)
 {
     char error[128] = "out of memory", path[RETRAIN_PATH];
     struct str bytes;
@@ -82,14 +96,16 @@ static void take(struct retrain *retrain, enum models_role role, const struct ms
     if (result < 0)
         log_warn("model_refused", "role=%s reason=\"%s\"", models_role_name(role), error);
     if (result <= 0)
-        return;
+        return STREAM_DONE;
     roles_path(retrain, role, path);
-    if (command_write_file(path, bytes) < 0)
-        return;
+    result = command_write_file(path, bytes);
+    if (result < 0)
+        return unwritten(retrain, path, result);
     remember(&retrain->reports[role], chunk);
     install(retrain, role, path);
     log_info("model", "role=%s version=%s bytes=%zu path=\"%s\"", models_role_name(role),
              retrain->reports[role].version, bytes.size, path);
+    return STREAM_DONE;
 }
 
 enum stream_outcome roles_follow(void *context, const struct stream_message *message)
@@ -111,9 +127,8 @@ enum stream_outcome roles_follow(void *context, const struct stream_message *mes
     if (outcome == STREAM_RETRY)
         return outcome;
     if (outcome == STREAM_DONE)
-        take(retrain, role, &chunk);
-    else
-        log_warn("model_refused", "role=%s reason=\"not a readable Model\"", models_role_name(role));
+        return take(retrain, role, &chunk);
+    log_warn("model_refused", "role=%s reason=\"not a readable Model\"", models_role_name(role));
     return STREAM_DONE;
 }
 

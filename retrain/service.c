@@ -248,7 +248,8 @@ static int follow_to_end(struct retrain *retrain, char *error, size_t error_size
         }
         result = stream_dispatch(retrain->followed, roles_follow, retrain, WAIT_MS);
         if (result < 0)
-            (void)snprintf(error, error_size, "reading %s: %s", TOPIC_MODELS, strerror(-result));
+            (void)snprintf(error, error_size, "reading %s: %s", TOPIC_MODELS,
+                           *retrain->failure ? retrain->failure : strerror(-result));
     }
     return FS_MIN(result, 0);
 }
@@ -285,7 +286,7 @@ int retrain_open(struct retrain *retrain, struct service *service, const struct 
 
 static int fail(struct retrain *retrain, const char *what, int result)
 {
-    if (stream_failed(retrain->stream, retrain->failure, sizeof retrain->failure) == 0)
+    if (!*retrain->failure && stream_failed(retrain->stream, retrain->failure, sizeof retrain->failure) == 0)
         (void)snprintf(retrain->failure, sizeof retrain->failure, "%s: %s", what, strerror(-result));
     return result;
 }

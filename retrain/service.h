@@ -41,7 +41,7 @@ struct retrain {
     char directory[RETRAIN_PATH];
     pid_t child; /* 0 = no training runs */
     int64_t started_ms, started_s, last_ms;
-    char failure[256];
+    char failure[512]; /* why it must end */
 };
 
 FS_MUST_CHECK int retrain_open(struct retrain *retrain, struct service *service,
@@ -52,7 +52,8 @@ void retrain_close(struct retrain *retrain);
 
 /* --- who has which role (roles.c) --- */
 
-/* One record of the topic `models`; context: the struct retrain. */
+/* One record of the topic `models`; context: the struct retrain. FATAL: a model could not be written, failure
+ * says why. */
 enum stream_outcome roles_follow(void *context, const struct stream_message *message);
 /* The topic was read to its end: without a champion there the shipped one, and the judge's memory. */
 void roles_begin(struct retrain *retrain);

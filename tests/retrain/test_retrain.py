@@ -150,13 +150,17 @@ class Stand:
         self.cluster, self.champion, self.codec = cluster, champion, MessageCodec()
         self.starts = 0
 
-    def start(self, *options):
+    def launch(self, *options):
         self.starts += 1
         self.port = free_ports(1)[0]
         self.service = self.cluster.start_program(
             f"retrain-{self.starts}",
             [RETRAIN, "--service.brokers", self.cluster.broker.bootstrap, "--service.state_dir", self.cluster.directory / "state",
              "--service.http_port", str(self.port), "--champion_file", self.champion, "--sample", "1", "--held_out", "0.5", *QUICK, *options])
+        return self.service
+
+    def start(self, *options):
+        self.launch(*options)
         wait_until(self.ready, 60, "readyz")
         return self.service
 
@@ -176,6 +180,12 @@ class Stand:
         for value in values:
             producer.produce(topic, value, key=key)
         assert producer.flush(30) == 0
+
+    def produce_model(self, role, path):
+        self.produce("models", [self.codec.encode("Model", {
+            "role": role, "version": version_of(path), "chunk": 0, "chunks": 1, "bytes": path.read_bytes(),
+            "total_bytes": path.stat().st_size, "sha256": version_of(path), "metrics": {}, "parent": "", "records": 0,
+            "created_us": 0, "note": "a test"})], key=role.encode())
 
     def lines(self, event):
         text = pathlib.Path(self.service.log_path).read_text()
@@ -279,10 +289,7 @@ def test_service__champion_worse_than_the_one_before__rolled_back(weak, tmp_path
         stand = Stand(cluster, good)
         stand.start("--min_records", "100000", "--watch", "200")
         for role, path in (("previous", good), ("champion", weak)):  # somebody promoted a bad one
-            stand.produce("models", [stand.codec.encode("Model", {
-                "role": role, "version": version_of(path), "chunk": 0, "chunks": 1, "bytes": path.read_bytes(),
-                "total_bytes": path.stat().st_size, "sha256": version_of(path), "metrics": {}, "parent": "", "records": 0,
-                "created_us": 0, "note": "a test"})], key=role.encode())
+            stand.produce_model(role, path)
         saved = cluster.directory / "state" / "retrain"
         for role, path in (("previous", good), ("champion", weak)):
             wait_until(lambda: (saved / f"{role}.safetensors").exists() and
@@ -315,6 +322,26 @@ def test_service__record_that_cannot_be_kept__judged_once_when_it_can(tmp_path):
         stand.produce("executions.finished", [value])  # as after a kill between the two
         wait_until(lambda: stand.metric("scored_total") == 2, 60, "a record that is there already judged")
         assert stand.metric("reservoir_records") == 1
+        assert stand.service.stop() == 0, stand.service.log_tail()
+
+
+def test_service__model_that_cannot_be_written__ends_and_says_what_to_do(weak):
+    with Cluster(with_redis=False) as cluster:
+        stand = Stand(cluster, SHIPPED)
+        stand.start()
+        followed = cluster.directory / "state" / "retrain" / "champion.safetensors"
+        in_the_way = followed.with_suffix(".safetensors.new")
+        in_the_way.mkdir()  # what is written first has this name
+        stand.produce_model("champion", weak)
+        assert stand.service.wait(60) == 1
+        last, = stand.lines("failed")
+        assert str(followed) in last and "Is a directory" in last and "a restart reads models from its beginning" in last
+        assert stand.launch().wait(60) == 1
+        assert f"cannot start: reading models: cannot write {followed}" in stand.service.log_tail()
+
+        in_the_way.rmdir()
+        stand.start()
+        assert version_of(followed) == version_of(weak)
         assert stand.service.stop() == 0, stand.service.log_tail()
 
 
