@@ -257,7 +257,7 @@ static int say_in_state(const struct agent *agent, const char *what, int result,
 
 static bool is_here(void *context, const uint8_t execution[16], int32_t attempt)
 {
-    return agent_find(context, execution, attempt);
+    return agent_find(context, execution, attempt) != NULL;
 }
 
 static int open_disk(struct agent *agent, char *error, size_t error_size)

@@ -64,13 +64,15 @@ static bool is_caught_up(const struct server *server, const struct partition *pa
 static void settle(struct server *server)
 {
     bool owning = false;
-    for (int p = 0; !server->settled && p < server->partition_count; p++) {
+    if (server->settled)
+        return;
+    for (int p = 0; p < server->partition_count; p++) {
         const struct partition *partition = &server->partitions[p];
         if (partition->ledger && !is_caught_up(server, partition))
             return;
         owning |= partition->ledger != NULL;
     }
-    if (server->settled || !owning)
+    if (!owning)
         return;
     server->settled = true;
     log_info("caught_up", "executions=%zu", partitions_live(server));

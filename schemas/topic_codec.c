@@ -189,7 +189,7 @@ static int64_t looked_for_ms(struct topic_codec *codec, struct writer writer, in
     for (size_t i = 0; i < codec->unknown_count && !unknown; i++)
         if (same_writer(codec->unknown[i].writer, writer))
             unknown = &codec->unknown[i];
-    if (unknown && now_ms - unknown->since_ms < TOPIC_CODEC_LOOKUP_MS + TOPIC_CODEC_KNOWN_LOST_MS)
+    if (unknown && now_ms - unknown->since_ms < TOPIC_CODEC_LOOKUP_MS + TOPIC_CODEC_GIVEN_UP_MS)
         return now_ms - unknown->since_ms;
     if (!unknown)
         unknown = place_for_unknown(codec, now_ms);

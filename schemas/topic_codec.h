@@ -11,8 +11,8 @@
 #include "schemas/codec.h"
 
 #define TOPIC_CODEC_LOOKUP_MS 30000 /* design: before quarantine */
-#define TOPIC_CODEC_KNOWN_LOST_MS                                                                            \
-    600000 /* more of a writer that was given up does not wait again; it is looked up still */
+/* So long more of a writer that was given up does not wait again; it is still looked up. */
+#define TOPIC_CODEC_GIVEN_UP_MS 600000
 #define TOPIC_CODEC_UNKNOWN_MAX 64 /* schemas looked for at a time; more are given up at once */
 
 struct topic_codec;

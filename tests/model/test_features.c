@@ -117,15 +117,22 @@ static void step__repeated_sample__changes_no_rate(void **unused)
     near((double)world.out[FEATURE_MEMORY_TO_LIMIT], 0.9, 1e-6);
 }
 
+/* Processes that are asked: how much is the test's to say. */
+static void world_ask(struct world *world, struct msg_custom_metric *data)
+{
+    *data = (struct msg_custom_metric){.name = str_of("data_bytes")};
+    world->counters.custom.items = data;
+    world->counters.custom.count = 1;
+}
+
 /* An hour back in the middle of 10 MiB/s, of which twice as much is asked for, and one core. */
 static void step__clock_set_back__rates_go_on(void **unused)
 {
     (void)unused;
     struct world world;
     world_init(&world);
-    struct msg_custom_metric metric = {.name = str_of("data_bytes")};
-    world.counters.custom.items = &metric;
-    world.counters.custom.count = 1;
+    struct msg_custom_metric metric;
+    world_ask(&world, &metric);
     for (int64_t ms = 100; ms <= 6000; ms += 100) {
         world.counters.memory_bytes = ms * MIB / 100;
         world.counters.cpu_usage_us = ms * 1000;
@@ -363,9 +370,8 @@ static void step__memory_asked_for__is_seen_before_it_is_used(void **unused)
     (void)unused;
     struct world world;
     world_init(&world);
-    struct msg_custom_metric metric = {.name = str_of("data_bytes")};
-    world.counters.custom.items = &metric;
-    world.counters.custom.count = 1;
+    struct msg_custom_metric metric;
+    world_ask(&world, &metric);
     for (int64_t ms = 100; ms <= 5000; ms += 100) {
         metric.value = (double)ms * 10 * MIB / 1000;
         world.counters.memory_bytes = ms * 5 * MIB / 1000;

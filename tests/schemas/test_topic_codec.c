@@ -156,7 +156,7 @@ static void topic_codec_decode__given_up_long_ago__waits_again(void **state)
     assert_int_equal(decode(fixture, &message, 1000, &policy), STREAM_RETRY);
     assert_int_equal(decode(fixture, &message, 1000 + TOPIC_CODEC_LOOKUP_MS, &policy), STREAM_QUARANTINE);
     assert_int_equal(
-        decode(fixture, &message, 1000 + TOPIC_CODEC_LOOKUP_MS + TOPIC_CODEC_KNOWN_LOST_MS, &policy),
+        decode(fixture, &message, 1000 + TOPIC_CODEC_LOOKUP_MS + TOPIC_CODEC_GIVEN_UP_MS, &policy),
         STREAM_RETRY);
 }
 
