@@ -130,7 +130,7 @@ def test_more_than_it_takes__read_anew_where_nodes_talk_all_the_time__goes_on(cl
     talking = threading.Thread(target=talk, daemon=True)
     talking.start()
     queue.program.signal(signal.SIGSTOP)
-    time.sleep(12)  # how long it is stopped
+    time.sleep(12)  # how long it is stopped, not a wait for anything: past transaction.timeout.ms
     queue.program.signal(signal.SIGCONT)
     crew = Crew(cluster, ["pool-1"])
     check_all(crew, states, [one["execution"] for one in several])
