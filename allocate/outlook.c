@@ -14,8 +14,9 @@
 #define CURVE_LEAST 4      /* points that a curve is drawn through */
 #define DOUBT 0.5          /* of the standard error of the curve: the errors near x hold the rest */
 #define FAR 0.1            /* and at least so much */
-#define TREND_ALIKE 1.0    /* TREND: the same, of the numbers of runs */
-#define TREND_FADES 0.93   /* TREND: weight of a run compared with the next one: half after ten */
+#define PER_BYTE 16.0    /* INPUT: beyond the inputs seen a byte of input moves the need by at most so much */
+#define TREND_ALIKE 1.0  /* TREND: the same, of the numbers of runs */
+#define TREND_FADES 0.93 /* TREND: weight of a run compared with the next one: half after ten */
 
 /* Deviations and weights in which a spread is split: a normal distribution in five parts. */
 static const double parts[OUTLOOK_PARTS][2] = {{-2, 0.054}, {-1, 0.242}, {0, 0.408}, {1, 0.242}, {2, 0.054}};
@@ -149,6 +150,8 @@ static void points_add(struct outlook_curve *curve, const struct sizing_run *run
 {
     double peak = fmax(run->peak, 1);
     curve->least = curve->count > 0 ? fmin(curve->least, peak / 2) : peak / 2;
+    curve->low = curve->count > 0 ? fmin(curve->low, x) : x;
+    curve->high = curve->count > 0 ? fmax(curve->high, x) : x;
     curve->points[curve->count++] = (struct outlook_point){x, log(x), peak, run->seconds, weight};
 }
 
@@ -161,6 +164,29 @@ static double curve_value(const struct outlook_curve *curve, double x)
 {
     double value = curve->intercept + curve->slope * (curve->growth ? x : curve_x(curve, x));
     return fmax(curve->growth || curve->power <= 0 ? exp(fmin(value, 700)) : value, curve->least);
+}
+
+/* A need at another input than the one it is known of: as `wanted`, but it neither falls where the input
+ * grows, nor grows faster than in proportion, nor by more than PER_BYTE allows: what a program needs without
+ * any input stays. */
+static double carried(double need, double from, double to, double wanted)
+{
+    double by_ratio = need * to / from, most = PER_BYTE * (to - from);
+    return to > from ? fmin(fmax(wanted, need), fmin(by_ratio, need + most))
+                     : fmax(fmin(wanted, need), fmax(by_ratio, need + most));
+}
+
+static double nearest_seen(const struct outlook_curve *curve, double input)
+{
+    return fmin(fmax(input, curve->low), curve->high);
+}
+
+/* Between the inputs seen the curve decides. A fit of a few inputs that lie close together says nothing of
+ * others, however steep it is. */
+static double curve_by_input(const struct outlook_curve *curve, double input)
+{
+    double edge = nearest_seen(curve, input), need = curve_value(curve, edge);
+    return fmax(carried(need, edge, input, curve_value(curve, input)), curve->least);
 }
 
 static double curve_error(const struct outlook_curve *curve, const struct outlook_point *point)
@@ -188,6 +214,9 @@ static void fit(struct outlook_curve *curve)
     double variance = xx - x * x / w;
     bool varies = variance > 1e-12 * xx;
     curve->slope = varies ? (xy - x * y / w) / variance : 0;
+    if (!curve->growth)
+        curve->slope =
+            fmax(curve->slope, 0); /* no need falls with the input; errors near x tell other reasons */
     curve->intercept = (y - curve->slope * x) / w;
     curve->weight = 0;
     for (size_t i = 0; i < curve->count; i++) {
@@ -240,19 +269,25 @@ static void draw_trend(struct outlook_curve *curve, const struct sizing_config *
     spread_errors(curve, config);
 }
 
-/* The errors around the curve, those near x first, laid upon the curve's value at x. How uncertain the curve
- * itself is there widens each. */
+/* How uncertain the curve is at x, as a logarithm: beyond the inputs seen it is `carried` that bounds it. */
+static double doubt_at(const struct outlook_curve *curve, double x)
+{
+    double off = (curve->growth ? x : curve_x(curve, nearest_seen(curve, x))) - curve->centre;
+    return fmin(DOUBT * curve->error * sqrt(1 / curve->weight + off * off / curve->variance), 1);
+}
+
+/* The errors around the curve, those near x first, laid upon the curve's value at x and widened by its doubt.
+ */
 static void add_around(struct outlook *outlook, const struct outlook_curve *curve, double x, double alike)
 {
-    double off = (curve->growth ? x : curve_x(curve, x)) - curve->centre;
-    double doubt = DOUBT * curve->error * sqrt(1 / curve->weight + off * off / curve->variance);
-    double here = curve_value(curve, x), inflated = 1 + 1 / (double)curve->count;
+    double doubt = doubt_at(curve, x), inflated = 1 + 1 / (double)curve->count;
+    double here = curve->growth ? curve_value(curve, x) : curve_by_input(curve, x);
     for (size_t i = 0; i < curve->count; i++) {
         const struct outlook_point *point = &curve->points[i];
         double error = curve_error(curve, point), apart = (point->ln_x - log(x)) / alike;
         double weight = point->weight * (exp(-0.5 * apart * apart) + FAR);
-        add(outlook, here * exp(error * inflated), hypot(spread_at(&curve->spreads, error), fmin(doubt, 1)),
-            weight, point->seconds);
+        add(outlook, here * exp(error * inflated), hypot(spread_at(&curve->spreads, error), doubt), weight,
+            point->seconds);
     }
 }
 
@@ -265,8 +300,9 @@ static void add_guess(struct outlook *outlook, const struct sizing_config *confi
     for (size_t i = 0; i < curve->count; i++) {
         const struct outlook_point *point = &curve->points[i];
         for (size_t k = 0; k < sizeof guesses / sizeof guesses[0]; k++)
-            add(outlook, point->peak * pow(input / point->x, guesses[k]), config->spread, point->weight,
-                point->seconds);
+            add(outlook,
+                carried(point->peak, point->x, input, point->peak * pow(input / point->x, guesses[k])),
+                config->spread, point->weight, point->seconds);
     }
 }
 

@@ -39,6 +39,7 @@ struct outlook_curve {
     bool growth;
     double intercept, slope;
     double least;                    /* half the smallest peak: no curve goes below */
+    double low, high;                /* x of the outermost points */
     double error;                    /* root of the mean squared relative error */
     double centre, variance, weight; /* of x as the shape takes it: mean, sum of squares; sum of weights */
     struct outlook_spreads spreads;  /* of the errors */

@@ -12,6 +12,7 @@
 
 #define MIB 1048576.0
 #define RERUN_PART 0.5  /* of rerun_seconds: the try after it is counted by its own slack */
+#define UNSAVED_FEW 0.5 /* of the executions that outgrow their start; the others are raised in time */
 #define STALL_MOST 0.98 /* share of an attempt's time; beyond it the quotient says nothing */
 
 const struct settle_config settle_defaults = {
@@ -23,6 +24,7 @@ const struct settle_config settle_defaults = {
     .slow_step = 0.9,
     .mark_runs = 20, /* design: a mark ends after 20 good executions */
     .sized_runs = 3, /* of fewer nobody knows how far they lie apart */
+    .sized_runs_saved = 2,
     .more_step = 1.05,
 };
 
@@ -154,7 +156,9 @@ static int64_t limit_for(const struct settle_input *input, double usable)
 
 static bool is_sized(const struct settle_input *input, const struct recent *recent)
 {
-    return recent->code.count >= (size_t)input->config->sized_runs;
+    const struct settle_config *config = input->config;
+    return recent->code.count >=
+           (size_t)(recent->unsaved <= UNSAVED_FEW ? config->sized_runs_saved : config->sized_runs);
 }
 
 /* The memory of the next start by the newest runs, this one among them. */

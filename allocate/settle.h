@@ -17,7 +17,8 @@ struct settle_config {
     double slow_step;    /* what nothing but one record speaks for comes down by at most this at a time */
     int32_t mark_runs;   /* a raised mark ends after so many good executions */
     int32_t sized_runs;  /* so many newest runs are read by themselves (sizing.h) */
-    double more_step;    /* a retry with less than this ratio more of the failed resource is pointless */
+    int32_t sized_runs_saved; /* the same where most of what outgrows its start is saved while it runs */
+    double more_step;         /* a retry with less than this ratio more of the failed resource is pointless */
 };
 
 extern const struct settle_config settle_defaults;

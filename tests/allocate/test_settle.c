@@ -96,6 +96,30 @@ static void finished__outgrown_and_saved__start_below_the_largest(void **state)
     }
 }
 
+/* The second run of a code needed a quarter of the first one. Only where nothing saves what outgrows its
+ * start is it covered. */
+static void finished__twice_and_others_saved__start_follows_the_runs(void **state)
+{
+    const struct policy_history history = {.runs = 1,
+                                           .memory_count = 1,
+                                           .memory = {{400.0 * MIB, 1}},
+                                           .memory_max = 400.0 * MIB,
+                                           .duration_p50_s = 30};
+    for (int saved = 0; saved < 2; saved++) {
+        struct settle_stand *stand = settle_stand_finished(state, 800, 400);
+        stand->record.ended_us = 30000000;
+        stand->input.saved = saved ? 0.95 : 0;
+        assert_true(settle_stand_record(stand));
+        assert_true(stand->allocation.limits.memory_bytes > 400 * MIB);
+        stand->input.history = &history;
+        stand->record.totals.memory_peak_bytes = 100 * MIB;
+        assert_true(settle_stand_record(stand));
+        print_message("%s\n", stand->storage[stand->turn].reason);
+        assert_true((stand->allocation.limits.memory_bytes < 200 * MIB) == (saved == 1));
+        assert_true(stand->allocation.limits.memory_bytes > 100 * MIB);
+    }
+}
+
 static void failure__pinned_or_at_its_ceiling__says_nothing_of_raises(void **state)
 {
     struct settle_stand *stand = settle_stand_failed(state, MSG_CAUSE_MEMORY);
@@ -405,6 +429,7 @@ int main(void)
         cmocka_unit_test(finished__rare_large_runs__cost_decides),
         cmocka_unit_test(finished__no_history_at_hand__one_small_run_lowers_slowly),
         cmocka_unit_test(finished__outgrown_and_saved__start_below_the_largest),
+        cmocka_unit_test(finished__twice_and_others_saved__start_follows_the_runs),
         cmocka_unit_test(failure__pinned_or_at_its_ceiling__says_nothing_of_raises),
         cmocka_unit_test(finished__no_limit__none_is_made),
         cmocka_unit_test(finished__rates__follow_raises_and_come_down_slowly),

@@ -325,6 +325,48 @@ static void input_told_and_of_no_use__not_taken(void **state)
     assert_true(sizing_pick(&recent.code, recent.costs, true) != SIZING_INPUT);
 }
 
+/* The largest that the published curve says for an input. */
+static double read_at(double input)
+{
+    struct knot knots[SIZING_KNOTS_MAX];
+    size_t count = sizing_curve(&sizing_defaults, &recent.code, knots);
+    return fmax(start_for(input), knots_value(knots, count, input) / MIB);
+}
+
+/* As recorded of a decompressor and of a statistics tool: what lies between two inputs has another reason
+ * than they. */
+static void few_inputs_close_together__say_nothing_of_others(void **state)
+{
+    static const double falling[][2] = {{90, 10.5e6}, {72, 10.5e6}, {63, 11.5e6}, {63, 11.5e6}, {61, 11.5e6}};
+    static const double rising[][2] = {{61, 10.5e6}, {63, 10.5e6}, {90, 11.5e6}, {91, 11.5e6}};
+    (void)state;
+    begin();
+    for (size_t i = 0; i < FS_COUNT(falling); i++)
+        run(falling[i][0], 5, falling[i][1]);
+    assert_true(read_at(5e6) < 150 && read_at(1e6) < 150 && read_at(12e6) < 150);
+    assert_true(read_at(5e6) > 30);
+    begin();
+    for (size_t i = 0; i < FS_COUNT(rising); i++)
+        run(rising[i][0], 5, rising[i][1]);
+    assert_true(read_at(23e6) > 90 && read_at(23e6) < 280);
+    assert_true(read_at(5e6) > 15 && read_at(5e6) < 110);
+}
+
+/* Nearly all of what a program needs for a file of 87 bytes it needs without it. */
+static void a_tiny_input__says_little_of_large_ones(void **state)
+{
+    (void)state;
+    begin();
+    run(8, 1, 87);
+    assert_true(read_at(6.7e6) >= 8 && read_at(6.7e6) < 150);
+    for (int i = 0; i < 4; i++)
+        run(8 + 0.1 * i, 1, 80 + 20 * i);
+    assert_true(read_at(6.7e6) >= 8 && read_at(6.7e6) < 150);
+    begin();
+    run(300, 1, 10e6); /* and of a large file the program's own part is not known to be small */
+    assert_true(read_at(9e6) > 200 && read_at(40e6) > 300);
+}
+
 static void absurd_runs__left_out(void **state)
 {
     (void)state;
@@ -380,6 +422,8 @@ int main(void)
         cmocka_unit_test(rare_large_ones_of_before__wait_for_a_failure),
         cmocka_unit_test(input_told__curve),
         cmocka_unit_test(input_told_and_of_no_use__not_taken),
+        cmocka_unit_test(few_inputs_close_together__say_nothing_of_others),
+        cmocka_unit_test(a_tiny_input__says_little_of_large_ones),
         cmocka_unit_test(absurd_runs__left_out),
         cmocka_unit_test(storage__written_and_read__the_same),
     };
