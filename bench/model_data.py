@@ -141,11 +141,13 @@ class Watch:
         return float(best)
 
     def counts(self, scores, threshold):
-        """What came of the alarms at this threshold, in numbers that add up over watches."""
+        """What came of the alarms at this threshold, in numbers that add up over watches. A false alarm is early when its
+        execution did fail, but later than the horizon after it."""
         false, true, first = self.alarms(scores, threshold)
         failed = numpy.isfinite(self.failure_s)
         lead = numpy.where(failed, numpy.where(failed, self.failure_s, 0) - first, -numpy.inf)
-        out = {"hours": float(self.hours.sum()), "true_alarms": int(true.sum()), "false_alarms": int(false.sum())}
+        out = {"hours": float(self.hours.sum()), "true_alarms": int(true.sum()), "false_alarms": int(false.sum()),
+               "false_alarms_early": int(false[failed].sum())}
         for name, among in (("failures", failed), ("sudden", failed & self.sudden), ("not_sudden", failed & ~self.sudden)):
             out[name] = int(among.sum())
             for s in LEADS_S:
@@ -162,6 +164,7 @@ def shares(counts):
         return counts[what] / counts[among] if counts[among] else None
     return {"false_alarms_per_hour": of("false_alarms", "hours") or 0.0, "failures": counts["failures"],
             "true_alarms": counts["true_alarms"], "false_alarms": counts["false_alarms"],
+            "false_alarms_early": counts["false_alarms_early"],
             **{f"recall_{s}s": of(f"failures_{s}s", "failures") for s in LEADS_S},
             "sudden_failures": counts["sudden"], "foreseen_1s_not_sudden": of("not_sudden_1s", "not_sudden"),
             "foreseen_1s_sudden": of("sudden_1s", "sudden")}
