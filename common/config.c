@@ -43,6 +43,7 @@ struct config {
     char *error;
     size_t error_size;
     const char *source; /* of the value being read, for messages */
+    bool secret;        /* the value read last */
 };
 
 struct config *config_create(const char *program, const char *description)
@@ -178,11 +179,14 @@ static int assign(struct config *config, const char *section, const char *key, c
             int error = store(config, table, option, value);
             if (error)
                 return error;
+            config->secret =
+                option->type == CONFIG_SECRET || (option->type == CONFIG_ADDRESS && strchr(value, '@'));
         }
     }
     const char *free_section = section ? passthrough_section(config, section) : NULL;
     if (*found == 0 && free_section) {
         *found = 1;
+        config->secret = true; /* only the library knows which of its own are */
         return keep(config, free_section, key, value);
     }
     return 0;
@@ -398,19 +402,21 @@ static int walk_arguments(struct config *config, int argc, char **argv, bool app
             continue;
         }
         char name[256];
-        const char *equals = strchr(argv[i], '=');
+        char *equals = strchr(argv[i], '=');
         size_t size = equals ? (size_t)(equals - argv[i]) - 2 : strlen(argv[i]) - 2;
         if (!str_copy(name, sizeof name, (struct str){argv[i] + 2, size}))
             return fail(config, -EINVAL, "command line: option name too long");
         if (!equals && i + 1 >= argc)
             return fail(config, -EINVAL, "command line: --%s needs a value", name);
-        const char *value = equals ? equals + 1 : argv[++i];
+        char *value = equals ? equals + 1 : argv[++i];
         if (strcmp(name, "config") == 0)
             *file = value;
         else if (apply) {
             int error = load_argument(config, name, value);
             if (error)
                 return error;
+            if (config->secret)
+                memset(value, '*', strlen(value)); /* everybody can list processes with their arguments */
         }
     }
     config->arguments = argv + i;

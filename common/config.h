@@ -4,7 +4,8 @@
  * wrong unit.
  *
  * What is secret is so by its type: --print-config says `; key = (set)`, a comment, so that its output can be
- * read back without taking that for the value; no error repeats the value. */
+ * read back without taking that for the value; no error repeats the value; on the command line it is
+ * overwritten once read, so that the list of processes does not show it for longer. */
 #ifndef FORESTALL_COMMON_CONFIG_H
 #define FORESTALL_COMMON_CONFIG_H
 

@@ -169,6 +169,33 @@ static void reference__secrets__said_to_be_never_shown(void **state)
     assert_non_null(strstr(text, "| `unit.place` | `` | text; shown without user and password |"));
 }
 
+static void config_load__secrets_on_the_command_line__overwritten(void **state)
+{
+    struct options options;
+    char word[] = "--unit.word=hunter2", apart[] = "--empty_word", its[] = "hunter3", name[] = "--name=shown",
+         place[] = "--place=https://me:hunter4@there:1/", library[] = "--kafka.sasl.password=hunter5",
+         error[256];
+    char *argv[] = {"unit", word, apart, its, name, place, library, NULL};
+    const char *key, *value;
+    size_t cursor = 0;
+    (void)state;
+    struct config *config = config_create("unit", "a test");
+    assert_non_null(config);
+    assert_int_equal(config_add(config, table, FS_COUNT(table), &options), 0);
+    assert_int_equal(config_passthrough(config, "kafka"), 0);
+    assert_int_equal(config_load(config, FS_COUNT(argv) - 1, argv, error, sizeof error), 0);
+    for (size_t i = 0; argv[i]; i++)
+        assert_null(strstr(argv[i], "hunter"));
+    assert_string_equal(word, "--unit.word=*******");
+    assert_string_equal(name, "--name=shown");
+    assert_string_equal(options.word, "hunter2");
+    assert_string_equal(options.empty_word, "hunter3");
+    assert_string_equal(options.place, "https://me:hunter4@there:1/");
+    assert_true(config_passthrough_next(config, "kafka", &cursor, &key, &value));
+    assert_string_equal(value, "hunter5");
+    config_destroy(config);
+}
+
 static void config_load__passthrough__kept(void **state)
 {
     struct run run;
@@ -191,6 +218,7 @@ int main(void)
         cmocka_unit_test(config_load__wrong_value__named_in_error),
         cmocka_unit_test(config_load__unknown_key__refused),
         cmocka_unit_test(config_load__passthrough__kept),
+        cmocka_unit_test(config_load__secrets_on_the_command_line__overwritten),
         cmocka_unit_test(print_config__secrets__said_to_be_set_and_not_shown),
         cmocka_unit_test(reference__secrets__said_to_be_never_shown),
     };
