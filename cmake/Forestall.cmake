@@ -53,11 +53,12 @@ function(forestall_program name)
   install(TARGETS ${name} RUNTIME DESTINATION bin)
 endfunction()
 
-# forestall_test(NAME SOURCES ... LINKS ... [ROOT] [ALLOCATIONS] [TIMEOUT s] [LABELS ...]): one cmocka binary.
-# ROOT marks a test that needs root and cgroups; it skips itself loudly without them. ALLOCATIONS puts
-# tests/support/allocations.h between the program and the heap.
+# forestall_test(NAME SOURCES ... LINKS ... [ROOT] [ALLOCATIONS] [COST s] [TIMEOUT s] [LABELS ...]): one cmocka binary.
+# ROOT marks a test that needs root and cgroups; it skips itself loudly without them, and nothing runs beside it, because it
+# measures the machine. ALLOCATIONS puts tests/support/allocations.h between the program and the heap. COST, about the
+# seconds that a long one takes: these begin first, so that none of them runs on when all others have ended.
 function(forestall_test name)
-  cmake_parse_arguments(ARG "ROOT;ALLOCATIONS" "TIMEOUT" "SOURCES;LINKS;LABELS" ${ARGN})
+  cmake_parse_arguments(ARG "ROOT;ALLOCATIONS" "COST;TIMEOUT" "SOURCES;LINKS;LABELS" ${ARGN})
   add_executable(${name} ${ARG_SOURCES})
   target_link_libraries(${name} PRIVATE forestall_options ${ARG_LINKS} PkgConfig::CMOCKA)
   set_target_properties(${name} PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/tests)
@@ -71,23 +72,23 @@ function(forestall_test name)
   endif()
   if(ARG_ROOT)
     list(APPEND ARG_LABELS root)
+    set_tests_properties(${name} PROPERTIES RUN_SERIAL TRUE)
   else()
     list(APPEND ARG_LABELS unit)
+  endif()
+  if(ARG_COST)
+    set_tests_properties(${name} PROPERTIES COST ${ARG_COST})
   endif()
   set_tests_properties(${name} PROPERTIES TIMEOUT ${ARG_TIMEOUT} LABELS "${ARG_LABELS}"
     ENVIRONMENT "FORESTALL_BIN=${CMAKE_BINARY_DIR}/bin;FORESTALL_SOURCE=${CMAKE_SOURCE_DIR};OPENBLAS_NUM_THREADS=1")
 endfunction()
 
-# forestall_system_test(NAME FILE.py [ROOT] [BESIDE] [TIMEOUT s] [CONFIGURATIONS c]): an end-to-end test in Python, of the
-# folder that calls. One at a time, because they wait for programs in real time, unless BESIDE. ROOT: real programs in real
-# cgroups. With a configuration only `ctest -C c` runs it.
+# forestall_system_test(NAME FILE.py [ROOT] [COST s] [TIMEOUT s]): an end-to-end test in Python, of the folder that
+# calls. It waits most of the time, on servers, ports and directories of its own (tests/support/cluster.py), so it runs
+# beside others. ROOT, COST: as above.
 function(forestall_system_test name file)
-  cmake_parse_arguments(ARG "ROOT;BESIDE" "TIMEOUT;CONFIGURATIONS" "" ${ARGN})
-  set(when)
-  if(ARG_CONFIGURATIONS)
-    set(when CONFIGURATIONS ${ARG_CONFIGURATIONS})
-  endif()
-  add_test(NAME ${name} ${when} COMMAND ${CMAKE_SOURCE_DIR}/tests/support/pytest.sh ${CMAKE_CURRENT_SOURCE_DIR}/${file}
+  cmake_parse_arguments(ARG "ROOT" "COST;TIMEOUT" "" ${ARGN})
+  add_test(NAME ${name} COMMAND ${CMAKE_SOURCE_DIR}/tests/support/pytest.sh ${CMAKE_CURRENT_SOURCE_DIR}/${file}
     WORKING_DIRECTORY ${CMAKE_SOURCE_DIR})
   if(NOT ARG_TIMEOUT)
     set(ARG_TIMEOUT 300)
@@ -95,11 +96,11 @@ function(forestall_system_test name file)
   set(labels system)
   if(ARG_ROOT)
     list(APPEND labels root)
+    set_tests_properties(${name} PROPERTIES RUN_SERIAL TRUE)
   endif()
-  set(serial TRUE)
-  if(ARG_BESIDE)
-    set(serial FALSE)
+  if(ARG_COST)
+    set_tests_properties(${name} PROPERTIES COST ${ARG_COST})
   endif()
-  set_tests_properties(${name} PROPERTIES TIMEOUT ${ARG_TIMEOUT} LABELS "${labels}" RUN_SERIAL ${serial} ENVIRONMENT
+  set_tests_properties(${name} PROPERTIES TIMEOUT ${ARG_TIMEOUT} LABELS "${labels}" ENVIRONMENT
     "FORESTALL_BIN=${CMAKE_BINARY_DIR}/bin;FORESTALL_TESTS=${CMAKE_BINARY_DIR}/tests;FORESTALL_SOURCE=${CMAKE_SOURCE_DIR};OPENBLAS_NUM_THREADS=1")
 endfunction()
