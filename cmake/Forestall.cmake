@@ -53,6 +53,9 @@ function(forestall_program name)
   install(TARGETS ${name} RUNTIME DESTINATION bin)
 endfunction()
 
+# All tests with the label `threads`: all that ThreadSanitizer's tree is built for.
+add_custom_target(threads_tests)
+
 # forestall_test(NAME SOURCES ... LINKS ... [ROOT] [ALLOCATIONS] [COST s] [TIMEOUT s] [LABELS ...]): one cmocka binary.
 # ROOT marks a test that needs root and cgroups; it skips itself loudly without them, and nothing runs beside it, because it
 # measures the machine. ALLOCATIONS puts tests/support/allocations.h between the program and the heap. COST, about the
@@ -67,6 +70,9 @@ function(forestall_test name)
     target_link_options(${name} PRIVATE -Wl,--wrap=malloc -Wl,--wrap=calloc -Wl,--wrap=realloc)
   endif()
   add_test(NAME ${name} COMMAND ${name} WORKING_DIRECTORY ${CMAKE_SOURCE_DIR})
+  if("threads" IN_LIST ARG_LABELS)
+    add_dependencies(threads_tests ${name})
+  endif()
   if(NOT ARG_TIMEOUT)
     set(ARG_TIMEOUT 60)
   endif()
