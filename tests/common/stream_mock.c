@@ -5,10 +5,12 @@
 #include <string.h>
 
 #include "common/clock.h"
+#include "common/config.h"
 #include "common/topics.h"
 
 rd_kafka_mock_cluster_t *mock;
 static rd_kafka_t *mock_handle;
+static struct config *config; /* streams read it as long as they are open */
 
 int mock_create(void **state)
 {
@@ -18,7 +20,11 @@ int mock_create(void **state)
     rd_kafka_conf_set_log_cb(conf, NULL);
     mock_handle = rd_kafka_new(RD_KAFKA_PRODUCER, conf, error, sizeof error);
     mock = mock_handle ? rd_kafka_mock_cluster_new(mock_handle, 1) : NULL;
-    if (!mock)
+    config = config_create("test", "");
+    /* The mock cluster lets a session less a second pass before members that come or go share partitions. */
+    char *argv[] = {"test", "--kafka.consumer.session.timeout.ms=3000"};
+    if (!mock || !config || config_passthrough(config, "kafka") < 0 ||
+        config_load(config, 2, argv, error, sizeof error) < 0)
         return -1;
     return rd_kafka_mock_topic_create(mock, TOPIC_QUARANTINE, 1, 1) == RD_KAFKA_RESP_ERR_NO_ERROR ? 0 : -1;
 }
@@ -28,6 +34,7 @@ int mock_destroy(void **state)
     (void)state;
     rd_kafka_mock_cluster_destroy(mock);
     rd_kafka_destroy(mock_handle);
+    config_destroy(config);
     return 0;
 }
 
@@ -60,8 +67,10 @@ const char *make_topic(int partitions)
 struct stream *open_stream(const char *transactional_id)
 {
     char error[512];
-    struct stream_options options = {
-        .brokers = mock_bootstrap(), .client_id = "test", .transactional_id = transactional_id};
+    struct stream_options options = {.brokers = mock_bootstrap(),
+                                     .client_id = "test",
+                                     .transactional_id = transactional_id,
+                                     .config = config};
     struct stream *stream = stream_open(&options, error, sizeof error);
     if (!stream)
         fail_msg("%s", error);
