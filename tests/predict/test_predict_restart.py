@@ -11,6 +11,8 @@ from predictor import CODEC, MIB, Node, Predict, Reader, Run, make_model, record
 from cluster import Cluster
 from process import wait_until
 
+SOON = "1s"  # each run is told of so often, also when nothing about it changes
+
 
 @pytest.fixture
 def cluster():
@@ -62,7 +64,7 @@ def told_after(risks, time_us):
 
 
 def test_kill9__while_executions_run__goes_on_and_tells_nothing_committed_again(cluster, model):
-    predict = Predict(cluster, model=model).start()
+    predict = Predict(cluster, model=model, refresh=SOON).start()
     node = Node(cluster, "live-node")
     runs = [Run(f"live-{number}", 300 * MIB, (number % 4) * MIB // 4) for number in range(20)]
     risks = Reader(cluster, "risks")
@@ -162,7 +164,7 @@ def test_restart__more_nodes_than_assumed__state_from_enough_ticks(cluster, mode
 
 
 def test_members__second_joins_first_dies__every_run_is_told_of(cluster, model):
-    first = Predict(cluster, "1", model=model).start()
+    first = Predict(cluster, "1", model=model, refresh=SOON).start()
     nodes = [(Node(cluster, f"node-{number}"), [Run(f"code-{number}", 300 * MIB)]) for number in range(12)]
     runs = [run for _, of_node in nodes for run in of_node]
     risks = Reader(cluster, "risks")
@@ -175,7 +177,7 @@ def test_members__second_joins_first_dies__every_run_is_told_of(cluster, model):
     for one in ticking:
         one.__enter__()
     risks.wait(told_after([5] * 12), 60, "a risk of every run")
-    second = Predict(cluster, "2", model=model).start()
+    second = Predict(cluster, "2", model=model, refresh=SOON).start()
     wait_until(lambda: first.metric("partitions") > 0 and second.metric("partitions") > 0, 60, "both to have partitions")
     risks.wait(told_after([node.sequence for node, _ in nodes]), 60, "risks after the rebalance")
     assert second.metric("samples_total") > 0
