@@ -67,9 +67,10 @@ def export(arguments, directory):
     return model_data.load(directory)
 
 
-# --- what is learned: each takes features, labels and weights and returns a function from features to scores
+# --- what is learned: each takes features, labels and weights, the features of the validation programs and a judge of scores
+# of those, and returns a function from features to scores
 
-def logistic(x, y, w, judge):
+def logistic(x, y, w, validation, judge):
     from sklearn.linear_model import LogisticRegression
     from sklearn.pipeline import make_pipeline
     from sklearn.preprocessing import StandardScaler
@@ -78,17 +79,15 @@ def logistic(x, y, w, judge):
     return lambda features: fitted.decision_function(features)
 
 
-def boosted_trees(x, y, w, judge):
+def boosted_trees(x, y, w, validation, judge):
     """Stopped where the validation programs say, as the network is."""
     from sklearn.ensemble import HistGradientBoostingClassifier
     best = None
     for leaves, rate in ((31, 0.1), (15, 0.05)):
-        fitted = HistGradientBoostingClassifier(learning_rate=rate, max_leaf_nodes=leaves, warm_start=True, max_iter=0,
-                                                early_stopping=False, random_state=1)
-        for rounds in range(ROUNDS, 6 * ROUNDS + 1, ROUNDS):
-            fitted.set_params(max_iter=rounds)
-            fitted.fit(x, y, sample_weight=w)
-            precision = judge(lambda features: fitted.decision_function(features))
+        fitted = HistGradientBoostingClassifier(learning_rate=rate, max_leaf_nodes=leaves, max_iter=6 * ROUNDS,
+                                                early_stopping=False, random_state=1).fit(x, y, sample_weight=w)
+        for rounds, scores in enumerate(fitted.staged_decision_function(validation), 1):
+            precision = judge(scores) if rounds % ROUNDS == 0 else -1
             if best is None or precision > best[0]:
                 best = precision, leaves, rate, rounds
     say(f"trees: {best[3]} rounds, {best[1]} leaves, rate {best[2]}, validation {best[0]:.3f}")
@@ -97,7 +96,7 @@ def boosted_trees(x, y, w, judge):
     return lambda features: fitted.decision_function(features)
 
 
-def random_forest(x, y, w, judge):
+def random_forest(x, y, w, validation, judge):
     from sklearn.ensemble import RandomForestClassifier
     fitted = RandomForestClassifier(TREES, min_samples_leaf=LEAF, max_samples=min(1.0, 100000 / len(x)), n_jobs=-1,
                                     random_state=1).fit(x, y, sample_weight=w)
@@ -128,7 +127,7 @@ def predictors(arguments, columns, parts):
     watch = model_data.Watch(validation, columns, False)
     for name, fit in LEARNED.items():
         began = time.monotonic()
-        score = fit(x, y, w, lambda predict: precision(watch, predict(validation.features)) or 0)
+        score = fit(x, y, w, validation.features, lambda scores: precision(watch, scores) or 0)
         say(f"{name}: fitted on {len(x)} ticks in {time.monotonic() - began:.0f} s")
         scores = [score(part.features) for part in judged]
         odds = [model_data.log_odds(own, 1 / (TREES * LEAF)) for own in scores] if name == "random_forest" else scores

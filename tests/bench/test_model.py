@@ -80,7 +80,7 @@ def test_crossed__every_program__judged_once_by_what_never_saw_it():
 
 
 def test_crossed__small_corpus__pooled_over_folds(tmp_path):
-    command = [sys.executable, SOURCE / "bench/crossed.py", "--corpus", CORPUS, "--out", tmp_path, "--folds", "3", "--ticks", "2000",
+    command = [sys.executable, SOURCE / "bench/crossed.py", "--corpus", CORPUS, "--out", tmp_path, "--folds", "3", "--ticks", "500",
                "--draws", "20", "--profiles", "none", "--", "--hidden", "6", "--plans", "2", "--epochs", "1"]
     for again in range(2): # the second time the models are there
         result = subprocess.run(command, check=True, timeout=280, capture_output=True, text=True,
