@@ -307,6 +307,9 @@ class Queue:
         found = re.search(rf"^forestall_queue_{name} (\S+)$", self.get("metrics"), re.M)
         return float(found.group(1)) if found else None
 
+    def log(self):
+        return pathlib.Path(self.program.log_path).read_text()
+
     def wait_metric(self, name, value, timeout_s=30):
         wait_until(lambda: (self.metric(name) or 0) >= value, timeout_s,
                    lambda: f"{name} {value}, is {self.metric(name)}", 0.05)
@@ -317,6 +320,22 @@ class Queue:
 
     def kill(self):
         self.program.kill()
+
+
+def wait_group_empty(cluster, timeout_s=60):
+    """Until the broker has put every member out of queue's group, which it does when their sessions end."""
+    from confluent_kafka import KafkaError, KafkaException
+    passing = (KafkaError.NOT_COORDINATOR, KafkaError.COORDINATOR_NOT_AVAILABLE, KafkaError.COORDINATOR_LOAD_IN_PROGRESS)
+    admin = cluster.admin()
+
+    def empty():
+        try:
+            return not admin.describe_consumer_groups(["forestall-queue"])["forestall-queue"].result(30).members
+        except KafkaException as error:
+            if error.args[0].code() in passing:
+                return False
+            raise
+    wait_until(empty, timeout_s, "the group to be empty", 0.1)
 
 
 class States:

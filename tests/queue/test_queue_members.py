@@ -3,7 +3,6 @@ import pathlib
 import signal
 import sys
 import threading
-import time
 
 import pytest
 
@@ -11,7 +10,7 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "support"))
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
 from cluster import Cluster  # noqa: E402
 from crew import BROKER, Crew, check_all  # noqa: E402
-from fakes import MIB, TOPICS, FakeNode, Queue, States, judge, limits, request, submit, verdict_for  # noqa: E402
+from fakes import MIB, TOPICS, FakeNode, Queue, States, judge, limits, request, submit, verdict_for, wait_group_empty  # noqa: E402
 from process import wait_until  # noqa: E402
 
 
@@ -115,8 +114,8 @@ def test_more_than_it_takes__the_rest_stays_in_kafka_and_comes_later(cluster):
 
 
 def test_more_than_it_takes__read_anew_where_nodes_talk_all_the_time__goes_on(cluster):
-    """As with a hundred nodes: there is never a moment without a message. SIGSTOP longer than transaction.timeout.ms, as in
-    test_queue_crash.py, while requests are left in Kafka."""
+    """As with a hundred nodes: there is never a moment without a message. It is stopped, while requests are left in Kafka,
+    until its group is without it: all that it holds is read anew."""
     queue, states = Queue(cluster, max_executions=20).start(), States(cluster)
     several = [request(pool="pool-1", limits=limits(memory_bytes=100 * MIB)) for _ in range(60)]
     submit(cluster, *several[:30])
@@ -130,8 +129,9 @@ def test_more_than_it_takes__read_anew_where_nodes_talk_all_the_time__goes_on(cl
     talking = threading.Thread(target=talk, daemon=True)
     talking.start()
     queue.program.signal(signal.SIGSTOP)
-    time.sleep(12)  # how long it is stopped, not a wait for anything: past transaction.timeout.ms
+    wait_group_empty(cluster)
     queue.program.signal(signal.SIGCONT)
+    wait_until(lambda: queue.log().count("event=requests_paused") >= 2, 30, "requests to be left in Kafka again")
     crew = Crew(cluster, ["pool-1"])
     check_all(crew, states, [one["execution"] for one in several])
     done.set()
