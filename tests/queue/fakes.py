@@ -271,10 +271,10 @@ def finishes(node, admission):
 
 
 class Queue:
-    """forestall-queue under test; options in short form: lease="3s"."""
+    """forestall-queue under test; options in short form: lease="3s"; kafka: librdkafka's."""
 
-    def __init__(self, cluster, member="1", env=None, **options):
-        self.cluster, self.member, self.env = cluster, member, env or {}
+    def __init__(self, cluster, member="1", env=None, kafka=None, **options):
+        self.cluster, self.member, self.env, self.kafka = cluster, member, env or {}, kafka or {}
         self.port, = free_ports(1)
         self.options, self.starts, self.program = options, 0, None
 
@@ -285,6 +285,7 @@ class Queue:
         if self.cluster.redis:
             argv.append(f"--service.redis=127.0.0.1:{self.cluster.redis.port}")
         argv += [f"--queue.{key}={value}" for key, value in self.options.items()]
+        argv += [f"--kafka.{key}={value}" for key, value in self.kafka.items()]
         self.program = self.cluster.start_program(f"queue-{self.member}-{self.starts}", argv, self.env)
         if wait:
             self.wait_ready()
@@ -336,6 +337,19 @@ def wait_group_empty(cluster, timeout_s=60):
                 return False
             raise
     wait_until(empty, timeout_s, "the group to be empty", 0.1)
+
+
+def in_transaction(cluster):
+    """Whether there are states of executions that are neither committed nor aborted."""
+    from confluent_kafka import IsolationLevel, TopicPartition
+    from confluent_kafka.admin import OffsetSpec
+    admin = cluster.admin()
+    ends = [TopicPartition("executions.state", number) for number in range(TOPICS["executions.state"])]
+
+    def read(level):
+        found = admin.list_offsets({end: OffsetSpec.latest() for end in ends}, isolation_level=level)
+        return [found[end].result(30).offset for end in ends]
+    return read(IsolationLevel.READ_COMMITTED) != read(IsolationLevel.READ_UNCOMMITTED)
 
 
 class States:

@@ -11,7 +11,8 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "support"))
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
 from cluster import Cluster  # noqa: E402
 from crew import BROKER, Crew, check_all  # noqa: E402
-from fakes import MIB, TOPICS, Queue, States, limits, request, submit  # noqa: E402
+from fakes import MIB, TOPICS, Queue, States, in_transaction, limits, request, submit, wait_group_empty  # noqa: E402
+from process import wait_until  # noqa: E402
 
 
 @pytest.fixture
@@ -62,18 +63,29 @@ def test_broker_killed_and_back__everything_goes_on(cluster):
 
 
 def test_stopped_past_its_transaction__aborted_work_is_done_again(cluster):
-    """SIGSTOP longer than transaction.timeout.ms: the broker aborts what is open, the process finds out and goes on."""
-    queue, states = Queue(cluster, backoff="100ms").start(), States(cluster)
-    crew = Crew(cluster, ["pool-1"])
-    several = [request(pool="pool-1", limits=limits(memory_bytes=100 * MIB)) for _ in range(40)]
-    stopped = 0
-    for number, one in enumerate(several):
+    """SIGSTOP while a transaction is open: the broker aborts it and ends the session, the process finds out and goes on."""
+    queue = Queue(cluster, kafka={"producer.transaction.timeout.ms": 2000}, backoff="100ms").start()
+    states, crew, executions = States(cluster), Crew(cluster, ["pool-1"]), []
+
+    def submit_one():
+        one = request(pool="pool-1", limits=limits(memory_bytes=100 * MIB))
+        executions.append(one["execution"])
         submit(cluster, one)
-        if number == 20:
-            queue.program.signal(signal.SIGSTOP)
-            stopped = time.monotonic()
-    time.sleep(max(0, stopped + 12 - time.monotonic()))  # how long it is stopped: past transaction.timeout.ms
+
+    def stopped_within():
+        submit_one()
+        queue.program.signal(signal.SIGSTOP)
+        if all(in_transaction(cluster) for _ in range(20)):  # what was on its way to the broker may still have ended it
+            return True
+        queue.program.signal(signal.SIGCONT)
+        return False
+    wait_until(stopped_within, 60, "it to be stopped within a transaction", 0)
+    print(f"stopped within a transaction after {len(executions)} requests")
+    for _ in range(20):
+        submit_one()
+    wait_until(lambda: not in_transaction(cluster), 30, "the broker to abort its transaction", 0.1)
+    wait_group_empty(cluster)
     queue.program.signal(signal.SIGCONT)
-    check_all(crew, states, [one["execution"] for one in several], queue)
+    check_all(crew, states, executions, queue)
     crew.stop()
     states.close()
