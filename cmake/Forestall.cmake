@@ -89,11 +89,11 @@ function(forestall_test name)
     ENVIRONMENT "FORESTALL_BIN=${CMAKE_BINARY_DIR}/bin;FORESTALL_SOURCE=${CMAKE_SOURCE_DIR};OPENBLAS_NUM_THREADS=1")
 endfunction()
 
-# forestall_system_test(NAME FILE.py [ROOT] [COST s] [TIMEOUT s]): an end-to-end test in Python, of the folder that
+# forestall_system_test(NAME FILE.py [ROOT] [ALONE] [COST s] [TIMEOUT s]): an end-to-end test in Python, of the folder that
 # calls. It waits most of the time, on servers, ports and directories of its own (tests/support/cluster.py), so it runs
-# beside others. ROOT, COST: as above.
+# beside others. ROOT, COST: as above. ALONE: nothing runs beside it, as with ROOT.
 function(forestall_system_test name file)
-  cmake_parse_arguments(ARG "ROOT" "COST;TIMEOUT" "" ${ARGN})
+  cmake_parse_arguments(ARG "ROOT;ALONE" "COST;TIMEOUT" "" ${ARGN})
   add_test(NAME ${name} COMMAND ${CMAKE_SOURCE_DIR}/tests/support/pytest.sh ${CMAKE_CURRENT_SOURCE_DIR}/${file}
     WORKING_DIRECTORY ${CMAKE_SOURCE_DIR})
   if(NOT ARG_TIMEOUT)
@@ -102,6 +102,8 @@ function(forestall_system_test name file)
   set(labels system)
   if(ARG_ROOT)
     list(APPEND labels root)
+  endif()
+  if(ARG_ROOT OR ARG_ALONE)
     set_tests_properties(${name} PROPERTIES RUN_SERIAL TRUE)
   endif()
   if(ARG_COST)

@@ -115,7 +115,7 @@ run_leg() {
     release)
         run_ctest release unit -L '^unit$' -j $((2 * JOBS)) # several of them wait most of the time
         if prepare_support; then
-            run_ctest release system -LE '^unit$' -j "$JOBS" # those with ROOT alone
+            run_ctest release system -LE '^unit$' -j "$JOBS" # those that measure the machine alone
         else
             leg_failed=$((leg_failed + 1))
             failures+=("$leg: end-to-end tests not run: no broker or Python clients, see above")

@@ -1,4 +1,5 @@
-/* Uses common/stream on a real broker in the ways that test_stream_groups.py asks for and checks:
+/* Uses common/stream on a real broker in the ways that test_stream_groups.py and test_stream_rate.py ask for
+ * and checks:
  *
  *   stream_probe ensure BROKERS                            creates every topic of topics.h
  *   stream_probe work BROKERS TOPIC GROUP MEMBER [SEED]    group consumer: prints "did PARTITION OFFSET
