@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
 """The trainer's models beside simpler predictors, every program held out once: one JSON object per line.
 
-    bench/crossed.py --corpus DIR --out DIR [--more DIR] [--folds N] [--profiles none,past] [--seed N] [--ticks N] [--draws N]
+    bench/crossed.py --corpus DIR --out DIR [--more DIR] [--folds N] [--profiles none,past] [--seed N] [--ticks N] [--rounds N]
+                     [--draws N]
                      [-- OPTIONS OF forestall-retrain train]
 
 The programs of a corpus are dealt to folds, those that fail of memory first. For each fold a model is trained, and the
@@ -149,6 +150,7 @@ def main():
     parser.add_argument("--folds", type=int, default=6)
     parser.add_argument("--profiles", default="none,past")
     parser.add_argument("--ticks", type=int, default=500000, help="most ticks that rivals are fitted on")
+    parser.add_argument("--rounds", type=int, default=50, help="of boosting until it is judged again, six times at most")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--draws", type=int, default=1000, help="of the bootstrap")
     arguments = parser.parse_args(own)

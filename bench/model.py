@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
 """The shipped model beside simpler predictors on programs none of them saw: one JSON object per line.
 
-    bench/model.py --corpus DIR [--model FILE] [--profiles none|known|past] [--ticks N] [--seed N] [--draws N] [--svg FILE]
+    bench/model.py --corpus DIR [--model FILE] [--profiles none|known|past] [--ticks N] [--rounds N] [--seed N] [--draws N]
+                   [--svg FILE]
 
 All see the same features of the same ticks, as bench-ticks writes them, every code unknown; or with --profiles known,
 each execution of a code of which others were recorded, with what is known from up to eight of them; or with past, each
@@ -23,6 +24,7 @@ Once for `recorded` (what happened only) and once for `all` (hypothetical limits
 its skill against the base rate and calibration error of the model on the test programs.
 """
 import argparse
+import functools
 import json
 import os
 import pathlib
@@ -41,7 +43,7 @@ SKLEARN = "scikit-learn==1.7.2"
 RATES = (1, 6)
 RULES = {"eta_100ms": "memory_exhaustion_fast", "eta_1s": "memory_exhaustion_second", "eta_5s": "memory_exhaustion_slow",
          "headroom": "memory_to_limit"}
-ROUNDS = 50 # boosting is judged on the validation programs so often
+JUDGED = 6 # so often is boosting judged on the validation programs
 TREES, LEAF = 100, 20 # of the forest, which tells no smaller share than one of so many
 
 
@@ -79,15 +81,15 @@ def logistic(x, y, w, validation, judge):
     return lambda features: fitted.decision_function(features)
 
 
-def boosted_trees(x, y, w, validation, judge):
-    """Stopped where the validation programs say, as the network is."""
+def boosted_trees(x, y, w, validation, judge, each):
+    """Stopped where the validation programs say, which are asked after each so many rounds, as the network is."""
     from sklearn.ensemble import HistGradientBoostingClassifier
     best = None
     for leaves, rate in ((31, 0.1), (15, 0.05)):
-        fitted = HistGradientBoostingClassifier(learning_rate=rate, max_leaf_nodes=leaves, max_iter=6 * ROUNDS,
+        fitted = HistGradientBoostingClassifier(learning_rate=rate, max_leaf_nodes=leaves, max_iter=JUDGED * each,
                                                 early_stopping=False, random_state=1).fit(x, y, sample_weight=w)
         for rounds, scores in enumerate(fitted.staged_decision_function(validation), 1):
-            precision = judge(scores) if rounds % ROUNDS == 0 else -1
+            precision = judge(scores) if rounds % each == 0 else -1
             if best is None or precision > best[0]:
                 best = precision, leaves, rate, rounds
     say(f"trees: {best[3]} rounds, {best[1]} leaves, rate {best[2]}, validation {best[0]:.3f}")
@@ -103,7 +105,6 @@ def random_forest(x, y, w, validation, judge):
     return lambda features: fitted.predict_proba(features)[:, 1]
 
 
-LEARNED = {"logistic_regression": logistic, "boosted_trees": boosted_trees, "random_forest": random_forest}
 
 
 def precision(watch, scores):
@@ -125,7 +126,9 @@ def predictors(arguments, columns, parts):
         usable = numpy.random.default_rng(arguments.seed).choice(usable, arguments.ticks, replace=False)
     x, y, w = train.features[usable], train.label[usable, 0] > 0.5, train.weight[usable]
     watch = model_data.Watch(validation, columns, False)
-    for name, fit in LEARNED.items():
+    learned = {"logistic_regression": logistic, "boosted_trees": functools.partial(boosted_trees, each=arguments.rounds),
+               "random_forest": random_forest}
+    for name, fit in learned.items():
         began = time.monotonic()
         score = fit(x, y, w, validation.features, lambda scores: precision(watch, scores) or 0)
         say(f"{name}: fitted on {len(x)} ticks in {time.monotonic() - began:.0f} s")
@@ -191,6 +194,7 @@ def main():
     parser.add_argument("--profiles", choices=("none", "known", "past"), default="none",
                         help="what is known of the codes judged")
     parser.add_argument("--ticks", type=int, default=500000, help="most ticks that rivals are fitted on")
+    parser.add_argument("--rounds", type=int, default=50, help="of boosting until it is judged again, six times at most")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--draws", type=int, default=1000, help="of the bootstrap")
     parser.add_argument("--svg", type=pathlib.Path, help="where the reliability diagram goes")

@@ -48,8 +48,8 @@ def test_precision__ties_and_order__by_hand():
 
 def test_bench__small_corpus__a_line_for_each(tmp_path):
     svg = tmp_path / "reliability.svg"
-    result = subprocess.run([sys.executable, SOURCE / "bench/model.py", "--corpus", CORPUS, "--ticks", "3000", "--draws",
-                             "20", "--svg", svg], check=True, timeout=280, capture_output=True, text=True,
+    result = subprocess.run([sys.executable, SOURCE / "bench/model.py", "--corpus", CORPUS, "--ticks", "3000", "--rounds",
+                             "10", "--draws", "20", "--svg", svg], check=True, timeout=280, capture_output=True, text=True,
                             env=os.environ | {"OMP_NUM_THREADS": "1"}) # threads that wait for each other are slow on a busy machine
     lines = [json.loads(line) for line in result.stdout.splitlines()]
     named = {(line["predictor"], line["set"]) for line in lines if "predictor" in line}
@@ -81,7 +81,7 @@ def test_crossed__every_program__judged_once_by_what_never_saw_it():
 
 def test_crossed__small_corpus__pooled_over_folds(tmp_path):
     command = [sys.executable, SOURCE / "bench/crossed.py", "--corpus", CORPUS, "--out", tmp_path, "--folds", "3", "--ticks", "500",
-               "--draws", "20", "--profiles", "none", "--", "--hidden", "6", "--plans", "2", "--epochs", "1"]
+               "--rounds", "10", "--draws", "20", "--profiles", "none", "--", "--hidden", "6", "--plans", "2", "--epochs", "1"]
     for again in range(2): # the second time the models are there
         result = subprocess.run(command, check=True, timeout=280, capture_output=True, text=True,
                                 env=os.environ | {"OMP_NUM_THREADS": "1"})
