@@ -117,7 +117,7 @@ static void take_back(struct agent *agent, struct attempt *attempt)
 {
     if (attempt->cgroup && cgroup_destroy(attempt->cgroup, 0) == 0)
         attempt->cgroup = NULL;
-    int result = disk_remove_tree(agent->attempts_fd, attempt->name);
+    int result = disk_remove_tree(agent->attempts_fd, attempt->name, NULL);
     if (result < 0)
         log_warn("directory_not_removed", "attempt=%s error=\"%s\"", attempt->name, strerror(-result));
     attempt_destroy(attempt);

@@ -35,9 +35,11 @@ static void clear_cgroup(struct agent *agent, const char *name)
 static void clear_attempt(struct agent *agent, const char *name)
 {
     clear_cgroup(agent, name);
-    int result = disk_remove_tree(agent->attempts_fd, name);
+    int result = remover_take(agent->remover, agent->attempts_fd, name);
+    if (result == -EAGAIN) /* this many are small ones: nothing ran in most of them */
+        result = disk_remove_tree(agent->attempts_fd, name, NULL);
     if (result < 0)
-        log_warn("directory_not_removed", "attempt=%s error=\"%s\"", name, strerror(-result));
+        agent_not_removed(name, result);
 }
 
 static int read_admission(struct agent *agent, struct attempt *attempt)

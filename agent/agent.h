@@ -1,7 +1,8 @@
 /* The agent's state and the steps its loop takes. One thread; everything here runs from main.c's loop.
  * Order of what is written for one attempt (each durable before the next): its directory with the admission,
  * the journal's answer, the ACCEPTED event, the program; at its end: record and FINISHED event, then the
- * directory goes. So an agent that is killed anywhere finds enough to go on, and reports each attempt once.
+ * directory goes (to the remover). So an agent that is killed anywhere finds enough to go on, and reports
+ * each attempt once.
  */
 #ifndef FORESTALL_AGENT_AGENT_H
 #define FORESTALL_AGENT_AGENT_H
@@ -15,6 +16,7 @@
 #include "agent/options.h"
 #include "agent/outcome.h"
 #include "agent/placements.h"
+#include "agent/remover.h"
 #include "agent/spool.h"
 #include "agent/statsd.h"
 #include "agent/syncer.h"
@@ -74,8 +76,8 @@ struct attempt {
 struct agent_metrics {
     struct metric *accepted, *refused, *repeated, *finished, *failed, *oom_kills, *adjusted, *ignored, *ticks,
         *ticks_dropped, *late_ticks, *running, *spool_waiting, *spool_bytes, *spool_damaged, *link_up,
-        *statsd, *statsd_malformed, *undecodable, *brakes, *near_limit, *advances, *advances_refused,
-        *codes_unseen, *processes_not_asked, *tick_seconds;
+        *statsd, *removals, *statsd_malformed, *undecodable, *brakes, *near_limit, *advances,
+        *advances_refused, *codes_unseen, *processes_not_asked, *tick_seconds;
 };
 
 struct agent {
@@ -90,6 +92,7 @@ struct agent {
     struct spool *spool;
     struct syncer *syncer;
     uint64_t syncing; /* the spool's number that it is at */
+    struct remover *remover;
     struct placements *placements;
     struct link *link;
     struct cgroup_host *host;
@@ -152,6 +155,8 @@ void agent_finish(struct agent *agent, int64_t now_ms);
 /* What of its ending an earlier agent spooled; last: the spool's last number before this agent appended
  * anything. */
 void agent_judge_claim(struct attempt *attempt, uint64_t last);
+/* A directory that stays. Any thread may tell it. */
+void agent_not_removed(const char *name, int error);
 /* Something ended and waits for its next try. */
 bool agent_finishing(const struct agent *agent);
 /* output.c: removes the oldest kept outputs past the configured number */

@@ -100,6 +100,7 @@ int disk_open_directory(int directory_fd, const char *name, unsigned mode)
 struct removal {
     int top_fd; /* what lies too deeply is moved into it */
     unsigned moved;
+    const atomic_bool *stop;
 };
 
 /* -ELOOP: there is something to remove for another pass; none needs more than TREE_DEPTH_MAX descriptors. */
@@ -115,6 +116,8 @@ static int move_up(struct removal *removal, int directory_fd, const char *name)
 
 static int remove_tree(struct removal *removal, int directory_fd, const char *name, int depth)
 {
+    if (removal->stop && atomic_load_explicit(removal->stop, memory_order_relaxed))
+        return -ECANCELED;
     if (unlinkat(directory_fd, name, 0) == 0 || errno == ENOENT)
         return 0;
     if (errno != EISDIR && errno != EPERM)
@@ -127,11 +130,11 @@ static int remove_tree(struct removal *removal, int directory_fd, const char *na
     if (!directory && fd >= 0)
         (void)close(fd);
     struct dirent *entry;
-    while (directory && (entry = readdir(directory))) {
+    while (directory && result != -ECANCELED && (entry = readdir(directory))) {
         if (strcmp(entry->d_name, ".") == 0 || strcmp(entry->d_name, "..") == 0)
             continue;
         int one = remove_tree(removal, dirfd(directory), entry->d_name, depth - 1);
-        result = result < 0 ? result : one;
+        result = result < 0 && one != -ECANCELED ? result : one;
     }
     if (directory)
         (void)closedir(directory);
@@ -140,9 +143,9 @@ static int remove_tree(struct removal *removal, int directory_fd, const char *na
     return result;
 }
 
-int disk_remove_tree(int directory_fd, const char *name)
+int disk_remove_tree(int directory_fd, const char *name, const atomic_bool *stop)
 {
-    struct removal removal = {.moved = 0};
+    struct removal removal = {.stop = stop};
     unsigned before;
     int result;
     removal.top_fd = openat(directory_fd, name, O_PATH | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);

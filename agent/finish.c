@@ -388,18 +388,25 @@ static void report(struct agent *agent, struct attempt *attempt, int64_t now_ms)
         output_prune(agent);
 }
 
+void agent_not_removed(const char *name, int error)
+{
+    log_warn("directory_not_removed", "attempt=%s error=\"%s\" retry=\"when the agent starts again\"", name,
+             strerror(-error));
+}
+
 /* Its admission goes first: without it the next agent clears what a kill or an error here leaves, and does
- * not report it again. When not even that goes, all stays, with the claim that says it was reported. */
+ * not report it again. When not even that goes, all stays, with the claim that says it was reported. -EAGAIN:
+ * the remover has as many as it takes. */
 static int remove_directory(const struct agent *agent, const struct attempt *attempt)
 {
     if ((unlinkat(attempt->directory_fd, ATTEMPT_ADMISSION, 0) < 0 && errno != ENOENT) ||
         fsync(attempt->directory_fd) < 0)
         return -errno;
-    return disk_remove_tree(agent->attempts_fd, attempt->name);
+    return remover_take(agent->remover, agent->attempts_fd, attempt->name);
 }
 
-/* True when its cgroup is gone. A directory that cannot be removed (a mount in it, an immutable file) is left
- * to the next agent: what the attempt had committed must not wait for it. */
+/* True when its cgroup is gone and its directory is the remover's. One that cannot be handed over is left to
+ * the next agent: what the attempt had committed must not wait for it. */
 static bool removed(struct agent *agent, struct attempt *attempt, int64_t now_ms)
 {
     if (attempt->cgroup && cgroup_destroy(attempt->cgroup, 0) < 0) {
@@ -409,9 +416,12 @@ static bool removed(struct agent *agent, struct attempt *attempt, int64_t now_ms
     }
     attempt->cgroup = NULL;
     int result = remove_directory(agent, attempt);
+    if (result == -EAGAIN) {
+        attempt->retry_ms = now_ms + 10;
+        return false;
+    }
     if (result < 0)
-        log_warn("directory_not_removed", "attempt=%s error=\"%s\" retry=\"when the agent starts again\"",
-                 attempt->name, strerror(-result));
+        agent_not_removed(attempt->name, result);
     return true;
 }
 

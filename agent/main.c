@@ -111,6 +111,7 @@ static void show_metrics(struct loop *loop)
     metric_set(agent->metrics.spool_bytes, (double)spool_bytes(agent->spool));
     metric_set(agent->metrics.spool_damaged, (double)spool_damaged(agent->spool));
     metric_set(agent->metrics.ticks_dropped, (double)link_ticks_dropped(agent->link));
+    metric_set(agent->metrics.removals, (double)remover_waiting(agent->remover));
     metric_set(agent->metrics.link_up, link_up(agent->link) ? 1 : 0);
     service_ready(loop->service, link_up(agent->link),
                   link_up(agent->link) ? "connected to ingest" : "not connected to ingest");

@@ -206,6 +206,8 @@ static void add_metrics(struct agent *agent, struct metrics *metrics)
     m->spool_bytes = metrics_gauge(metrics, "spool_bytes", "Bytes of the spool on disk", NULL, NULL);
     m->spool_damaged =
         metrics_gauge(metrics, "spool_damaged", "Spooled entries that could not be read", NULL, NULL);
+    m->removals = metrics_gauge(metrics, "removals_waiting",
+                                "Directories of ended attempts that are being removed", NULL, NULL);
     m->link_up = metrics_gauge(metrics, "link_up", "1 while connected to ingest", NULL, NULL);
     m->codes_unseen =
         metrics_counter(metrics, "codes_not_remembered_total",
@@ -273,6 +275,10 @@ static int open_disk(struct agent *agent, char *error, size_t error_size)
         return say_in_state(agent, "cannot open the spool in", result, error, error_size);
     if ((result = syncer_open(&agent->syncer)) < 0)
         return say(error, error_size, "cannot start the thread that syncs the spool", result);
+    if ((result = remover_open(agent->state_fd, agent_not_removed, &agent->remover)) < 0)
+        return say_in_state(agent,
+                            "cannot start the thread that removes what attempts left, or its directory, in",
+                            result, error, error_size);
     if ((result = placements_open(agent->state_fd, PLACEMENTS_MAX, is_here, agent, &agent->placements)) < 0)
         return say_in_state(agent, "cannot open the journal of placements in", result, error, error_size);
     if ((result = open_notices(agent)) < 0)
@@ -334,6 +340,7 @@ void agent_close(struct agent *agent)
     link_destroy(agent->link);
     placements_close(agent->placements);
     syncer_close(agent->syncer);
+    remover_close(agent->remover);
     spool_close(agent->spool);
     if (agent->node.lock_fd >= 0)
         node_close(&agent->node);

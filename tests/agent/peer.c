@@ -217,7 +217,7 @@ void peer_destroy(struct peer *peer)
 {
     peer_kill_agent(peer);
     peer_end_cgroups(peer);
-    fs_drop(disk_remove_tree(AT_FDCWD, peer->state_dir));
+    fs_drop(disk_remove_tree(AT_FDCWD, peer->state_dir, NULL));
     if (getenv("FORESTALL_TEST_LOG"))
         print_message("the agent's log: %s\n", peer->log_path);
     else

@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "agent/attempt_files.h"
+#include "agent/remover.h"
 
 static struct str shell_argv[3] = {{"/bin/sh", 7}, {"-c", 2}, {NULL, 0}};
 static struct str python_argv[3] = {{"/usr/bin/python3", 16}, {"-c", 2}, {NULL, 0}};
@@ -62,6 +63,14 @@ void attempt_file(const struct peer *peer, const struct msg_admission *admission
     char attempt[ATTEMPT_NAME_SIZE];
     attempt_name(admission->request.execution, admission->attempt, attempt);
     int used = snprintf(out, size, "%s/" ATTEMPTS_DIRECTORY "/%s/%s", peer->state_dir, attempt, name);
+    assert_in_range(used, 1, size - 1);
+}
+
+void gone_directory(const struct peer *peer, const struct msg_admission *admission, char *out, size_t size)
+{
+    char attempt[ATTEMPT_NAME_SIZE];
+    attempt_name(admission->request.execution, admission->attempt, attempt);
+    int used = snprintf(out, size, "%s/" REMOVER_DIRECTORY "/%s", peer->state_dir, attempt);
     assert_in_range(used, 1, size - 1);
 }
 

@@ -39,6 +39,8 @@ struct msg_admission python(struct peer *peer, const char *script, int64_t memor
 /* Path of a file in the attempt's directory. */
 void attempt_file(const struct peer *peer, const struct msg_admission *admission, const char *name, char *out,
                   size_t size);
+/* Where the agent keeps the attempt's directory until it is removed. */
+void gone_directory(const struct peer *peer, const struct msg_admission *admission, char *out, size_t size);
 /* What a file holds, without the newline at its end. */
 void read_text(const char *path, char *out, size_t size);
 

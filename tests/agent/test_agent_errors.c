@@ -332,7 +332,7 @@ static void agent__record_does_not_fit__reported_once_there_is_room(void **state
 static void agent__directory_cannot_be_removed__attempt_let_go(void **state)
 {
     struct peer *peer = *state;
-    char go[300], script[800], directory[500], scratch[500], left[500];
+    char go[300], script[800], directory[500], scratch[500], gone[500], left[520], kept[520];
     if (!peer) {
         skip();
         return;
@@ -345,19 +345,22 @@ static void agent__directory_cannot_be_removed__attempt_let_go(void **state)
     wait_running(peer, &admission);
     attempt_file(peer, &admission, "", directory, sizeof directory);
     attempt_file(peer, &admission, "scratch", scratch, sizeof scratch);
-    attempt_file(peer, &admission, "admission", left, sizeof left);
+    gone_directory(peer, &admission, gone, sizeof gone);
+    (void)snprintf(left, sizeof left, "%s/admission", gone);
+    (void)snprintf(kept, sizeof kept, "%s/scratch", gone);
     assert_int_equal(mount("mounted", scratch, "tmpfs", 0, "size=1m"), 0);
     let_end(go);
     bool logged = peer_wait(peer, was_logged, (void *)(uintptr_t) "event=directory_not_removed", WAIT_MS);
     peer->status = NULL; /* the next one */
     bool let_go = peer_wait(peer, node_is_empty, NULL, 5000);
-    bool kept = access(scratch, F_OK) == 0;
+    bool still_there = access(kept, F_OK) == 0;
     peer_kill_agent(peer);
-    assert_int_equal(umount2(scratch, MNT_DETACH), 0);
-    assert_true(logged && let_go && kept);
+    assert_int_equal(umount2(kept, MNT_DETACH), 0);
+    assert_true(logged && let_go && still_there);
     assert_int_equal(access(left, F_OK), -1);
+    assert_int_equal(access(directory, F_OK), -1);
     restarted(peer, NULL);
-    assert_true(peer_wait(peer, file_is_gone, directory, WAIT_MS));
+    assert_true(peer_wait(peer, file_is_gone, gone, WAIT_MS));
     assert_int_equal(wait_record(peer, &admission)->exit_status, 4);
     stop_cleanly(peer);
     assert_int_equal(peer_records(peer, admission.request.execution, NULL), 1);

@@ -58,7 +58,7 @@ static void disk_remove_tree__deeper_than_there_are_descriptors__removed(void **
     assert_int_equal(getrlimit(RLIMIT_NOFILE, &limit), 0);
     few = (struct rlimit){.rlim_cur = FILES, .rlim_max = limit.rlim_max};
     assert_int_equal(setrlimit(RLIMIT_NOFILE, &few), 0);
-    int result = disk_remove_tree(fd, "tree");
+    int result = disk_remove_tree(fd, "tree", NULL);
     assert_int_equal(setrlimit(RLIMIT_NOFILE, &limit), 0);
     assert_int_equal(result, 0);
     assert_int_equal(faccessat(fd, "tree", F_OK, 0), -1);
@@ -68,7 +68,7 @@ static void disk_remove_tree__deeper_than_there_are_descriptors__removed(void **
 static void disk_remove_tree__not_there__is_fine(void **state)
 {
     (void)state;
-    assert_int_equal(disk_remove_tree(AT_FDCWD, "no/such/tree"), 0);
+    assert_int_equal(disk_remove_tree(AT_FDCWD, "no/such/tree", NULL), 0);
 }
 
 int main(void)
