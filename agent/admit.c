@@ -136,8 +136,10 @@ static void launch(struct agent *agent, struct attempt *attempt, int lock_fd)
     if (result < 0) {
         log_error("supervisor_not_started", "attempt=%s path=%s error=\"%s\"", attempt->name,
                   agent->supervisor, strerror(-result));
-        if (attempt->pid_fd < 0)
+        if (attempt->pid_fd < 0) {
             attempt->state = ATTEMPT_ENDED; /* reported as never started */
+            attempt->ended_ms = clock_monotonic_ms();
+        }
     }
     metric_add(agent->metrics.accepted, 1);
     log_attempt("accepted", &attempt->admission, "");

@@ -77,6 +77,7 @@ static void find_supervisor(struct agent *agent, struct attempt *attempt)
     if (lock_fd >= 0) {
         (void)close(lock_fd);
         attempt->state = ATTEMPT_ENDED;
+        attempt->ended_ms = clock_monotonic_ms();
         return;
     }
     attempt->state = ATTEMPT_RUNNING;

@@ -62,6 +62,7 @@ struct attempt {
     struct request_identity identity; /* of admission.request */
     bool end_wanted, killed;          /* it is to be ended; its supervisor was told */
     bool last_taken;
+    bool left_told;                     /* that processes of it cannot be killed */
     bool supervisor_ended;              /* its pid_fd said so */
     bool record_spooled, event_spooled; /* of its ending; finish.c */
     bool sample_now;                    /* out of the cycle */
@@ -70,6 +71,7 @@ struct attempt {
     int64_t let_go_us;                  /* memory was raised last, monotonic: what the brake held goes on */
     struct near near;
     int64_t decided_bytes; /* memory limit that somebody else decided last */
+    int64_t ended_ms;      /* its supervisor was seen gone, monotonic */
     int64_t retry_ms;      /* ATTEMPT_ENDED, ATTEMPT_REPORTED: not before */
 };
 
@@ -155,6 +157,14 @@ void agent_finish(struct agent *agent, int64_t now_ms);
 /* What of its ending an earlier agent spooled; last: the spool's last number before this agent appended
  * anything. */
 void agent_judge_claim(struct attempt *attempt, uint64_t last);
+/* removal.c */
+/* True when its cgroup is gone and its directory is the remover's; else retry_ms says when to try again. A
+ * directory that cannot be handed over is left to the next agent: what the attempt had committed must not
+ * wait for it. */
+bool agent_removed(struct agent *agent, struct attempt *attempt, int64_t now_ms);
+/* Long after its end: what is left in its cgroup was killed, and waits in the kernel for a disk or server
+ * that does not answer. */
+bool attempt_left_behind(const struct attempt *attempt, int64_t now_ms);
 /* A directory that stays. Any thread may tell it. */
 void agent_not_removed(const char *name, int error);
 /* Something ended and waits for its next try. */

@@ -170,7 +170,7 @@ int attempt_lock(int directory_fd)
 
 struct spawn {
     char directory[4200], stdout_path[4200], stderr_path[4200], subtree[300], cgroup[100], brake[64],
-        files[64];
+        start[64], files[64];
 };
 
 /* Into the option of that name: what was asked for, or a file of the agent's. */
@@ -194,6 +194,8 @@ static void describe(const struct agent *agent, const struct attempt *attempt, s
     (void)snprintf(out->cgroup, sizeof out->cgroup, "--cgroup=%s", attempt->name);
     (void)snprintf(out->brake, sizeof out->brake, "--brake_deadline=%" PRId64 "ms",
                    brake ? agent->options->brake_deadline_ms : 0);
+    (void)snprintf(out->start, sizeof out->start, "--start_timeout=%" PRId64 "ms",
+                   agent->options->start_timeout_ms);
     (void)snprintf(out->files, sizeof out->files, "--open_files=%" PRId64, agent->program_files);
     describe_output(agent, attempt, request->stdout_path, "stdout", out->stdout_path);
     describe_output(agent, attempt, request->stderr_path, "stderr", out->stderr_path);
@@ -231,9 +233,16 @@ static int set_files(posix_spawn_file_actions_t *actions, int log_fd, int lock_f
 
 static int spawn(const char *path, const struct spawn *what, int log_fd, int lock_fd, pid_t *pid)
 {
-    char *argv[] = {(char *)"forestall-supervisor", (char *)what->directory,   (char *)what->subtree,
-                    (char *)what->cgroup,           (char *)what->brake,       (char *)what->files,
-                    (char *)what->stdout_path,      (char *)what->stderr_path, NULL};
+    char *argv[] = {(char *)"forestall-supervisor",
+                    (char *)what->directory,
+                    (char *)what->subtree,
+                    (char *)what->cgroup,
+                    (char *)what->brake,
+                    (char *)what->start,
+                    (char *)what->files,
+                    (char *)what->stdout_path,
+                    (char *)what->stderr_path,
+                    NULL};
     char *env[] = {(char *)"PATH=/usr/sbin:/usr/bin:/sbin:/bin",
                    NULL}; /* not the agent's: its configuration is its own */
     posix_spawn_file_actions_t actions;

@@ -1,4 +1,4 @@
-/* The end of an attempt: what happened, its record and event, its removal. See agent.h.
+/* The end of an attempt: what happened, its record and event. See agent.h.
  *
  * Exactly one record: before it is spooled, the number it will get is written into the attempt's directory (a
  * claim), and the event takes the next one. Only an agent that starts again judges claims, against what the
@@ -349,15 +349,18 @@ static void reap(const struct attempt *attempt)
         (void)waitid(P_PIDFD, (id_t)attempt->pid_fd, &info, WEXITED | WNOHANG); /* -ECHILD: adopted */
 }
 
-/* Processes of a lost supervisor's program must be gone before their counters are the last. */
-static bool emptied(const struct attempt *attempt)
+/* Processes of a lost supervisor's program must be gone before their counters are the last. One that left a
+ * status has waited, and taken them. */
+static bool emptied(const struct attempt *attempt, int64_t now_ms)
 {
+    struct stat status;
     if (!attempt->cgroup || cgroup_population(attempt->cgroup) <= 0)
         return true;
     fs_drop(cgroup_brake_release_to_kernel(
         attempt->cgroup));                 /* a killed task must not wait in it; without one: not supported */
     fs_drop(cgroup_kill(attempt->cgroup)); /* tried again until the population is 0 */
-    return false;
+    return fstatat(attempt->directory_fd, ATTEMPT_STATUS, &status, AT_SYMLINK_NOFOLLOW) == 0 ||
+           attempt_left_behind(attempt, now_ms);
 }
 
 static void report(struct agent *agent, struct attempt *attempt, int64_t now_ms)
@@ -365,7 +368,7 @@ static void report(struct agent *agent, struct attempt *attempt, int64_t now_ms)
     static const struct msg_counters none;
     struct ending ending = {.known = false};
     arena_reset(agent->arena);
-    if (!emptied(attempt)) {
+    if (!emptied(attempt, now_ms)) {
         attempt->retry_ms = now_ms + 10;
         return;
     }
@@ -386,43 +389,6 @@ static void report(struct agent *agent, struct attempt *attempt, int64_t now_ms)
     attempt->state = ATTEMPT_REPORTED;
     if (++agent->finished % OUTPUT_PRUNE_EVERY == 0)
         output_prune(agent);
-}
-
-void agent_not_removed(const char *name, int error)
-{
-    log_warn("directory_not_removed", "attempt=%s error=\"%s\" retry=\"when the agent starts again\"", name,
-             strerror(-error));
-}
-
-/* Its admission goes first: without it the next agent clears what a kill or an error here leaves, and does
- * not report it again. When not even that goes, all stays, with the claim that says it was reported. -EAGAIN:
- * the remover has as many as it takes. */
-static int remove_directory(const struct agent *agent, const struct attempt *attempt)
-{
-    if ((unlinkat(attempt->directory_fd, ATTEMPT_ADMISSION, 0) < 0 && errno != ENOENT) ||
-        fsync(attempt->directory_fd) < 0)
-        return -errno;
-    return remover_take(agent->remover, agent->attempts_fd, attempt->name);
-}
-
-/* True when its cgroup is gone and its directory is the remover's. One that cannot be handed over is left to
- * the next agent: what the attempt had committed must not wait for it. */
-static bool removed(struct agent *agent, struct attempt *attempt, int64_t now_ms)
-{
-    if (attempt->cgroup && cgroup_destroy(attempt->cgroup, 0) < 0) {
-        fs_drop(cgroup_kill(attempt->cgroup)); /* tried again with the removal */
-        attempt->retry_ms = now_ms + 10;
-        return false;
-    }
-    attempt->cgroup = NULL;
-    int result = remove_directory(agent, attempt);
-    if (result == -EAGAIN) {
-        attempt->retry_ms = now_ms + 10;
-        return false;
-    }
-    if (result < 0)
-        agent_not_removed(attempt->name, result);
-    return true;
 }
 
 static bool supervisor_gone(struct attempt *attempt)
@@ -447,10 +413,12 @@ static void finish_one(struct agent *agent, size_t index, int64_t now_ms)
     if (attempt->state == ATTEMPT_RUNNING && supervisor_gone(attempt)) {
         reap(attempt);
         attempt->state = ATTEMPT_ENDED;
+        attempt->ended_ms = now_ms;
     }
     if (attempt->state == ATTEMPT_ENDED && now_ms >= attempt->retry_ms)
         report(agent, attempt, now_ms);
-    if (attempt->state == ATTEMPT_REPORTED && now_ms >= attempt->retry_ms && removed(agent, attempt, now_ms))
+    if (attempt->state == ATTEMPT_REPORTED && now_ms >= attempt->retry_ms &&
+        agent_removed(agent, attempt, now_ms))
         agent_remove(agent, index);
 }
 

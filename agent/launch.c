@@ -1,11 +1,11 @@
-/* See launch.h. The child tells which step failed over a close-on-exec pipe. Its callers have one thread;
- * what may block on other programs (the user's groups) is looked up before the fork. */
+/* See launch.h. The child tells over a close-on-exec pipe which step it is at, and which one failed. Its
+ * callers have one thread; the user's groups are looked up before the fork. */
 #include "agent/launch.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <grp.h>
-#include <linux/close_range.h>
+#include <poll.h>
 #include <pwd.h>
 #include <signal.h>
 #include <stdio.h>
@@ -13,6 +13,8 @@
 #include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
+
+#define REPORT_CHILD_FD 3 /* of the child: the only one past its own three */
 
 enum step {
     STEP_CGROUP,
@@ -37,7 +39,8 @@ static const char *const step_words[STEP_COUNT] = {
     "cannot execute",
 };
 
-struct failure {
+/* error 0: the step begins. A few bytes, written at once: the pipe always has room. */
+struct report {
     int32_t step, error;
 };
 
@@ -118,61 +121,74 @@ static void limit_files(const struct launch *launch)
     (void)setrlimit(RLIMIT_NOFILE, &limit); /* within the hard limit: not refused */
 }
 
-static int run_steps(const struct launch *launch, const struct cgroup *cgroup,
-                     const struct identity *identity, enum step *step)
+/* 0 never: negative errno. execvpe searches the caller's PATH; the program's own is what its submitter meant.
+ */
+static int execute(const struct launch *launch)
 {
-    int result = cgroup_attach_pid(cgroup, 0);
-    if (result == 0) {
-        *step = STEP_SESSION;
-        result = launch->own_session && setsid() < 0 ? -errno : 0;
+    const char *path = NULL;
+    limit_files(launch);
+    for (char *const *entry = launch->env; *entry; entry++)
+        if (strncmp(*entry, "PATH=", 5) == 0)
+            path = *entry + 5;
+    if ((path ? setenv("PATH", path, 1) : unsetenv("PATH")) == 0)
+        (void)execvpe(launch->argv[0], launch->argv, launch->env);
+    return -errno;
+}
+
+static bool tell(int report_fd, enum step step, int error)
+{
+    struct report report = {(int32_t)step, error};
+    return write(report_fd, &report, sizeof report) == (ssize_t)sizeof report;
+}
+
+/* One step, once it is told. */
+static int run_step(const struct launch *launch, const struct cgroup *cgroup, const struct identity *identity,
+                    enum step step)
+{
+    switch (step) {
+    case STEP_CGROUP:
+        return cgroup_attach_pid(cgroup, 0);
+    case STEP_SESSION:
+        return launch->own_session && setsid() < 0 ? -errno : 0;
+    case STEP_STDIN:
+        return launch->inherit_stdin ? 0 : redirect("/dev/null", O_RDONLY, STDIN_FILENO);
+    case STEP_USER:
+        return become(identity);
+    case STEP_CWD:
+        return launch->cwd && chdir(launch->cwd) < 0 ? -errno : 0;
+    case STEP_STDOUT:
+        return redirect_output(launch->stdout_path, STDOUT_FILENO);
+    case STEP_STDERR:
+        return redirect_output(launch->stderr_path, STDERR_FILENO);
+    default:
+        return execute(launch);
     }
-    if (result == 0) {
-        *step = STEP_STDIN;
-        result = launch->inherit_stdin ? 0 : redirect("/dev/null", O_RDONLY, STDIN_FILENO);
-    }
-    if (result == 0) {
-        *step = STEP_USER;
-        result = become(identity);
-    }
-    if (result == 0) {
-        *step = STEP_CWD;
-        result = launch->cwd && chdir(launch->cwd) < 0 ? -errno : 0;
-    }
-    if (result == 0) {
-        *step = STEP_STDOUT;
-        result = redirect_output(launch->stdout_path, STDOUT_FILENO);
-    }
-    if (result == 0) {
-        *step = STEP_STDERR;
-        result = redirect_output(launch->stderr_path, STDERR_FILENO);
-    }
-    return result;
+}
+
+/* Nothing else of the caller's stays open: a step that hangs would hold its locks. */
+static int keep_only(int *report_fd)
+{
+    if (*report_fd != REPORT_CHILD_FD && dup3(*report_fd, REPORT_CHILD_FD, O_CLOEXEC) < 0)
+        return -errno;
+    *report_fd = REPORT_CHILD_FD;
+    return close_range(REPORT_CHILD_FD + 1, ~0u, 0) < 0 ? -errno : 0;
 }
 
 _Noreturn static void child(const struct launch *launch, const struct cgroup *cgroup,
-                            const struct identity *identity, int report)
+                            const struct identity *identity, int report_fd)
 {
-    enum step step = STEP_CGROUP;
+    int step = STEP_CGROUP, result = 0;
     reset_signals();
-    (void)close_range(3, ~0u, CLOSE_RANGE_CLOEXEC); /* all are opened so; against a library that forgot */
-    int result = run_steps(launch, cgroup, identity, &step);
-    if (result == 0) {
-        step = STEP_EXEC;
-        limit_files(launch);
-        const char *path = NULL;
-        for (char *const *entry = launch->env; *entry; entry++)
-            if (strncmp(*entry, "PATH=", 5) == 0)
-                path = *entry + 5;
-        /* execvpe searches the caller's PATH; the program's own is what its submitter meant. */
-        if (path ? setenv("PATH", path, 1) < 0 : unsetenv("PATH") < 0)
-            result = -errno;
-        else
-            (void)execvpe(launch->argv[0], launch->argv, launch->env);
-        result = result ? result : -errno;
+    for (; step < STEP_COUNT; step++) {
+        if (!tell(report_fd, (enum step)step, 0))
+            _exit(126);
+        result = run_step(launch, cgroup, identity, (enum step)step);
+        if (result == 0 && step == STEP_CGROUP)
+            result = keep_only(&report_fd);
+        if (result < 0)
+            break;
     }
-    struct failure failure = {(int32_t)step, -result};
-    ssize_t written = write(report, &failure, sizeof failure);
-    _exit(written == (ssize_t)sizeof failure ? 127 : 126);
+    _exit(tell(report_fd, (enum step)step, -result) ? 127 : 126);
 }
 
 static const char *step_object(const struct launch *launch, enum step step)
@@ -185,30 +201,14 @@ static const char *step_object(const struct launch *launch, enum step step)
     return objects[step] ? objects[step] : "";
 }
 
-static int await_exec(const struct launch *launch, int report, pid_t pid, char *error, size_t error_size)
+static void say(const struct launch *launch, int32_t step, const char *why, char *error, size_t error_size)
 {
-    struct failure failure;
-    ssize_t got;
-    do {
-        got = read(report, &failure, sizeof failure);
-    } while (got < 0 && errno == EINTR);
-    if (got == 0)
-        return 0; /* closed by execve */
-    while (waitpid(pid, NULL, 0) < 0 && errno == EINTR)
-        ;
-    if (got != (ssize_t)sizeof failure || failure.step < 0 || failure.step >= STEP_COUNT ||
-        failure.error <= 0) {
-        (void)snprintf(error, error_size, "the program's process was lost while starting");
-        return -EIO;
-    }
-    const char *object = step_object(launch, (enum step)failure.step);
-    (void)snprintf(error, error_size, "%s%s%.120s: %s", step_words[failure.step], *object ? " " : "", object,
-                   strerror(failure.error));
-    return -failure.error;
+    const char *object = step_object(launch, (enum step)step);
+    (void)snprintf(error, error_size, "%s%s%.120s: %s", step_words[step], *object ? " " : "", object, why);
 }
 
-int launch_start(const struct launch *launch, const struct cgroup *cgroup, char *error, size_t error_size,
-                 pid_t *out)
+int launch_begin(const struct launch *launch, const struct cgroup *cgroup, char *error, size_t error_size,
+                 struct launching *out)
 {
     int report[2];
     struct identity identity;
@@ -218,7 +218,7 @@ int launch_start(const struct launch *launch, const struct cgroup *cgroup, char 
                        result == -ENOENT ? "no such user" : strerror(-result));
         return result == -ENOENT ? -EINVAL : result;
     }
-    if (pipe2(report, O_CLOEXEC) < 0) {
+    if (pipe2(report, O_CLOEXEC | O_NONBLOCK) < 0) {
         (void)snprintf(error, error_size, "cannot make a pipe: %s", strerror(errno));
         return -errno;
     }
@@ -227,12 +227,77 @@ int launch_start(const struct launch *launch, const struct cgroup *cgroup, char 
         child(launch, cgroup, &identity, report[1]);
     result = pid < 0 ? -errno : 0;
     (void)close(report[1]);
-    if (result < 0)
+    if (result < 0) {
         (void)snprintf(error, error_size, "cannot fork: %s", strerror(-result));
-    else
-        result = await_exec(launch, report[0], pid, error, error_size);
-    (void)close(report[0]);
+        (void)close(report[0]);
+        return result;
+    }
+    *out = (struct launching){.pid = pid, .report_fd = report[0], .step = STEP_CGROUP};
+    return 0;
+}
+
+void launch_end(struct launching *launching)
+{
+    if (launching->report_fd >= 0)
+        (void)close(launching->report_fd);
+    launching->report_fd = -1;
+}
+
+/* 1 a report, 0 none yet; -EPIPE: the child has closed its end. */
+static int next_report(int fd, struct report *out)
+{
+    ssize_t got;
+    do {
+        got = read(fd, out, sizeof *out);
+    } while (got < 0 && errno == EINTR);
+    if (got < 0)
+        return errno == EAGAIN ? 0 : -errno;
+    bool whole = got == (ssize_t)sizeof *out && out->step >= 0 && out->step < STEP_COUNT && out->error >= 0;
+    return whole ? 1 : -EPIPE;
+}
+
+int launch_look(const struct launch *launch, struct launching *launching, char *error, size_t error_size)
+{
+    struct report report = {0, 0};
+    int result;
+    while ((result = next_report(launching->report_fd, &report)) > 0 && report.error == 0)
+        launching->step = report.step;
     if (result == 0)
-        *out = pid;
-    return result;
+        return 0;
+    launch_end(launching);
+    if (result > 0) {
+        say(launch, report.step, strerror(report.error), error, error_size);
+        return -report.error;
+    }
+    if (launching->step == STEP_EXEC)
+        return 1; /* closed by execve */
+    (void)snprintf(error, error_size, "the program's process was lost while starting");
+    return -EIO;
+}
+
+void launch_say_late(const struct launch *launch, const struct launching *launching, int64_t waited_ms,
+                     char *error, size_t error_size)
+{
+    char why[64];
+    (void)snprintf(why, sizeof why, "no answer within %.1f s", (double)waited_ms / 1e3);
+    say(launch, launching->step, why, error, error_size);
+}
+
+int launch_start(const struct launch *launch, const struct cgroup *cgroup, char *error, size_t error_size,
+                 pid_t *out)
+{
+    struct launching launching;
+    int result = launch_begin(launch, cgroup, error, error_size, &launching);
+    if (result < 0)
+        return result;
+    while ((result = launch_look(launch, &launching, error, error_size)) == 0) {
+        struct pollfd report = {.fd = launching.report_fd, .events = POLLIN};
+        (void)poll(&report, 1, -1); /* interrupted: looked at again */
+    }
+    if (result < 0)
+        while (waitpid(launching.pid, NULL, 0) < 0 && errno == EINTR)
+            continue;
+    else
+        *out = launching.pid;
+    return FS_MIN(result, 0);
 }

@@ -27,6 +27,9 @@ const struct config_option agent_option_table[] = {
      "can decide, again and again up "
      "to so "
      "many times the limit decided last; never above its code's ceiling; 1 = never"},
+    {KEY(start_timeout), CONFIG_DURATION_MS, FIELD(start_timeout_ms), "60s", 100, 86400000,
+     "longest wait for an execution's directory, output files and program to answer, as on a network file "
+     "system, before it counts as not started"},
     {KEY(brake_deadline), CONFIG_DURATION_MS, FIELD(brake_deadline_ms), "5s", 10, 600000,
      "longest stay in the brake"},
     {KEY(brake_patience), CONFIG_DURATION_MS, FIELD(brake_patience_ms), "30s", 0, 600000,

@@ -6,7 +6,7 @@
 
 struct agent_options {
     const char *node, *pool, *ingest, *cgroup, *supervisor, *net_device, *net_namespace;
-    int64_t tick_ms, lease_ms, brake_deadline_ms, brake_patience_ms, stop_timeout_ms;
+    int64_t tick_ms, lease_ms, start_timeout_ms, brake_deadline_ms, brake_patience_ms, stop_timeout_ms;
     bool brake, draining, end_attempts;
     int64_t max_attempts;
     int64_t capacity_memory_bytes, capacity_cpu_millicores, capacity_io_read_bps, capacity_io_write_bps,

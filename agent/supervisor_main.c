@@ -11,14 +11,12 @@
 #include <fcntl.h>
 #include <inttypes.h>
 #include <poll.h>
-#include <pwd.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/prctl.h>
 #include <sys/signalfd.h>
 #include <sys/socket.h>
-#include <sys/stat.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -26,6 +24,7 @@
 #include "agent/attempt_files.h"
 #include "agent/disk.h"
 #include "agent/launch.h"
+#include "agent/program.h"
 #include "agent/track.h"
 #include "common/clock.h"
 #include "common/config.h"
@@ -42,7 +41,8 @@
 struct supervisor_options {
     const char *directory, *subtree, *cgroup, *stdout_path, *stderr_path;
     int64_t brake_deadline_ms; /* 0 = no brake */
-    int64_t open_files;        /* 0 = as the supervisor */
+    int64_t start_timeout_ms;
+    int64_t open_files; /* 0 = as the supervisor */
 };
 
 #define FIELD(field) offsetof(struct supervisor_options, field)
@@ -55,6 +55,8 @@ static const struct config_option table[] = {
     {"supervisor", "stderr", CONFIG_STRING, FIELD(stderr_path), "", 0, 0, "file for standard error"},
     {"supervisor", "brake_deadline", CONFIG_DURATION_MS, FIELD(brake_deadline_ms), "0", 0, 1e9,
      "longest stay in the brake; 0 = no brake"},
+    {"supervisor", "start_timeout", CONFIG_DURATION_MS, FIELD(start_timeout_ms), "60s", 1, 1e9,
+     "longest wait for its directory, output and program before it runs"},
     {"supervisor", "open_files", CONFIG_INT, FIELD(open_files), "0", 0, 1e15,
      "descriptors the program may have; 0 = as many as the supervisor"},
 };
@@ -65,13 +67,15 @@ struct supervisor {
     struct cgroup_host *host;
     struct cgroup *cgroup;
     struct track *track;
-    pid_t pid;
+    struct launch launch;
+    struct launching launching;
     int signal_fd, notice_fd;
     struct status_file status;
     int64_t begun_us, timeout_us; /* CLOCK_BOOTTIME; timeout 0 = none */
+    int64_t kill_us;              /* the same, of the first kill */
     int64_t brake_until_us;       /* of this stay */
     int64_t brake_limit;          /* memory limit when the stay began */
-    bool brake_armed, exited, killing;
+    bool brake_armed, start_failed, exited, killing;
 };
 
 static int64_t boottime_us(void)
@@ -102,6 +106,7 @@ static void kill_all(struct supervisor *supervisor, const char *why)
     int result = cgroup_kill(supervisor->cgroup);
     log_info("attempt_kill", "why=\"%s\" result=%d", why, result);
     supervisor->killing = true;
+    supervisor->kill_us = boottime_us();
 }
 
 /* --- the brake --- */
@@ -163,11 +168,48 @@ static void reap(struct supervisor *supervisor)
     int status;
     pid_t pid;
     while ((pid = waitpid(-1, &status, WNOHANG)) > 0) {
-        if (pid != supervisor->pid)
+        if (pid != supervisor->launching.pid)
             continue; /* an orphan of the program's */
-        supervisor->status.wait_status = status;
+        if (!supervisor->start_failed)
+            supervisor->status.wait_status = status;
         supervisor->exited = true;
     }
+}
+
+static bool starting(const struct supervisor *supervisor)
+{
+    return supervisor->launching.report_fd >= 0;
+}
+
+static void executed(struct supervisor *supervisor)
+{
+    char text[32];
+    supervisor->status.started = 1;
+    int size = snprintf(text, sizeof text, "%" PRId64 "\n", supervisor->status.started_us);
+    int result = disk_replace(AT_FDCWD, ATTEMPT_STARTED, text, (size_t)size, 0600, false);
+    if (result < 0)
+        log_warn("started_not_written", "error=\"%s\"", strerror(-result)); /* the status file will say it */
+    tell(supervisor, NOTICE_STARTED);
+}
+
+static void not_started(struct supervisor *supervisor, int result, const char *why)
+{
+    say_purpose(supervisor, why);
+    supervisor->start_failed = true;
+    supervisor->status.wait_status = (result == -ENOENT ? 127 : 126) << 8; /* as a shell says it */
+}
+
+/* A start that was ended on purpose or by its timeout is told as that. */
+static void look_at_start(struct supervisor *supervisor)
+{
+    char error[LAUNCH_ERROR_MAX];
+    if (!starting(supervisor))
+        return;
+    int result = launch_look(&supervisor->launch, &supervisor->launching, error, sizeof error);
+    if (result > 0)
+        executed(supervisor);
+    else if (result < 0 && !supervisor->killing)
+        not_started(supervisor, result, error);
 }
 
 static void end_on_purpose(struct supervisor *supervisor)
@@ -193,6 +235,11 @@ static void take_signals(struct supervisor *supervisor)
     reap(supervisor);
 }
 
+static int64_t start_deadline_us(const struct supervisor *supervisor)
+{
+    return supervisor->begun_us + supervisor->options->start_timeout_ms * 1000;
+}
+
 static void check_deadlines(struct supervisor *supervisor)
 {
     int64_t now_us = boottime_us(), lease_us = track_lease(supervisor->track);
@@ -201,6 +248,12 @@ static void check_deadlines(struct supervisor *supervisor)
     if (supervisor->timeout_us != 0 && now_us >= supervisor->timeout_us) {
         supervisor->status.timed_out = 1;
         kill_all(supervisor, "timeout");
+    } else if (starting(supervisor) && now_us >= start_deadline_us(supervisor)) {
+        char error[LAUNCH_ERROR_MAX];
+        launch_say_late(&supervisor->launch, &supervisor->launching, supervisor->options->start_timeout_ms,
+                        error, sizeof error);
+        not_started(supervisor, -ETIMEDOUT, error);
+        kill_all(supervisor, error);
     } else if (lease_us != 0 && now_us >= lease_us) {
         say_purpose(supervisor, "lease: no contact with ingest");
         supervisor->status.on_purpose = 1;
@@ -211,29 +264,47 @@ static void check_deadlines(struct supervisor *supervisor)
 static int wait_ms(const struct supervisor *supervisor)
 {
     int64_t wait = supervisor->track->brake_engaged ? BRAKE_CHECK_MS : LEASE_CHECK_MS;
-    if (supervisor->timeout_us != 0 && !supervisor->killing)
-        wait = FS_MIN(wait, FS_MAX((supervisor->timeout_us - boottime_us() + 999) / 1000, 0));
+    int64_t next_us = supervisor->timeout_us != 0 ? supervisor->timeout_us : INT64_MAX;
+    if (starting(supervisor))
+        next_us = FS_MIN(next_us, start_deadline_us(supervisor));
+    if (next_us != INT64_MAX && !supervisor->killing)
+        wait = FS_MIN(wait, FS_MAX((next_us - boottime_us() + 999) / 1000, 0));
     return (int)wait;
+}
+
+/* Killed, and still there: it waits in the kernel for a disk or a server that does not answer. Nothing of the
+ * program's runs any more; its cgroup is left to the agent. */
+static bool unkillable(const struct supervisor *supervisor)
+{
+    return supervisor->killing && boottime_us() >= supervisor->kill_us + (int64_t)END_TIMEOUT_MS * 1000;
 }
 
 static void watch(struct supervisor *supervisor)
 {
-    while (!supervisor->exited) {
-        struct pollfd polled[2] = {{.fd = supervisor->signal_fd, .events = POLLIN}, {.fd = -1}};
+    while (!supervisor->exited && !unkillable(supervisor)) {
+        struct pollfd polled[3] = {{.fd = supervisor->signal_fd, .events = POLLIN},
+                                   {.fd = -1},
+                                   {.fd = supervisor->launching.report_fd, .events = POLLIN}};
         polled[1].fd = supervisor->brake_armed ? cgroup_brake_fd(supervisor->cgroup, &polled[1].events) : -1;
         if (polled[1].fd >= 0 && supervisor->track->brake_engaged)
             polled[1].fd = -1; /* it is looked at every BRAKE_CHECK_MS then; v2's descriptor stays readable */
         (void)poll(polled, FS_COUNT(polled), wait_ms(supervisor)); /* interrupted: all is looked at anyway */
         take_signals(supervisor);
+        look_at_start(supervisor);
         brake_look(supervisor);
         check_deadlines(supervisor);
     }
+    if (supervisor->exited)
+        return;
+    log_warn("program_not_gone", "hint=\"it waits in the kernel for a disk or server that does not answer\"");
+    if (!supervisor->start_failed)
+        supervisor->status.wait_status = SIGKILL;
 }
 
 /* Ends what the program left behind, waits until it is gone, so that the last counters are the last. */
 static void finish_cgroup(struct supervisor *supervisor)
 {
-    int64_t until_us = boottime_us() + (int64_t)END_TIMEOUT_MS * 1000;
+    int64_t until_us = boottime_us() + (unkillable(supervisor) ? 0 : (int64_t)END_TIMEOUT_MS * 1000);
     struct pollfd polled = {.fd = supervisor->signal_fd, .events = POLLIN};
     while (cgroup_population(supervisor->cgroup) > 0 && boottime_us() < until_us) {
         fs_drop(cgroup_kill(supervisor->cgroup)); /* the loop's condition is the result that counts */
@@ -247,114 +318,47 @@ static void finish_cgroup(struct supervisor *supervisor)
 
 /* --- start --- */
 
-static char **make_argv(struct arena *arena, const struct msg_str_array *texts, size_t more)
-{
-    char **list = arena_alloc(arena, texts->count + more + 1, sizeof *list);
-    for (size_t i = 0; list && i < texts->count; i++)
-        if (!(list[i] = arena_strdup(arena, texts->items[i])))
-            return NULL;
-    return list;
-}
-
-static char *variable(struct arena *arena, const char *name, const char *directory, const char *file)
-{
-    char text[4200];
-    (void)snprintf(text, sizeof text, "%s=%s%s%s", name, directory, file ? "/" : "", file ? file : "");
-    return arena_strdup(arena, str_of(text));
-}
-
-static char **make_env(const struct supervisor *supervisor, struct arena *arena)
+/* What it is to be; the arena keeps it for as long as the start takes. */
+static int describe(struct supervisor *supervisor, struct arena *arena, char error[LAUNCH_ERROR_MAX])
 {
     const struct msg_execution_request *request = &supervisor->admission.request;
-    const char *directory = supervisor->options->directory;
-    char **env = make_argv(arena, &request->env, 4);
-    char attempt[16], uuid[40], name[ATTEMPT_NAME_SIZE];
-    size_t at = request->env.count;
-    if (!env)
-        return NULL;
-    attempt_name(request->execution, supervisor->admission.attempt, name);
-    (void)snprintf(uuid, sizeof uuid, "%.8s-%.4s-%.4s-%.4s-%.12s", name, name + 8, name + 12, name + 16,
-                   name + 20);
-    (void)snprintf(attempt, sizeof attempt, "%d", supervisor->admission.attempt);
-    env[at++] = variable(arena, "FORESTALL_EXECUTION", uuid, NULL);
-    env[at++] = variable(arena, "FORESTALL_ATTEMPT", attempt, NULL);
-    env[at++] = variable(arena, "FORESTALL_LIMITS", directory, ATTEMPT_LIMITS);
-    if (access(ATTEMPT_METRICS, F_OK) == 0) /* no socket: its path would have been too long */
-        env[at++] = variable(arena, "FORESTALL_METRICS", directory, ATTEMPT_METRICS);
-    return env[at - 1] && env[request->env.count] ? env : NULL;
-}
-
-/* Output the agent keeps lies where the user cannot make files: it is made for the user here. */
-static int make_output(const char *path, uid_t uid, gid_t gid)
-{
-    int fd = open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NOFOLLOW, 0600);
-    if (fd < 0)
-        return -errno;
-    int result = fchown(fd, uid, gid) < 0 ? -errno : 0;
-    (void)close(fd);
+    const struct supervisor_options *options = supervisor->options;
+    const char *user = arena_strdup(arena, request->user), *cwd = arena_strdup(arena, request->cwd);
+    supervisor->launch =
+        (struct launch){.argv = program_argv(request, arena),
+                        .env = program_env(&supervisor->admission, options->directory, arena),
+                        .cwd = cwd && *cwd ? cwd : ATTEMPT_SCRATCH,
+                        .user = user && *user ? user : NULL,
+                        .stdout_path = options->stdout_path,
+                        .stderr_path = options->stderr_path,
+                        .open_files = options->open_files,
+                        .own_session = true};
+    if (!supervisor->launch.argv || !supervisor->launch.env || !user || !cwd)
+        return -ENOMEM;
+    int result = program_make_places(request, user, options->stdout_path, options->stderr_path);
+    if (result < 0)
+        (void)snprintf(error, LAUNCH_ERROR_MAX, "cannot make its scratch directory or output: %s",
+                       strerror(-result));
     return result;
 }
 
-/* The scratch directory and kept output belong to the user the program runs as. */
-static int make_places(const struct supervisor *supervisor, const char *user)
-{
-    const struct msg_execution_request *request = &supervisor->admission.request;
-    struct passwd entry, *found = NULL;
-    char text[4096];
-    uid_t uid = geteuid();
-    gid_t gid = getegid();
-    if (*user && getpwnam_r(user, &entry, text, sizeof text, &found) == 0 &&
-        found) { /* an unknown one: launch_start says it */
-        uid = entry.pw_uid;
-        gid = entry.pw_gid;
-    }
-    if (mkdir(ATTEMPT_SCRATCH, 0700) < 0 && errno != EEXIST)
-        return -errno;
-    int result = chown(ATTEMPT_SCRATCH, uid, gid) < 0 ? -errno : 0;
-    if (result == 0 && request->stdout_path.size == 0)
-        result = make_output(supervisor->options->stdout_path, uid, gid);
-    if (result == 0 && request->stderr_path.size == 0)
-        result = make_output(supervisor->options->stderr_path, uid, gid);
-    return result;
-}
-
+/* Begins: whether the program was executed shows later, in starting(). */
 static int start(struct supervisor *supervisor, struct arena *arena)
 {
-    const struct msg_execution_request *request = &supervisor->admission.request;
     char error[LAUNCH_ERROR_MAX] = "out of memory";
-    const char *user = arena_strdup(arena, request->user), *cwd = arena_strdup(arena, request->cwd);
-    struct launch launch = {.argv = make_argv(arena, &request->argv, 0),
-                            .env = make_env(supervisor, arena),
-                            .cwd = cwd && *cwd ? cwd : ATTEMPT_SCRATCH,
-                            .user = user && *user ? user : NULL,
-                            .stdout_path = supervisor->options->stdout_path,
-                            .stderr_path = supervisor->options->stderr_path,
-                            .open_files = supervisor->options->open_files,
-                            .own_session = true};
-    int result = launch.argv && launch.env && user && cwd ? 0 : -ENOMEM;
-    if (result == 0 && (result = make_places(supervisor, user)) < 0)
-        (void)snprintf(error, sizeof error, "cannot make its scratch directory or output: %s",
-                       strerror(-result));
+    int64_t timeout_ms = supervisor->admission.request.timeout_ms;
+    int result = describe(supervisor, arena, error);
     brake_arm(supervisor);
     supervisor->begun_us = boottime_us();
     supervisor->status.started_us = clock_realtime_us();
+    if (timeout_ms > 0)
+        supervisor->timeout_us = supervisor->begun_us + timeout_ms * 1000;
     if (result == 0)
-        result = launch_start(&launch, supervisor->cgroup, error, sizeof error, &supervisor->pid);
-    if (result < 0) {
-        say_purpose(supervisor, error);
-        supervisor->status.wait_status = (result == -ENOENT ? 127 : 126) << 8; /* as a shell says it */
-        return result;
-    }
-    supervisor->status.started = 1;
-    if (request->timeout_ms > 0)
-        supervisor->timeout_us = supervisor->begun_us + request->timeout_ms * 1000;
-    char text[32];
-    int size = snprintf(text, sizeof text, "%" PRId64 "\n", supervisor->status.started_us);
-    result = disk_replace(AT_FDCWD, ATTEMPT_STARTED, text, (size_t)size, 0600, false);
+        result = launch_begin(&supervisor->launch, supervisor->cgroup, error, sizeof error,
+                              &supervisor->launching);
     if (result < 0)
-        log_warn("started_not_written", "error=\"%s\"", strerror(-result)); /* the status file will say it */
-    tell(supervisor, NOTICE_STARTED);
-    return 0;
+        not_started(supervisor, result, error);
+    return result;
 }
 
 static int take_signalfd(void)
@@ -454,7 +458,7 @@ static int supervise(struct supervisor *supervisor)
 int main(int argc, char **argv)
 {
     struct supervisor_options options = {0};
-    struct supervisor supervisor = {.options = &options, .notice_fd = -1};
+    struct supervisor supervisor = {.options = &options, .launching.report_fd = -1, .notice_fd = -1};
     char error[512] = "out of memory";
     struct config *config =
         config_create("forestall-supervisor", "Runs and watches one attempt; started by forestall-agent.");

@@ -1,7 +1,7 @@
 # The real agent and its supervisors against a test's own ingest. Needs root and cgroups.
-forestall_library(forestall_test_agent SOURCES peer.c peer_agent.c scenario.c LINKS forestall_agent_run PkgConfig::CMOCKA)
+forestall_library(forestall_test_agent SOURCES hung_fs.c peer.c peer_agent.c scenario.c LINKS forestall_agent_run PkgConfig::CMOCKA)
 
-foreach(part attempts memory offers restart removal errors load)
+foreach(part attempts memory offers start restart removal errors load)
   forestall_test(test_agent_${part} SOURCES test_agent_${part}.c LINKS forestall_test_agent ROOT TIMEOUT 120)
   add_dependencies(test_agent_${part} forestall-agent forestall-supervisor)
 endforeach()
