@@ -50,7 +50,7 @@ static int read_admission(struct agent *agent, struct attempt *attempt)
     int result =
         size < 0 ? (int)size : attempt_decode(attempt, agent->codec, (struct str){bytes, (size_t)size});
     free(bytes);
-    return result;
+    return size >= 0 && result == -ENOENT ? -EBADMSG : result; /* of a version that is still to come */
 }
 
 static bool was_accepted(const struct agent *agent, const struct attempt *attempt)
@@ -65,9 +65,22 @@ static void open_track(struct attempt *attempt)
     int result = track_map(attempt->directory_fd, ATTEMPT_TRACK, false, &attempt->track);
     if (result == 0)
         return;
-    log_warn("track_begun_anew", "attempt=%s error=\"%s\"", attempt->name, strerror(-result));
+    int64_t now_us = clock_realtime_us(), monotonic_us = clock_monotonic_us();
+    const struct msg_limits *limits = &attempt->admission.limits;
+    if (result == -EPROTO)
+        result =
+            track_renew(attempt->directory_fd, ATTEMPT_TRACK, now_us, monotonic_us, limits, &attempt->track);
+    if (result == 0) {
+        log_warn("track_of_another_version", "attempt=%s lost=\"its series, peaks and gauges so far\"",
+                 attempt->name);
+        return;
+    }
+    log_error("track_begun_anew",
+              "attempt=%s error=\"%s\" lost=\"what was known of it; its supervisor does not learn of contact "
+              "with ingest any more: if it runs, it ends with its lease\"",
+              attempt->name, strerror(-result));
     if (track_map(attempt->directory_fd, ATTEMPT_TRACK, true, &attempt->track) == 0)
-        track_reset(attempt->track, clock_realtime_us(), clock_monotonic_us(), &attempt->admission.limits);
+        track_reset(attempt->track, now_us, monotonic_us, limits);
 }
 
 static void find_supervisor(struct agent *agent, struct attempt *attempt)
@@ -123,6 +136,11 @@ static int adopt_named(struct agent *agent, const char *name, uint64_t spooled)
         attempt_destroy(attempt);
         return result;
     }
+    if (result == -EBADMSG)
+        log_error("attempt_not_taken_over",
+                  "attempt=%s error=\"its admission is damaged or of a later version\" "
+                  "lost=\"it is ended, without a record\"",
+                  name);
     if (result < 0 || !was_accepted(agent, attempt)) {
         attempt_destroy(attempt);
         clear_attempt(agent, name);

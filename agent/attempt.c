@@ -150,7 +150,7 @@ void attempt_set_lease(const struct agent *agent, struct attempt *attempt)
     struct timespec now;
     (void)clock_gettime(CLOCK_BOOTTIME, &now); /* cannot fail for this clock */
     if (attempt->track)
-        track_extend_lease(attempt->track,
+        track_extend_lease(&attempt->track->shared,
                            ((int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000 + agent->options->lease_ms) *
                                1000);
 }

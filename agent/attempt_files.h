@@ -10,7 +10,7 @@
 #define ATTEMPT_NAME_SIZE 48
 #define ATTEMPT_ADMISSION                                                                                    \
     "admission"               /* the Admission as it came, codec-framed; written before anything else */
-#define ATTEMPT_TRACK "track" /* struct track, mapped by agent and supervisor */
+#define ATTEMPT_TRACK "track" /* struct track, mapped by the agent; its beginning by the supervisor */
 #define ATTEMPT_ADJUSTMENTS "adjustments" /* every adjustment met: u32be size + AppliedAdjustment */
 #define ATTEMPT_LOCK "lock"               /* flock(2) held by the supervisor as long as it lives */
 #define ATTEMPT_SUPERVISOR "supervisor"   /* its pid and start time */

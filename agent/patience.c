@@ -17,7 +17,7 @@ static bool is_running(const struct attempt *attempt)
 static bool somebody_goes_on(const struct agent *agent)
 {
     for (size_t i = 0; i < agent->attempt_count; i++)
-        if (is_running(agent->attempts[i]) && !agent->attempts[i]->track->brake_engaged)
+        if (is_running(agent->attempts[i]) && !agent->attempts[i]->track->shared.brake_engaged)
             return true;
     return false;
 }
@@ -25,9 +25,10 @@ static bool somebody_goes_on(const struct agent *agent)
 static bool waits_for_room(const struct agent *agent, const struct attempt *attempt, int64_t now_us)
 {
     const struct short_of *want = &attempt->wants[MSG_CAUSE_MEMORY];
-    return is_running(attempt) && attempt->track->brake_engaged && want->wanted != 0 &&
+    return is_running(attempt) && attempt->track->shared.brake_engaged && want->wanted != 0 &&
            want->until_ms > now_us / 1000 &&
-           now_us - attempt->track->brake_begun_us + EXTENDED_US < agent->options->brake_patience_ms * 1000;
+           now_us - attempt->track->shared.brake_begun_us + EXTENDED_US <
+               agent->options->brake_patience_ms * 1000;
 }
 
 void agent_be_patient(const struct agent *agent)
@@ -40,5 +41,5 @@ void agent_be_patient(const struct agent *agent)
         return;
     for (size_t i = 0; i < agent->attempt_count; i++)
         if (waits_for_room(agent, agent->attempts[i], now_us))
-            track_extend_brake(agent->attempts[i]->track, until_us);
+            track_extend_brake(&agent->attempts[i]->track->shared, until_us);
 }

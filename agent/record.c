@@ -37,8 +37,8 @@ void record_fill(struct msg_execution_record *record, struct track *track, struc
     record->peak_cpu_millicores = (int32_t)FS_MIN(track->peak_cpu_millicores, INT32_MAX);
     record->peak_io_bps = track->peak_io_bps;
     record->peak_net_bps = track->peak_net_bps;
-    record->brakes.items = track->brakes;
-    record->brakes.count = track->brake_count;
+    record->brakes.items = track->shared.brakes;
+    record->brakes.count = track->shared.brake_count;
 }
 
 /* How much of the series a try carries. */

@@ -19,7 +19,7 @@
  * "in the brake" under the new limit would be answered by another raise. */
 static bool is_held(const struct attempt *attempt, int64_t monotonic_us)
 {
-    return attempt->track->brake_engaged && monotonic_us - attempt->let_go_us >= LET_GO_US &&
+    return attempt->track->shared.brake_engaged && monotonic_us - attempt->let_go_us >= LET_GO_US &&
            cgroup_brake_engaged(attempt->cgroup) != 0;
 }
 

@@ -17,6 +17,7 @@
 #include "common/transport.h"
 #include "common/unwritable.h"
 #include "schemas/name.h"
+#include "schemas/published.h"
 
 #define ARENA_BLOCK_BYTES (1u << 20)
 #define ARENA_BYTES                                                                                          \
@@ -231,7 +232,9 @@ static int open_memory(struct agent *agent)
     agent->codec = codec_create();
     agent->arena = arena_create(ARENA_BLOCK_BYTES, ARENA_BYTES);
     agent->codes_seen = map_create(CODES_SEEN_MAX);
-    return agent->attempts && agent->codec && agent->arena && agent->codes_seen ? 0 : -ENOMEM;
+    return agent->attempts && agent->codec && agent->arena && agent->codes_seen
+               ? published_learn(agent->codec)
+               : -ENOMEM;
 }
 
 static int open_link(struct agent *agent)

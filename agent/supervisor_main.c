@@ -29,7 +29,7 @@
 #include "common/clock.h"
 #include "common/config.h"
 #include "common/log.h"
-#include "schemas/codec.h"
+#include "schemas/published.h"
 
 #define LEASE_CHECK_MS 1000
 #define BRAKE_CHECK_MS 20 /* while engaged: a release by a raise is not told by the kernel on v1 */
@@ -66,7 +66,7 @@ struct supervisor {
     struct msg_admission admission;
     struct cgroup_host *host;
     struct cgroup *cgroup;
-    struct track *track;
+    struct track_shared *track;
     struct launch launch;
     struct launching launching;
     int signal_fd, notice_fd;
@@ -385,9 +385,10 @@ static int read_admission(struct supervisor *supervisor, struct arena *arena)
     if (size < 0)
         return (int)size;
     struct codec *codec = codec_create();
-    int result = codec ? codec_decode(codec, &msg_admission_type, (struct str){bytes, (size_t)size}, arena,
-                                      &supervisor->admission)
-                       : -ENOMEM;
+    int result = codec ? published_learn(codec) : -ENOMEM;
+    if (result == 0)
+        result = codec_decode(codec, &msg_admission_type, (struct str){bytes, (size_t)size}, arena,
+                              &supervisor->admission);
     codec_destroy(codec);
     return result;
 }
@@ -401,7 +402,7 @@ static int open_all(struct supervisor *supervisor, struct arena *arena)
         log_error("admission_not_read", "error=\"%s\"", strerror(-result));
         return result;
     }
-    result = track_map(AT_FDCWD, ATTEMPT_TRACK, false, &supervisor->track);
+    result = track_map_shared(AT_FDCWD, ATTEMPT_TRACK, &supervisor->track);
     if (result < 0) {
         log_error("track_not_mapped", "error=\"%s\"", strerror(-result));
         return result;
@@ -450,7 +451,7 @@ static int supervise(struct supervisor *supervisor)
         cgroup_close(supervisor->cgroup);
     if (supervisor->host)
         cgroup_host_close(supervisor->host);
-    track_unmap(supervisor->track);
+    track_unmap_shared(supervisor->track);
     arena_destroy(arena);
     return result;
 }

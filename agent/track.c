@@ -10,26 +10,51 @@
 
 #include "agent/limits.h"
 
-#define TRACK_VERSION 1
-#define TRACK_MAGIC (0x464f5254u | (uint64_t)TRACK_VERSION << 32 | (uint64_t)sizeof(struct track) << 40)
+#define SHARED_MAGIC 0x31646572616873ULL /* "shared1" */
+#define TRACK_VERSION 2
+#define TRACK_LAYOUT ((uint64_t)TRACK_VERSION << 40 | (uint64_t)sizeof(struct track))
 
-void track_reset(struct track *track, int64_t started_us, int64_t started_monotonic_us,
-                 const struct msg_limits *limits)
+/* Supervisors of every version have it mapped. Should a BrakePeriod get another field, stays need a form of
+ * their own here. */
+_Static_assert(offsetof(struct track_shared, lease_until_us) == 8 &&
+                   offsetof(struct track_shared, brake_wait_s) == 16 &&
+                   offsetof(struct track_shared, brake_engaged) == 20 &&
+                   offsetof(struct track_shared, brake_count) == 24 &&
+                   offsetof(struct track_shared, brakes_dropped) == 28 &&
+                   offsetof(struct track_shared, brake_us) == 32 &&
+                   offsetof(struct track_shared, brake_begun_us) == 40 &&
+                   offsetof(struct track_shared, brakes) == 48 && sizeof(struct msg_brake_period) == 24,
+               "what agents and supervisors of different versions share never changes");
+
+static void reset_own(struct track *track, int64_t started_us, int64_t started_monotonic_us,
+                      const struct msg_limits *limits)
 {
-    memset(track, 0, offsetof(struct track, series));
+    size_t begin = offsetof(struct track, layout);
+    memset((char *)track + begin, 0, offsetof(struct track, series) - begin);
     track->started_us = started_us;
     track->started_monotonic_us = started_monotonic_us;
     track->first_limits = *limits;
     track->highest_limits = *limits;
     track->last.limits = *limits;
     series_reset(&track->series);
-    track->magic = TRACK_MAGIC;
+    track->layout = TRACK_LAYOUT;
 }
 
-static bool is_valid(const struct track *track)
+void track_reset(struct track *track, int64_t started_us, int64_t started_monotonic_us,
+                 const struct msg_limits *limits)
 {
-    if (track->magic != TRACK_MAGIC || track->custom_count > SERIES_CUSTOM_MAX ||
-        track->brake_count > TRACK_BRAKES_MAX)
+    track->shared = (struct track_shared){.magic = SHARED_MAGIC};
+    reset_own(track, started_us, started_monotonic_us, limits);
+}
+
+static bool is_shared_valid(const struct track_shared *shared)
+{
+    return shared->magic == SHARED_MAGIC && shared->brake_count <= TRACK_BRAKES_MAX;
+}
+
+static bool is_own_valid(const struct track *track)
+{
+    if (track->layout != TRACK_LAYOUT || track->custom_count > SERIES_CUSTOM_MAX)
         return false;
     for (uint32_t i = 0; i < track->custom_count; i++)
         if (!memchr(track->custom_names[i], '\0', sizeof track->custom_names[i]))
@@ -37,27 +62,64 @@ static bool is_valid(const struct track *track)
     return series_valid(&track->series);
 }
 
-static int map_file(int fd, bool create, struct track **out)
+/* So many bytes of the file, -EBADMSG when it is shorter. */
+static int map_bytes(int fd, size_t size, void **out)
 {
     struct stat status;
-    if (create) {
-        int error = posix_fallocate(fd, 0, sizeof(struct track));
-        if (error)
-            return -error;
-    } else if (fstat(fd, &status) < 0) {
+    if (fstat(fd, &status) < 0)
         return -errno;
-    } else if (status.st_size != (off_t)sizeof(struct track)) {
+    if (status.st_size < (off_t)size)
         return -EBADMSG;
-    }
-    struct track *track = mmap(NULL, sizeof *track, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
-    if (track == MAP_FAILED)
+    void *mapped = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+    if (mapped == MAP_FAILED)
         return -errno;
-    if (!create && !is_valid(track)) {
-        track_unmap(track);
-        return -EBADMSG;
-    }
-    *out = track;
+    *out = mapped;
     return 0;
+}
+
+/* The file is whole for whoever wrote it: what only this version lacks is not there or not valid. */
+static int map_shared(int fd, struct track_shared **out)
+{
+    void *mapped;
+    int result = map_bytes(fd, sizeof(struct track_shared), &mapped);
+    if (result < 0)
+        return result;
+    if (!is_shared_valid(mapped)) {
+        track_unmap_shared(mapped);
+        return -EBADMSG;
+    }
+    *out = mapped;
+    return 0;
+}
+
+static int map_whole(int fd, bool renew, struct track **out)
+{
+    struct track_shared *shared;
+    void *mapped;
+    int result = map_shared(fd, &shared);
+    if (result < 0)
+        return result;
+    track_unmap_shared(shared);
+    if (renew && (result = posix_fallocate(fd, 0, sizeof(struct track))) != 0)
+        return -result;
+    result = map_bytes(fd, sizeof(struct track), &mapped);
+    if (result == 0 && !renew && !is_own_valid(mapped)) {
+        track_unmap(mapped);
+        result = -EBADMSG;
+    }
+    if (result == 0)
+        *out = mapped;
+    return result == -EBADMSG ? -EPROTO : result;
+}
+
+static int map_new(int fd, struct track **out)
+{
+    void *mapped;
+    int error = posix_fallocate(fd, 0, sizeof(struct track));
+    int result = error ? -error : map_bytes(fd, sizeof(struct track), &mapped);
+    if (result == 0)
+        *out = mapped;
+    return result;
 }
 
 int track_map(int directory_fd, const char *name, bool create, struct track **out)
@@ -69,8 +131,31 @@ int track_map(int directory_fd, const char *name, bool create, struct track **ou
     int fd = openat(directory_fd, name, flags, 0600);
     if (fd < 0)
         return -errno;
-    int result = map_file(fd, create, out);
+    int result = create ? map_new(fd, out) : map_whole(fd, false, out);
     (void)close(fd); /* the mapping holds the file */
+    return result;
+}
+
+int track_renew(int directory_fd, const char *name, int64_t started_us, int64_t started_monotonic_us,
+                const struct msg_limits *limits, struct track **out)
+{
+    int fd = openat(directory_fd, name, O_RDWR | O_CLOEXEC | O_NOFOLLOW);
+    if (fd < 0)
+        return -errno;
+    int result = map_whole(fd, true, out);
+    (void)close(fd);
+    if (result == 0)
+        reset_own(*out, started_us, started_monotonic_us, limits);
+    return result;
+}
+
+int track_map_shared(int directory_fd, const char *name, struct track_shared **out)
+{
+    int fd = openat(directory_fd, name, O_RDWR | O_CLOEXEC | O_NOFOLLOW);
+    if (fd < 0)
+        return -errno;
+    int result = map_shared(fd, out);
+    (void)close(fd);
     return result;
 }
 
@@ -78,6 +163,12 @@ void track_unmap(struct track *track)
 {
     if (track)
         (void)munmap(track, sizeof *track);
+}
+
+void track_unmap_shared(struct track_shared *shared)
+{
+    if (shared)
+        (void)munmap(shared, sizeof *shared);
 }
 
 static void copy_sample(struct msg_counters *counters, const struct cgroup_sample *sample)
@@ -106,9 +197,9 @@ static void copy_sample(struct msg_counters *counters, const struct cgroup_sampl
     counters->tasks = sample->tasks;
 }
 
-static int64_t brake_total(const struct track *track, int64_t monotonic_us)
+static int64_t brake_total(const struct track_shared *shared, int64_t monotonic_us)
 {
-    return track->brake_us + (track->brake_engaged ? FS_MAX(monotonic_us - track->brake_begun_us, 0) : 0);
+    return shared->brake_us + (shared->brake_engaged ? FS_MAX(monotonic_us - shared->brake_begun_us, 0) : 0);
 }
 
 /* Peaks over one second: the newest point against the one a second before it; of shorter programs over what
@@ -139,8 +230,8 @@ void track_add(struct track *track, int64_t time_us, int64_t monotonic_us, const
     copy_sample(&point->counters, sample);
     track->memory_peak_bytes = FS_MAX(track->memory_peak_bytes, sample->memory_bytes);
     point->counters.memory_peak_bytes = track->memory_peak_bytes;
-    point->counters.brake_engaged = track->brake_engaged && braked;
-    point->counters.brake_us = brake_total(track, monotonic_us);
+    point->counters.brake_engaged = track->shared.brake_engaged && braked;
+    point->counters.brake_us = brake_total(&track->shared, monotonic_us);
     memcpy(point->custom, track->custom_values, sizeof point->custom);
     point->custom_set = track->custom_set;
     limits_raise_to(&track->highest_limits, &point->limits);
@@ -187,24 +278,25 @@ double track_gauge_value(const struct track *track, struct str name)
     return 0;
 }
 
-void track_brake(struct track *track, bool engaged, bool by_raise, int64_t time_us, int64_t monotonic_us)
+void track_brake(struct track_shared *shared, bool engaged, bool by_raise, int64_t time_us,
+                 int64_t monotonic_us)
 {
-    if (engaged == track->brake_engaged)
+    if (engaged == shared->brake_engaged)
         return;
     if (engaged) {
-        track->brake_begun_us = monotonic_us;
-        if (track->brake_count < TRACK_BRAKES_MAX)
-            track->brakes[track->brake_count] = (struct msg_brake_period){time_us, 0, false};
+        shared->brake_begun_us = monotonic_us;
+        if (shared->brake_count < TRACK_BRAKES_MAX)
+            shared->brakes[shared->brake_count] = (struct msg_brake_period){time_us, 0, false};
     } else {
-        track->brake_us = brake_total(track, monotonic_us);
-        if (track->brake_count < TRACK_BRAKES_MAX) {
-            track->brakes[track->brake_count].end_us = time_us;
-            track->brakes[track->brake_count++].by_raise = by_raise;
+        shared->brake_us = brake_total(shared, monotonic_us);
+        if (shared->brake_count < TRACK_BRAKES_MAX) {
+            shared->brakes[shared->brake_count].end_us = time_us;
+            shared->brakes[shared->brake_count++].by_raise = by_raise;
         } else {
-            track->brakes_dropped++;
+            shared->brakes_dropped++;
         }
     }
-    track->brake_engaged = engaged;
+    shared->brake_engaged = engaged;
 }
 
 struct msg_counters track_counters(const struct track *track, const struct series_point *point,
@@ -221,22 +313,22 @@ struct msg_counters track_counters(const struct track *track, const struct serie
     return counters;
 }
 
-void track_extend_brake(struct track *track, int64_t until_us)
+void track_extend_brake(struct track_shared *shared, int64_t until_us)
 {
-    __atomic_store_n(&track->brake_wait_s, (uint32_t)(until_us / 1000000), __ATOMIC_RELAXED);
+    __atomic_store_n(&shared->brake_wait_s, (uint32_t)(until_us / 1000000), __ATOMIC_RELAXED);
 }
 
-int64_t track_brake_wait(const struct track *track)
+int64_t track_brake_wait(const struct track_shared *shared)
 {
-    return (int64_t)__atomic_load_n(&track->brake_wait_s, __ATOMIC_RELAXED) * 1000000;
+    return (int64_t)__atomic_load_n(&shared->brake_wait_s, __ATOMIC_RELAXED) * 1000000;
 }
 
-void track_extend_lease(struct track *track, int64_t until_us)
+void track_extend_lease(struct track_shared *shared, int64_t until_us)
 {
-    __atomic_store_n(&track->lease_until_us, until_us, __ATOMIC_RELAXED);
+    __atomic_store_n(&shared->lease_until_us, until_us, __ATOMIC_RELAXED);
 }
 
-int64_t track_lease(const struct track *track)
+int64_t track_lease(const struct track_shared *shared)
 {
-    return __atomic_load_n(&track->lease_until_us, __ATOMIC_RELAXED);
+    return __atomic_load_n(&shared->lease_until_us, __ATOMIC_RELAXED);
 }

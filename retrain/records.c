@@ -18,8 +18,8 @@ int records_open(struct record_set *set, size_t limit_bytes)
     set->arena = arena_create(ARENA_BLOCK, limit_bytes);
     set->codec = codec_create();
     int result = set->arena && set->codec ? 0 : -ENOMEM;
-    for (size_t i = 0; result == 0 && i < published_schema_count; i++)
-        result = records_learn(set, published_schemas[i].fingerprint, str_of(published_schemas[i].json));
+    if (result == 0)
+        result = published_learn(set->codec);
     if (result < 0)
         records_close(set);
     return result;

@@ -1,10 +1,10 @@
-/* Every form of ExecutionRecord and DeadExecution that was ever published, compiled in: these are kept in
- * files, which carry a form's fingerprint and not the form, and outlive the program that wrote them. */
+/* Every form that was ever published of what is kept in files (an agent's admissions and events, records and
+ * dead letters of retrain), compiled in: these carry a form's fingerprint and not the form, and outlive the
+ * program that wrote them. Of adjustments too, which an ingest of before sends. */
 #ifndef FORESTALL_SCHEMAS_PUBLISHED_H
 #define FORESTALL_SCHEMAS_PUBLISHED_H
 
-#include <stddef.h>
-#include <stdint.h>
+#include "schemas/codec.h"
 
 struct published_schema {
     uint64_t fingerprint;
@@ -13,5 +13,8 @@ struct published_schema {
 
 extern const struct published_schema published_schemas[];
 extern const size_t published_schema_count;
+
+/* The codec learns all of them: 0, -ENOMEM. */
+FS_MUST_CHECK int published_learn(struct codec *codec);
 
 #endif

@@ -7,8 +7,11 @@
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
+#include "agent/attempt_files.h"
+#include "agent/track.h"
 #include "schemas/hints.h"
 
 static void agent__killed_while_an_attempt_runs__adopts_it(void **state)
@@ -337,6 +340,80 @@ static void agent__killed_before_it_spooled_what_it_claimed__reports_it_once(voi
     assert_int_equal(peer_events(peer, claimed->request.execution, MSG_EVENT_KIND_FINISHED, NULL), 1);
 }
 
+/* Rewrites a few bytes of a file in the attempt's directory; cut: so many less at its end. */
+static void rewrite(const struct peer *peer, const struct msg_admission *admission, const char *name,
+                    off_t offset, const void *bytes, size_t size, off_t cut)
+{
+    char path[500];
+    struct stat status;
+    attempt_file(peer, admission, name, path, sizeof path);
+    int fd = open(path, O_RDWR | O_CLOEXEC);
+    assert_true(fd >= 0);
+    assert_int_equal(pwrite(fd, bytes, size, offset), size);
+    assert_int_equal(fstat(fd, &status), 0);
+    assert_int_equal(ftruncate(fd, status.st_size - cut), 0);
+    (void)close(fd);
+}
+
+/* As the version before `memory_most_bytes` wrote it: without that byte at its end. */
+static void agent__upgraded_over_an_admission_of_before__adopts_it(void **state)
+{
+    static const uint8_t before[] = {0xc4, 0x40, 0xaf, 0x88, 0x98, 0xe5, 0x45, 0x88};
+    struct peer *peer = started(state, NULL);
+    char go[300], script[400];
+    (void)snprintf(go, sizeof go, "%s/go", peer->state_dir);
+    (void)snprintf(script, sizeof script, "while [ ! -e %s ]; do sleep 0.05; done; exit 9", go);
+    struct msg_admission admission = shell(peer, script, 64 * MIB);
+    peer_send_admission(peer, &admission);
+    wait_running(peer, &admission);
+    peer_kill_agent(peer);
+    rewrite(peer, &admission, "admission", 2, before, sizeof before, 1);
+    peer_start_agent(peer, NULL);
+    assert_true(peer_wait_connected(peer));
+    int fd = open(go, O_CREAT | O_WRONLY | O_CLOEXEC, 0600);
+    assert_true(fd >= 0);
+    (void)close(fd);
+    assert_int_equal(wait_record(peer, &admission)->exit_status, 9);
+}
+
+/* Of a version that is still to come: nothing can be reported of it but that it is so. */
+static void agent__downgraded_over_an_admission_of_later__says_what_is_lost(void **state)
+{
+    static const uint8_t later[] = {1, 2, 3, 4, 5, 6, 7, 8};
+    struct peer *peer = started(state, NULL);
+    struct msg_admission admission = shell(peer, "sleep 300", 64 * MIB);
+    char text[100] = "event=attempt_not_taken_over attempt=";
+    peer_send_admission(peer, &admission);
+    wait_running(peer, &admission);
+    peer_kill_agent(peer);
+    rewrite(peer, &admission, "admission", 2, later, sizeof later, 0);
+    peer_start_agent(peer, NULL);
+    assert_true(peer_wait_connected(peer));
+    attempt_name(admission.request.execution, admission.attempt, text + strlen(text));
+    assert_true(peer_logged(peer, text));
+    stop_cleanly(peer);
+}
+
+/* Its supervisor is the one of before: contact has to reach it by the file that it knows. */
+static void agent__upgraded_over_another_track__attempt_outlives_its_lease(void **state)
+{
+    static const char *const arguments[] = {"--lease=2s", NULL};
+    static const uint64_t another = 1;
+    struct peer *peer = started(state, arguments);
+    struct msg_admission admission = shell(peer, "sleep 6; exit 9", 64 * MIB);
+    peer_send_admission(peer, &admission);
+    wait_running(peer, &admission);
+    peer_kill_agent(peer);
+    rewrite(peer, &admission, ATTEMPT_TRACK, offsetof(struct track, layout), &another, sizeof another, 100);
+    peer_start_agent(peer, arguments);
+    assert_true(peer_wait_connected(peer));
+    struct msg_execution_record *record = wait_record(peer, &admission);
+    assert_int_equal(record->outcome, MSG_OUTCOME_CRASHED);
+    assert_int_equal(record->exit_status, 9);
+    assert_true(record->series.count > 0);
+    assert_true(peer_logged(peer, "event=track_of_another_version"));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -348,6 +425,9 @@ int main(void)
         SCENARIO(agent__supervisor_killed__ends_the_attempt_as_lost),
         SCENARIO(agent__cancel_before_the_supervisor_is_known__ends_it_then),
         SCENARIO(agent__killed_before_it_passed_on_a_cancel__the_next_one_does),
+        SCENARIO(agent__upgraded_over_an_admission_of_before__adopts_it),
+        SCENARIO(agent__downgraded_over_an_admission_of_later__says_what_is_lost),
+        SCENARIO(agent__upgraded_over_another_track__attempt_outlives_its_lease),
         SCENARIO(agent__sigterm__leaves_attempts_for_the_next_agent),
         SCENARIO(agent__no_contact_for_the_lease__ends_attempts_without_an_agent),
         SCENARIO(agent__unacknowledged_records__come_again),
