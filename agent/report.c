@@ -166,7 +166,8 @@ void agent_greet(void *context, struct buffer *out)
                               .epoch = agent->node.epoch,
                               .boot_id = str_of(agent->node.boot_id),
                               .version = str_of(FORESTALL_VERSION),
-                              .spooled_through = (int64_t)spool_last(agent->spool)};
+                              .spooled_through = (int64_t)spool_last(agent->spool),
+                              .time_us = clock_realtime_us()};
     memcpy(hello.incarnation, agent->node.incarnation, sizeof hello.incarnation);
     if (codec_encode(&msg_hello_type, &hello, out) < 0)
         log_error("hello_not_made", "error=memory"); /* ingest refuses the empty one, the link tries again */

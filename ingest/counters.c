@@ -41,6 +41,9 @@ static void register_agents(struct metrics *metrics, struct counters *out)
         metrics_gauge(metrics, "held_connections", "agents whose newest tick is held back now", NULL, NULL);
     out->parked_now = metrics_gauge(metrics, "parked_connections",
                                     "agents with messages whose schema is being waited for", NULL, NULL);
+    out->clocks_differ =
+        metrics_counter(metrics, "clocks_differ_total",
+                        "nodes connected whose clock differs by more than a second", NULL, NULL);
     out->ticks_dropped =
         metrics_counter(metrics, "ticks_dropped_total", "ticks dropped because Kafka was behind", NULL, NULL);
 }

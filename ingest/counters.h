@@ -13,6 +13,7 @@ struct counters {
     struct metric *forwarded, *acknowledged, *delivery_failed;
     struct metric *invalid, *unknown_schema, *quarantined, *quarantine_skipped;
     struct metric *ticks_dropped;
+    struct metric *clocks_differ;
     struct metric *blocked, *blocked_now, *held_now, *parked_now;
     struct metric *inflight_bytes, *stalled;
     struct metric *schemas;

@@ -64,6 +64,8 @@ static const char *judge_status(struct judged *judged, const struct identity *se
     const char *wrong = foreign_now(sender, status->node, status->incarnation, status->pool, status->epoch);
     if (!wrong && !str_equal(status->boot_id, str_of(sender->boot_id)))
         wrong = "of another boot";
+    if (!wrong && !validate_time(status->time_us, latest_us))
+        judged->wrong_us = status->time_us;
     return wrong ? wrong : validate_status(status, latest_us);
 }
 

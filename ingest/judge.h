@@ -20,6 +20,7 @@ struct judged {
     int64_t time_us;      /* FORWARD: when the agent says it happened */
     uint64_t fingerprint; /* UNKNOWN_SCHEMA */
     char reason[192];     /* INVALID */
+    int64_t wrong_us;     /* INVALID status that tells a time that cannot be: that time; else 0 */
 };
 
 /* type: TICK, STATUS, EVENT or RECORD; framed: the message without a spool number. latest_us: validate.h.

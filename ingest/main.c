@@ -10,6 +10,7 @@
 #include "common/topics.h"
 #include "common/unwritable.h"
 #include "ingest/ingest.h"
+#include "schemas/published.h"
 #include "schemas/topic_codec.h"
 
 #define FILES_BESIDE 64 /* descriptors that are no agents: Kafka, epoll, logs */
@@ -105,7 +106,7 @@ static int open_memory(struct ingest *ingest)
     ingest->nodes = map_create((size_t)ingest->options->max_connections);
     ingest->published = map_create(CODEC_SCHEMAS_MAX);
     bool whole = ingest->codec && ingest->arena && ingest->reduce && ingest->nodes && ingest->published;
-    return whole ? 0 : -ENOMEM;
+    return whole ? published_learn(ingest->codec) : -ENOMEM;
 }
 
 static int open_deliveries(struct ingest *ingest, char *error, size_t size)

@@ -193,25 +193,50 @@ static void enthrone(struct ingest *ingest, struct connection *connection, const
                  identity->epoch);
 }
 
-/* NULL, or what is wrong with the HELLO. */
-static const char *read_hello(struct ingest *ingest, struct str framed, struct identity *out)
+/* Little enough to work with, so much that offers and adjustments expire early or late. */
+static void tell_clock(struct ingest *ingest, const struct connection *connection, int64_t node_us)
 {
-    struct msg_hello hello;
+    char origin[700];
+    int64_t ahead_ms = (node_us - clock_realtime_us()) / 1000;
+    if (node_us == 0 || (ahead_ms <= SESSION_CLOCK_MS && ahead_ms >= -SESSION_CLOCK_MS))
+        return;
+    metric_add(ingest->counters.clocks_differ, 1);
+    if (!log_limited(&ingest->limiter, ingest->now_ms))
+        log_warn("clock_differs",
+                 "peer=%s ahead_ms=%" PRId64
+                 " hint=\"set the node's clock: offers and adjustments expire by it\"",
+                 log_quote(origin, sizeof origin, str_of(connection->origin)), ahead_ms);
+}
+
+/* NULL, or what is wrong with the HELLO. */
+static const char *read_hello(struct ingest *ingest, struct str framed, struct identity *out,
+                              int64_t *time_us)
+{
+    struct msg_hello hello = {.time_us = 0};
     arena_reset(ingest->arena);
     int error = codec_decode(ingest->codec, &msg_hello_type, framed, ingest->arena, &hello);
     if (error == -ENOENT)
         return "HELLO is written with a schema this ingest does not know: upgrade ingest before the agents";
+    *time_us = hello.time_us;
     return error ? "HELLO is not readable" : identity_take(&hello, out);
 }
 
 void peers_greet(struct ingest *ingest, struct connection *connection, struct str framed)
 {
     struct identity identity;
-    char sentence[600];
-    const char *wrong = read_hello(ingest, framed, &identity);
+    char sentence[SESSION_SENTENCE_MAX];
+    int64_t time_us = 0;
+    const char *wrong = read_hello(ingest, framed, &identity, &time_us);
     if (wrong) {
         uplink_put_aside(ingest, connection, framed, wrong);
         peers_dismiss(ingest, connection, CLOSE_HELLO_INVALID, wrong);
+        return;
+    }
+    if (time_us != 0 && session_clock_fault(time_us, clock_realtime_us(), ingest->options->clock_skew_ms,
+                                            sentence, sizeof sentence)) {
+        (void)snprintf(connection->origin, sizeof connection->origin, "%s at %s", identity.node,
+                       connection->peer);
+        peers_dismiss(ingest, connection, CLOSE_CLOCK, sentence);
         return;
     }
     /* A welcome extends the leases of what runs on the node; only an ingest that reaches Kafka may do that.
@@ -233,6 +258,7 @@ void peers_greet(struct ingest *ingest, struct connection *connection, struct st
         peers_dismiss(ingest, holder, CLOSE_REPLACED, sentence);
     }
     enthrone(ingest, connection, &identity);
+    tell_clock(ingest, connection, time_us);
 }
 
 /* --- while it lasts --- */

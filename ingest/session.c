@@ -4,6 +4,7 @@
 #include <inttypes.h>
 #include <stdio.h>
 
+#include "ingest/validate.h"
 #include "schemas/name.h"
 
 static const char *const close_names[CLOSE_REASON_COUNT] = {
@@ -19,6 +20,7 @@ static const char *const close_names[CLOSE_REASON_COUNT] = {
     [CLOSE_HELLO_INVALID] = "hello_invalid",
     [CLOSE_SECOND_INCARNATION] = "second_incarnation",
     [CLOSE_OLD_EPOCH] = "old_epoch",
+    [CLOSE_CLOCK] = "clock",
     [CLOSE_REPLACED] = "replaced",
     [CLOSE_OUTPUT_FULL] = "output_full",
     [CLOSE_FULL] = "full",
@@ -96,6 +98,23 @@ const char *identity_take(const struct msg_hello *hello, struct identity *out)
     memcpy(identity.incarnation, hello->incarnation, UUID_SIZE);
     *out = identity;
     return NULL;
+}
+
+bool session_clock_fault(int64_t node_us, int64_t now_us, int64_t skew_ms, char *sentence, size_t size)
+{
+    int64_t ahead_us = node_us - now_us;
+    if (ahead_us > skew_ms * 1000)
+        (void)snprintf(sentence, size,
+                       "the clock of this node is %" PRId64 " s ahead of ingest's, more than the %" PRId64
+                       " s of ingest.clock_skew: set it",
+                       ahead_us / 1000000, skew_ms / 1000);
+    else if (node_us < VALID_TIME_LEAST_US)
+        (void)snprintf(sentence, size,
+                       "the clock of this node is %" PRId64 " s behind ingest's, before 2020: set it",
+                       -ahead_us / 1000000);
+    else
+        return false;
+    return true;
 }
 
 enum close_reason identity_yield(const struct identity *holder, const struct identity *newcomer,

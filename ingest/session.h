@@ -12,7 +12,10 @@
 #define SESSION_FRAME_MS 30000  /* one frame may take so long to come: 1 MiB at 35 KB/s */
 #define SESSION_FAREWELL_MS 1000
 #define SESSION_HELLO_BYTES 4096 /* before it is known who speaks */
-#define SESSION_SCHEMAS_MAX 32   /* an agent writes four kinds of messages */
+#define SESSION_SENTENCE_MAX 600
+#define SESSION_CLOCK_MS 1000  /* clocks that differ by more are told: adjustments expire after two seconds  \
+                                */
+#define SESSION_SCHEMAS_MAX 32 /* an agent writes four kinds of messages */
 
 #define IDENTITY_NODE_MAX 255
 #define IDENTITY_POOL_MAX 128
@@ -31,6 +34,7 @@ enum close_reason {
     CLOSE_HELLO_INVALID,
     CLOSE_SECOND_INCARNATION,
     CLOSE_OLD_EPOCH,
+    CLOSE_CLOCK,       /* the node's is too far ahead, or was never set */
     CLOSE_REPLACED,    /* the same incarnation came again */
     CLOSE_OUTPUT_FULL, /* it does not read */
     CLOSE_FULL,        /* too many connections */
@@ -74,6 +78,9 @@ struct identity {
 
 /* The identity in a HELLO: NULL, or what is wrong with it (then *out is not written). */
 const char *identity_take(const struct msg_hello *hello, struct identity *out);
+/* Whether a node's clock is so wrong that nothing it says could be believed: true with a sentence. skew_ms:
+ * by how much it may be ahead. */
+bool session_clock_fault(int64_t node_us, int64_t now_us, int64_t skew_ms, char *sentence, size_t size);
 /* Whether a node's holder gives way to a newcomer with the same node id: CLOSE_NONE it does, else the reason
  * to refuse the newcomer, with a sentence. The same incarnation may come back (its old connection is dead
  * even if nobody noticed), another one may not while the holder lives; nor may the same one from the past or

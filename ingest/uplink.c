@@ -110,8 +110,14 @@ enum uplink_result uplink_judge(struct ingest *ingest, struct connection *connec
         *unknown = true;
         return UPLINK_TAKEN;
     }
-    if (judged.judgement == JUDGED_INVALID)
+    if (judged.judgement == JUDGED_INVALID) {
+        char sentence[SESSION_SENTENCE_MAX];
+        if (judged.wrong_us != 0 &&
+            session_clock_fault(judged.wrong_us, now_us, ingest->options->clock_skew_ms, sentence,
+                                sizeof sentence))
+            peers_dismiss(ingest, connection, CLOSE_CLOCK, sentence);
         return set_aside(ingest, connection, type, number, payload, judged.reason);
+    }
     struct delivery_message message = {.topic = judged.topic,
                                        .key = judged.key,
                                        .payload = payload,

@@ -26,7 +26,7 @@ static bool probability(float value)
     return value >= 0 && value <= 1; /* false for NaN */
 }
 
-static bool good_time(int64_t time_us, int64_t latest_us)
+bool validate_time(int64_t time_us, int64_t latest_us)
 {
     return time_us >= VALID_TIME_LEAST_US && time_us <= latest_us;
 }
@@ -72,7 +72,7 @@ static const char *sample_fault(const struct msg_sample *sample, int64_t latest_
         return "attempt is outside 1..1000000";
     if (!name_valid(sample->code, NAME_SIZE_MAX))
         return "code is not 1..128 bytes of [A-Za-z0-9._:+@/-]";
-    if (!good_time(sample->started_us, latest_us))
+    if (!validate_time(sample->started_us, latest_us))
         return "started_us is before 2020 or in the future";
     if (!within(sample->timeout_ms, VALID_TIMEOUT_MAX_MS))
         return "timeout_ms is negative or above a year";
@@ -88,7 +88,7 @@ const char *validate_tick(const struct msg_tick *tick, int64_t latest_us)
 {
     if (tick->sequence < 0 || tick->dropped < 0 || tick->monotonic_us < 0)
         return "sequence, dropped or monotonic_us is negative";
-    if (!good_time(tick->time_us, latest_us))
+    if (!validate_time(tick->time_us, latest_us))
         return "time_us is before 2020 or in the future";
     if (tick->samples.count > VALID_SAMPLES_MAX)
         return "more than 4096 samples";
@@ -114,7 +114,7 @@ static const char *running_fault(const struct msg_running_attempt *running)
 const char *validate_status(const struct msg_node_status *status, int64_t latest_us)
 {
     const char *fault = limits_fault(&status->capacity);
-    if (!good_time(status->time_us, latest_us))
+    if (!validate_time(status->time_us, latest_us))
         return "time_us is before 2020 or in the future";
     if (!fault)
         fault = limits_fault(&status->committed);
@@ -138,7 +138,7 @@ const char *validate_event(const struct msg_execution_event *event, int64_t late
 {
     if (event->pool.size == 0 || event->pool.size > NAME_SIZE_MAX)
         return "pool is not 1..128 bytes";
-    if (!good_time(event->time_us, latest_us))
+    if (!validate_time(event->time_us, latest_us))
         return "time_us is before 2020 or in the future";
     if (event->kind == MSG_EVENT_KIND_REFUSED)
         return NULL; /* answers an offer that may itself be absurd: the sender must hear of it */
@@ -158,7 +158,7 @@ static const char *series_fault(const struct msg_series_point_array *series, int
     const char *fault = NULL;
     for (size_t i = 0; !fault && i < series->count; i++) {
         const struct msg_series_point *point = &series->items[i];
-        if (!good_time(point->time_us, latest_us))
+        if (!validate_time(point->time_us, latest_us))
             return "the series has a time before 2020 or in the future";
         fault = limits_fault(&point->limits);
         if (!fault)
@@ -183,8 +183,9 @@ const char *validate_record(const struct msg_execution_record *record, int64_t l
         return "pool is not 1..128 bytes";
     if (record->attempt < 1 || record->attempt > VALID_ATTEMPT_MAX || record->placement < 0)
         return "attempt or placement is out of range";
-    if ((record->started_us != 0 && !good_time(record->started_us, latest_us)) || /* 0: never got so far */
-        !good_time(record->ended_us, latest_us))
+    if ((record->started_us != 0 &&
+         !validate_time(record->started_us, latest_us)) || /* 0: never got so far */
+        !validate_time(record->ended_us, latest_us))
         return "started_us or ended_us is before 2020 or in the future";
     if (record->exit_status < -1 || record->exit_status > 255 || !within(record->signal, SIGNAL_MAX))
         return "exit_status is outside -1..255 or signal outside 0..128";

@@ -13,6 +13,7 @@
 #define VALID_ATTEMPT_MAX 1000000
 #define VALID_TIMEOUT_MAX_MS (366LL * 86400 * 1000)
 
+bool validate_time(int64_t time_us, int64_t latest_us);
 /* Each: NULL, or what is absurd (a literal). latest_us: now and the clock skew that is tolerated, Unix
  * microseconds. */
 const char *validate_tick(const struct msg_tick *tick, int64_t latest_us);

@@ -1,6 +1,7 @@
 /* Every form that was ever published of what is kept in files (an agent's admissions and events, records and
  * dead letters of retrain), compiled in: these carry a form's fingerprint and not the form, and outlive the
- * program that wrote them. Of adjustments too, which an ingest of before sends. */
+ * program that wrote them. Of what agents and ingest begin with or send unasked as well (greetings,
+ * adjustments): there is nobody to ask for its schema. */
 #ifndef FORESTALL_SCHEMAS_PUBLISHED_H
 #define FORESTALL_SCHEMAS_PUBLISHED_H
 

@@ -6,6 +6,7 @@
 
 #include <cmocka.h>
 
+#include "common/clock.h"
 #include "common/topics.h"
 #include "tests/ingest/rig.h"
 
@@ -101,6 +102,61 @@ static void same_incarnation_again__replaces_and_old_reports_reach_nobody(void *
     rig_disconnect(&again);
 }
 
+static struct rig_peer greeted_at(struct rig *rig, int64_t time_us)
+{
+    struct rig_peer peer = rig_connect(rig);
+    struct msg_hello hello = sample_hello();
+    hello.time_us = time_us;
+    rig_give_message(rig, &peer, FRAME_HELLO, &msg_hello_type, &hello, 0);
+    rig_turn(rig);
+    return peer;
+}
+
+/* Nothing of it could be believed, and queue would not hear of it: its lease must not be extended. */
+static void hello__clock_too_far_ahead__refused_with_words(void **state)
+{
+    struct rig *rig = *state;
+    struct rig_peer peer = greeted_at(rig, clock_realtime_us() + 7205000000);
+    struct str words = rig_last(&peer, FRAME_REJECT).payload;
+    assert_non_null(strstr(words.data, "the clock of this node is 720"));
+    assert_non_null(strstr(words.data, " s ahead of ingest's"));
+    assert_int_equal(map_count(rig->ingest.nodes), 0);
+    assert_true(metric_value(rig->ingest.counters.closed[CLOSE_CLOCK]) == 1);
+    rig_disconnect(&peer);
+}
+
+static void hello__clock_never_set__refused_with_words(void **state)
+{
+    struct rig *rig = *state;
+    struct rig_peer peer = greeted_at(rig, 1000000);
+    assert_non_null(strstr(rig_last(&peer, FRAME_REJECT).payload.data, " s behind ingest's"));
+    rig_disconnect(&peer);
+}
+
+static void hello__clock_differs_a_little__welcomed_and_counted(void **state)
+{
+    struct rig *rig = *state;
+    struct rig_peer peer = greeted_at(rig, clock_realtime_us() - 60000000);
+    (void)rig_last(&peer, FRAME_WELCOME);
+    assert_true(metric_value(rig->ingest.counters.clocks_differ) == 1);
+    rig_disconnect(&peer);
+}
+
+/* It was right when the node came: what it sends is not put aside one after the other. */
+static void clock_set_far_ahead_while_connected__told(void **state)
+{
+    struct rig *rig = *state;
+    struct rig_peer peer = greeted_at(rig, clock_realtime_us());
+    struct msg_node_status status = sample_status();
+    (void)rig_last(&peer, FRAME_WELCOME);
+    status.time_us = clock_realtime_us() + 7205000000;
+    rig_give_message(rig, &peer, FRAME_STATUS, &msg_node_status_type, &status, 0);
+    rig_turn(rig);
+    assert_non_null(strstr(rig_last(&peer, FRAME_REJECT).payload.data, "the clock of this node is 720"));
+    assert_int_equal(map_count(rig->ingest.nodes), 0);
+    rig_disconnect(&peer);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, rig_set_up, rig_tear_down)
 
 int main(void)
@@ -111,6 +167,10 @@ int main(void)
         TEST(garbage_flood__quarantine_bounded_and_counted),
         TEST(peer_that_does_not_read__closed_at_the_output_limit),
         TEST(connections__past_their_limit__refused_with_words),
+        TEST(hello__clock_too_far_ahead__refused_with_words),
+        TEST(hello__clock_never_set__refused_with_words),
+        TEST(hello__clock_differs_a_little__welcomed_and_counted),
+        TEST(clock_set_far_ahead_while_connected__told),
         TEST(same_incarnation_again__replaces_and_old_reports_reach_nobody),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

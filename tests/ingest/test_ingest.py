@@ -9,7 +9,7 @@ import pytest
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "support"))
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
-from agent_peer import (ADJUSTMENT, ADMISSION, EVENT, HELLO, LIMITS, PONG, RECORD, SCHEMA, STATUS, TICK,  # noqa: E402
+from agent_peer import (ADJUSTMENT, ADMISSION, EVENT, HELLO, LIMITS, PONG, RECORD, SCHEMA, STATUS, TICK, WELCOME,  # noqa: E402
                         encode, frame, now_us, numbered, request)
 from cluster import Cluster  # noqa: E402
 from gateway import Gateway, headers_of  # noqa: E402
@@ -104,6 +104,24 @@ def test_hello__never__closed(ingest):
     peer = ingest.peer(greet=False)
     assert peer.wait_closed() is None
     assert ingest.metric("connections_closed_total", reason="no_hello") >= 1
+
+
+def test_hello__in_the_form_before_the_clock__welcomed(ingest, node):
+    """An agent's first frame: there is nobody to ask for its schema."""
+    kept = pathlib.Path(__file__).resolve().parents[2] / "schemas/published/hello.b5def0c2548c82a1.avsc"
+    peer = ingest.peer(node, greet=False)
+    body = peer.hello()[10:-1]  # without the time, which is 0
+    peer.send(frame(HELLO, b"\xc3\x01" + bytes.fromhex(kept.suffixes[0][1:]) + body))
+    peer.wait(WELCOME)
+    peer.send(frame(TICK, peer.make_tick()))
+
+
+def test_hello__clock_two_hours_ahead__refused_with_words(ingest, node):
+    peer = ingest.peer(node, greet=False)
+    peer.send(frame(HELLO, peer.hello(time_us=now_us() + 7_205_000_000)))
+    assert "s ahead of ingest's, more than the 3600 s of ingest.clock_skew" in peer.wait_closed()
+    assert ingest.metric("connections_closed_total", reason="clock") >= 1
+    assert f"peer=\"{node} at" in ingest.log() and "reason=clock" in ingest.log()
 
 
 @pytest.mark.parametrize("bad, reason, words", [
