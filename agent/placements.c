@@ -16,6 +16,11 @@
 #define ENTRY_SIZE 44 /* execution 16, attempt 4, number 8, answered_us 8, answer 4, crc 4 */
 #define KEY_SIZE 20
 
+struct known {
+    struct placement placement;
+    bool here; /* while the oldest quarter goes */
+};
+
 struct placements {
     int directory_fd, fd;
     struct map *by_attempt;
@@ -83,16 +88,16 @@ static int remember(struct placements *placements, const struct placement *place
 {
     uint8_t key[KEY_SIZE];
     make_key(placement->execution, placement->attempt, key);
-    struct placement *known = map_get(placements->by_attempt, key, sizeof key);
+    struct known *known = map_get(placements->by_attempt, key, sizeof key);
     if (!known) {
-        known = malloc(sizeof *known);
+        known = calloc(1, sizeof *known);
         int result = known ? map_put(placements->by_attempt, key, sizeof key, known) : -ENOMEM;
         if (result < 0) {
             free(known);
             return result;
         }
     }
-    *known = *placement;
+    known->placement = *placement;
     return 0;
 }
 
@@ -121,14 +126,15 @@ static int load(struct placements *placements)
 
 static int compare_age(const void *a, const void *b)
 {
-    const struct placement *const *x = a, *const *y = b;
-    return (*x)->answered_us < (*y)->answered_us ? -1 : (*x)->answered_us > (*y)->answered_us;
+    const struct known *const *x = a, *const *y = b;
+    int64_t older = (*x)->placement.answered_us, newer = (*y)->placement.answered_us;
+    return older < newer ? -1 : older > newer;
 }
 
 /* All answers, oldest first; the caller frees the array. */
-static struct placement **by_age(const struct placements *placements, size_t *count)
+static struct known **by_age(const struct placements *placements, size_t *count)
 {
-    struct placement **all = malloc((map_count(placements->by_attempt) + 1) * sizeof(struct placement *));
+    struct known **all = malloc((map_count(placements->by_attempt) + 1) * sizeof(struct known *));
     size_t cursor = 0, used = 0;
     struct str key;
     void *value;
@@ -136,36 +142,49 @@ static struct placement **by_age(const struct placements *placements, size_t *co
         return NULL;
     while (map_next(placements->by_attempt, &cursor, &key, &value))
         all[used++] = value;
-    qsort(all, used, sizeof(struct placement *), compare_age);
+    qsort(all, used, sizeof(struct known *), compare_age);
     *count = used;
     return all;
 }
 
+static void mark_here(const struct placements *placements, bool here)
+{
+    uint8_t execution[16], key[KEY_SIZE];
+    int32_t attempt;
+    for (size_t i = 0; placements->here(placements->here_context, i, execution, &attempt); i++) {
+        make_key(execution, attempt, key);
+        struct known *known = map_get(placements->by_attempt, key, sizeof key);
+        if (known)
+            known->here = here;
+    }
+}
+
 /* Of all, oldest first: those that stay go to the front, the others behind. How many stay. */
-static size_t part(const struct placements *placements, struct placement **all, size_t count)
+static size_t part(const struct placements *placements, struct known **all, size_t count)
 {
     size_t leaving = 0, kept = 0, most = count >= placements->max ? count / 4 : 0;
-    struct placement **gone = malloc((most + 1) * sizeof(struct placement *));
+    mark_here(placements, true);
+    struct known **gone = malloc((most + 1) * sizeof(struct known *));
     for (size_t i = 0; i < count; i++) {
-        if (gone && leaving < most &&
-            !placements->here(placements->here_context, all[i]->execution, all[i]->attempt))
+        if (gone && leaving < most && !all[i]->here)
             gone[leaving++] = all[i];
         else
             all[kept++] = all[i];
     }
     for (size_t i = 0; i < leaving; i++)
         all[kept + i] = gone[i];
+    mark_here(placements, false);
     free(gone);
     return kept;
 }
 
-static int write_anew(struct placements *placements, struct placement *const *all, size_t count)
+static int write_anew(struct placements *placements, struct known *const *all, size_t count)
 {
     uint8_t bytes[ENTRY_SIZE];
     struct buffer file;
     buffer_init(&file, 0);
     for (size_t i = 0; i < count; i++) {
-        encode(all[i], bytes);
+        encode(&all[i]->placement, bytes);
         buffer_append(&file, bytes, sizeof bytes);
     }
     int result = buffer_error(&file);
@@ -188,13 +207,13 @@ static int compact(struct placements *placements)
 {
     uint8_t key[KEY_SIZE];
     size_t count = 0;
-    struct placement **all = by_age(placements, &count);
+    struct known **all = by_age(placements, &count);
     if (!all)
         return -ENOMEM;
     size_t kept = part(placements, all, count);
     int result = write_anew(placements, all, kept);
     for (size_t i = kept; result == 0 && i < count; i++) {
-        make_key(all[i]->execution, all[i]->attempt, key);
+        make_key(all[i]->placement.execution, all[i]->placement.attempt, key);
         (void)map_remove(placements->by_attempt, key, sizeof key);
         free(all[i]);
     }
@@ -243,7 +262,8 @@ const struct placement *placements_find(const struct placements *placements, con
 {
     uint8_t key[KEY_SIZE];
     make_key(execution, attempt, key);
-    return map_get(placements->by_attempt, key, sizeof key);
+    const struct known *known = map_get(placements->by_attempt, key, sizeof key);
+    return known ? &known->placement : NULL;
 }
 
 int placements_answer(struct placements *placements, const struct placement *placement)

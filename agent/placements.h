@@ -37,11 +37,11 @@ enum placement_verdict {
 /* known: what the journal says of this attempt, NULL = nothing. Pure. */
 enum placement_verdict placement_judge(const struct placement *known, int64_t number);
 
-/* Whether this attempt is still here. */
-typedef bool placements_here_fn(void *context, const uint8_t execution[16], int32_t attempt);
+/* An attempt that is still here: which one the index-th is, in any order. False past the last. */
+typedef bool placements_here_fn(void *context, size_t index, uint8_t execution[16], int32_t *attempt);
 
 /* Reads or makes the file `placements` in the directory (borrowed, stays open), for at most max answers. A
- * torn tail is cut off. here is asked when the oldest quarter goes. */
+ * torn tail is cut off. here is gone through twice when the oldest quarter goes. */
 FS_MUST_CHECK int placements_open(int directory_fd, size_t max, placements_here_fn *here, void *context,
                                   struct placements **out);
 void placements_close(struct placements *placements);

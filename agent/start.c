@@ -260,9 +260,15 @@ static int say_in_state(const struct agent *agent, const char *what, int result,
     return unwritable_say(result, text, STATE_OPTION, error, error_size);
 }
 
-static bool is_here(void *context, const uint8_t execution[16], int32_t attempt)
+static bool nth_here(void *context, size_t index, uint8_t execution[16], int32_t *attempt)
 {
-    return agent_find(context, execution, attempt) != NULL;
+    const struct agent *agent = context;
+    if (index >= agent->attempt_count)
+        return false;
+    const struct msg_admission *admission = &agent->attempts[index]->admission;
+    memcpy(execution, admission->request.execution, sizeof admission->request.execution);
+    *attempt = admission->attempt;
+    return true;
 }
 
 static int open_disk(struct agent *agent, char *error, size_t error_size)
@@ -282,7 +288,7 @@ static int open_disk(struct agent *agent, char *error, size_t error_size)
         return say_in_state(agent,
                             "cannot start the thread that removes what attempts left, or its directory, in",
                             result, error, error_size);
-    if ((result = placements_open(agent->state_fd, PLACEMENTS_MAX, is_here, agent, &agent->placements)) < 0)
+    if ((result = placements_open(agent->state_fd, PLACEMENTS_MAX, nth_here, agent, &agent->placements)) < 0)
         return say_in_state(agent, "cannot open the journal of placements in", result, error, error_size);
     if ((result = open_notices(agent)) < 0)
         return say_in_state(agent, "cannot open the socket for supervisors in", result, error, error_size);

@@ -21,18 +21,25 @@ struct fixture {
     char directory[64];
     int directory_fd;
     int here; /* this attempt is still here; -1: none is */
+    size_t asked;
     struct placements *placements;
 };
 
-static bool is_here(void *context, const uint8_t execution[16], int32_t attempt)
+static bool nth_here(void *context, size_t index, uint8_t execution[16], int32_t *attempt)
 {
-    const struct fixture *fixture = context;
-    return attempt == 1 && execution[0] == fixture->here;
+    struct fixture *fixture = context;
+    fixture->asked++;
+    if (fixture->here < 0 || index > 0)
+        return false;
+    memset(execution, 0, 16);
+    execution[0] = (uint8_t)fixture->here;
+    *attempt = 1;
+    return true;
 }
 
 static int begin(struct fixture *fixture)
 {
-    return placements_open(fixture->directory_fd, MAX, is_here, fixture, &fixture->placements);
+    return placements_open(fixture->directory_fd, MAX, nth_here, fixture, &fixture->placements);
 }
 
 static void begin_anew(struct fixture *fixture)
@@ -49,6 +56,7 @@ static int set_up(void **state)
     if (!mkdtemp(fixture.directory))
         return -1;
     fixture.here = -1;
+    fixture.asked = 0;
     fixture.directory_fd = open(fixture.directory, O_DIRECTORY | O_CLOEXEC);
     *state = &fixture;
     return begin(&fixture);
@@ -119,6 +127,20 @@ static void placements__full__whose_attempt_is_here_stays(void **state)
     assert_non_null(find(fixture, 10 * MAX - 1));
 }
 
+/* Not once for each answer that may go: with thousands of both that would take longer than a tick. */
+static void placements__full__asks_for_what_is_here_and_no_more(void **state)
+{
+    struct fixture *fixture = *state;
+    fixture->here = 2;
+    answer_up_to(fixture, MAX);
+    assert_int_equal(fixture->asked, 0);
+    assert_int_equal(answer(fixture, MAX), 0);
+    assert_in_range(fixture->asked, 2, 4); /* the one and the end, to mark and to unmark */
+    fixture->here = -1;                    /* it has ended, and is as old as any */
+    answer_up_to(fixture, 10 * MAX);
+    assert_null(find(fixture, 2));
+}
+
 /* The file still has all of them: more must not be added than a restart can take. */
 static void placements__full_and_not_to_be_written__nothing_forgotten_and_nothing_added(void **state)
 {
@@ -164,6 +186,7 @@ int main(void)
         TEST(placements__restart__all_known),
         TEST(placements__full__the_oldest_quarter_goes),
         TEST(placements__full__whose_attempt_is_here_stays),
+        TEST(placements__full__asks_for_what_is_here_and_no_more),
         TEST(placements__full_and_not_to_be_written__nothing_forgotten_and_nothing_added),
         TEST(placements__torn_tail__cut_off),
     };
