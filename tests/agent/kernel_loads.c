@@ -98,8 +98,9 @@ int load_read_in(int mib)
         char *piece = mmap(NULL, MIB, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
         if (fd < 0 || piece == MAP_FAILED)
             return 3;
-        for (size_t k = 0; k < MIB; k += 65536) {
-            if (read(fd, piece + k, 65536) != 65536)
+        for (ssize_t done = 0, got; done < MIB; done += got) {
+            got = read(fd, piece + done, (size_t)FS_MIN(65536, MIB - done));
+            if (got <= 0) /* less than asked for is no error: being frozen interrupts it, as a signal does */
                 return 4;
         }
         load_pause_us(
