@@ -101,8 +101,7 @@ static void withdraw(struct predict *predict, enum models_role role)
     log_info("model_withdrawn", "role=%s", models_role_name(role));
 }
 
-static enum stream_outcome take_model(struct predict *predict, struct topic_codec *codec,
-                                      const struct stream_message *message)
+static enum stream_outcome take_model(struct predict *predict, const struct stream_message *message)
 {
     char error[128];
     struct msg_model chunk;
@@ -118,8 +117,8 @@ static enum stream_outcome take_model(struct predict *predict, struct topic_code
         return STREAM_DONE;
     }
     arena_reset(predict->messages);
-    enum stream_outcome outcome =
-        topic_codec_decode(codec, &msg_model_type, message, predict->messages, &chunk, predict->now_ms);
+    enum stream_outcome outcome = topic_codec_decode(predict->followed_codec, &msg_model_type, message,
+                                                     predict->messages, &chunk, predict->now_ms);
     if (outcome == STREAM_RETRY)
         return STREAM_RETRY;
     if (outcome != STREAM_DONE) {
@@ -140,7 +139,7 @@ enum stream_outcome predict_follow(void *context, const struct stream_message *m
     struct predict *predict = context;
     if (str_equal(message->topic, str_of(TOPIC_CODES)))
         return take_code(predict, predict->followed_codec, message);
-    return take_model(predict, predict->followed_codec, message);
+    return take_model(predict, message);
 }
 
 int predict_restore_codes(struct predict *predict, int32_t partition, stream_restore_fn *take, void *context,
@@ -154,14 +153,6 @@ int predict_restore_codes(struct predict *predict, int32_t partition, stream_res
             (void)poll(NULL, 0, SCHEMA_PAUSE_MS);
     }
     return result;
-}
-
-int predict_restore_model(void *context, const struct stream_message *message)
-{
-    struct predict *predict = context;
-    (void)take_model(predict, predict->codec,
-                     message); /* with a schema yet unknown: it is followed as well */
-    return 0;
 }
 
 /* --- the file --- */

@@ -40,10 +40,15 @@ static const struct metrics_row rows[] = {
     {METRICS_COUNTER, FIELD(codes_refused), "codes_refused_total", "profiles that could not be used"},
     {METRICS_COUNTER, FIELD(codes_reread), "codes_reread_total",
      "dropped profiles looked for in the topic again"},
+    {METRICS_COUNTER, FIELD(codes_passes), "codes_passes_total",
+     "partitions of codes read through for dropped profiles"},
     {METRICS_COUNTER, FIELD(codes_deleted), "codes_deleted_total",
      "profiles deleted after predict.code_idle"},
     /* models and what is around */
     {METRICS_COUNTER, FIELD(models_refused), "models_refused_total", "models that could not be used"},
+    {METRICS_COUNTER, FIELD(started_behind), "started_behind_total",
+     "1 when this start went on after predict.follow_wait without having read codes and models to their "
+     "ends"},
     {METRICS_COUNTER, FIELD(swaps), "champions_total", "champions that took over"},
     {METRICS_GAUGE, FIELD(fallback), "fallback", "1 while histograms decide"},
     {METRICS_GAUGE, FIELD(warming), "warming", "1 while the next champion warms up"},

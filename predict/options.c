@@ -14,9 +14,9 @@ const struct config_option predict_option_table[] = {
     {KEY(executions), CONFIG_INT, FIELD(executions), "100000", 4096, 1e7,
      "running attempts whose state is kept; past it the one without samples for longest is dropped"},
     {KEY(nodes), CONFIG_INT, FIELD(nodes), "20000", 16, 1e7, "nodes whose place in the stream is kept"},
-    {KEY(codes), CONFIG_INT, FIELD(codes), "20000", 16, 1e7,
-     "profiles of codes kept in memory, 10 KB each; past it the longest unused is dropped and read again "
-     "when needed"},
+    {KEY(codes), CONFIG_INT, FIELD(codes), "20000", PREDICT_RECORDS, 1e7,
+     "profiles of codes kept in memory, 10 KB each; past it the longest unused is dropped, and a batch of "
+     "records of dropped ones reads their partitions of `codes` through again"},
     {KEY(rewind_ticks), CONFIG_INT, FIELD(rewind_ticks), "64", 1, 100000,
      "ticks from which a state is built anew after a restart or rebalance; the model's training length"},
     {KEY(rewind_nodes), CONFIG_INT, FIELD(rewind_nodes), "16", 1, 1e6,
@@ -33,6 +33,8 @@ const struct config_option predict_option_table[] = {
      "the state of an attempt without samples is dropped after this time"},
     {KEY(code_idle), CONFIG_DURATION_MS, FIELD(code_idle_ms), "720h", 60000, 4e10,
      "the profile of a code without finished executions is deleted after this time"},
+    {KEY(follow_wait), CONFIG_DURATION_MS, FIELD(follow_wait_ms), "30s", 100, 3600000,
+     "longest time that a start waits for `codes` and `models` to be read to their ends before it decides"},
     {KEY(learn_ticks), CONFIG_INT, FIELD(learn_ticks), "600", 10, 100000,
      "newest ticks of a finished execution that are learned from"},
     {KEY(model_bytes), CONFIG_BYTES, FIELD(model_bytes), "64M", 4096, 1e10,

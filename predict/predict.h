@@ -23,9 +23,8 @@
 
 #define PREDICT_SERVICE "forestall-predict"
 #define PREDICT_NODE_MAX 255
-/* What one batch learns at most: ticks wait meanwhile, 2,400 steps one by one take about 20 ms. The rest is
- * read again with the next batch. */
-#define PREDICT_RECORDS 256
+/* The ticks one batch learns from at most, beside PREDICT_RECORDS: 2,400 steps one by one take about 20 ms.
+ * The rest is read again with the next batch. */
 #define PREDICT_RECORD_TICKS 2400
 
 /* A node whose ticks are read. */
@@ -62,8 +61,9 @@ struct predict_metrics {
         *idle, *nodes;
     struct metric *risks[MSG_RISK_KIND_COUNT], *quarantined, *oversized, *open_batches;
     struct metric *records, *records_repeated, *learned, *codes, *codes_evicted, *codes_read, *codes_refused,
-        *codes_reread, *codes_deleted;
-    struct metric *models_refused, *swaps, *fallback, *warming, *shadow_ticks, *shadow_distance;
+        *codes_reread, *codes_passes, *codes_deleted;
+    struct metric *models_refused, *started_behind, *swaps, *fallback, *warming, *shadow_ticks,
+        *shadow_distance;
     struct metric *score_ticks[2], *score_log_loss[2], *score_squared_error[2];
     struct metric *connected, *assigned;
     struct metric *step_seconds, *sampled_seconds, *consumed_seconds;
@@ -87,6 +87,7 @@ struct predict {
     struct telemetry *telemetry; /* [telemetry_count], by partition */
     int telemetry_count, finished_count;
     struct records *partitions; /* [finished_count] of executions.finished */
+    bool *rereading;            /* [finished_count] holds dropped profiles of this batch */
     struct finished finished[PREDICT_RECORDS];
     size_t finished_waiting, finished_ticks;
     int failure; /* set inside a callback: ends the loop */
@@ -123,7 +124,11 @@ void predict_forget(struct predict *predict, int32_t partition);
 /* assign.c */
 extern const struct stream_callbacks predict_callbacks;
 
-/* finish.c: counts, learns and publishes one record. */
+/* finish.c: reads the dropped profiles of this batch's codes from the topic, each partition once; they must
+ * go on from what is there, or their revisions would be ignored by everybody. Before the batch's records are
+ * finished, whose codes all have a place (predict.codes is at least PREDICT_RECORDS). */
+void predict_reread_codes(struct predict *predict);
+/* Counts, learns and publishes one record. */
 void predict_finish(struct predict *predict, const struct finished *finished);
 /* Deletes the profiles of codes of ours that have been idle for too long, of those that are in memory. */
 void predict_sweep(struct predict *predict);
@@ -139,8 +144,6 @@ int predict_restore_code(void *context, const struct stream_message *message);
  * topic_codec does for 30 s before it gives one up. As stream_restore(). */
 FS_MUST_CHECK int predict_restore_codes(struct predict *predict, int32_t partition, stream_restore_fn *take,
                                         void *context, int timeout_ms);
-/* The same for `models`. */
-int predict_restore_model(void *context, const struct stream_message *message);
 /* The champion of the configuration's file; without one the fallback decides. */
 void predict_use_file(struct predict *predict);
 

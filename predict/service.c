@@ -100,25 +100,45 @@ static int open_partitions(struct predict *predict)
     size_t telemetry = (size_t)predict->telemetry_count, finished = (size_t)predict->finished_count;
     predict->telemetry = calloc(telemetry, sizeof *predict->telemetry);
     predict->partitions = calloc(finished, sizeof *predict->partitions);
+    predict->rereading = calloc(finished, sizeof *predict->rereading);
     predict->ledger = ledger_create(OPEN_BATCHES, telemetry + finished);
     for (size_t i = 0; predict->telemetry && i < telemetry; i++)
         predict->telemetry[i].feed.next = -1;
-    return predict->telemetry && predict->partitions && predict->ledger ? 0 : -ENOMEM;
+    return predict->telemetry && predict->partitions && predict->rereading && predict->ledger ? 0 : -ENOMEM;
 }
 
-/* The champion first, or the first risks would be another's. Profiles of codes whose records are ours are
- * read when partitions are assigned, the others arrive meanwhile: waiting for the ends of empty partitions
- * would take a second. */
+/* Reads what is followed to the end that it has now, or the first risks would be those of champions and heads
+ * of before. Kafka in trouble, or a schema that nobody knows, must not keep all risks away: past the time
+ * allowed it goes on with what is here, and the rest arrives meanwhile. */
+static int catch_up(struct predict *predict)
+{
+    int64_t begun_ms = clock_monotonic_ms();
+    int result = 0;
+    service_ready(predict->service, false, "reading codes and models before anything is decided");
+    while (result >= 0 && !stream_caught_up(predict->followed) && !service_stopping()) {
+        predict->now_ms = clock_monotonic_ms();
+        if (predict->now_ms - begun_ms >= predict->options->follow_wait_ms) {
+            metric_add(predict->metrics.started_behind, 1);
+            log_warn("started_behind",
+                     "waited_ms=%lld codes=%zu reason=\"codes and models not read to their ends\"",
+                     (long long)(predict->now_ms - begun_ms), codes_count(predict->codes));
+            return 0;
+        }
+        result = stream_dispatch(predict->followed, predict_follow, predict, WAIT_MS);
+    }
+    return FS_MIN(result, 0);
+}
+
 static int open_followed(struct predict *predict, char *error, size_t error_size)
 {
     int result = stream_assign_all(predict->followed, followed, FS_COUNT(followed), STREAM_FROM_BEGINNING,
                                    true, error, error_size);
     if (result < 0)
         return result;
-    result =
-        stream_restore(predict->stream, TOPIC_MODELS, 0, predict_restore_model, predict, FOLLOW_TIMEOUT_MS);
+    result = catch_up(predict);
     if (result < 0)
-        (void)snprintf(error, error_size, "reading topic %s: %s", TOPIC_MODELS, strerror(-result));
+        (void)snprintf(error, error_size, "reading topics %s and %s: %s", TOPIC_CODES, TOPIC_MODELS,
+                       strerror(-result));
     return result;
 }
 
@@ -257,6 +277,7 @@ void predict_close(struct predict *predict)
     ledger_destroy(predict->ledger);
     free(predict->telemetry);
     free(predict->partitions);
+    free(predict->rereading);
     table_destroy(predict->nodes);
     engine_destroy(predict->engine);
     learner_destroy(predict->learner);

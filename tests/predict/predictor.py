@@ -1,9 +1,11 @@
 """What the end-to-end tests of predict share: the program, nodes that write ticks, and what came of them."""
+import hashlib
 import json
 import os
 import pathlib
 import subprocess
 import sys
+import threading
 import time
 import urllib.error
 import urllib.request
@@ -38,6 +40,20 @@ COUNTERS = _fields_of("Counters", json.loads((pathlib.Path(__file__).resolve().p
 def make_model(path, *kind):
     """A model file; returns its version."""
     return subprocess.run([MAKE_MODEL, path, *map(str, kind)], check=True, capture_output=True, text=True).stdout.strip()
+
+
+def publish_model(cluster, role, data, chunk_bytes=4000, sha256=None, encode=lambda model: CODEC.encode("Model", model)):
+    """Into the topic, in chunks; returns its version."""
+    producer = cluster.producer()
+    digest = sha256 or hashlib.sha256(data).hexdigest()
+    chunks = [data[at:at + chunk_bytes] for at in range(0, len(data), chunk_bytes)]
+    for number, chunk in enumerate(chunks):
+        producer.produce("models", encode({
+            "role": role, "version": digest, "chunk": number, "chunks": len(chunks), "bytes": chunk,
+            "total_bytes": len(data), "sha256": digest, "metrics": {}, "parent": "", "records": 0, "created_us": 0,
+            "note": "a test"}), (role if number == 0 else f"{role}/{number}").encode())
+    assert producer.flush(30) == 0
+    return digest
 
 
 def counters(memory, **changes):
@@ -109,6 +125,29 @@ class Node:
 
     def flush(self):
         assert self.producer.flush(30) == 0
+
+
+class Ticking:
+    """A node that samples in real time until it is stopped; what was told when is in `produced`."""
+
+    def __init__(self, node, runs):
+        self.node, self.runs = node, runs
+        self.stopping = threading.Event()
+        self.thread = threading.Thread(target=self._work, daemon=True)
+
+    def _work(self):
+        while not self.stopping.wait(0.1):
+            self.node.tick(self.runs)
+            self.node.producer.poll(0)
+
+    def __enter__(self):
+        self.thread.start()
+        return self
+
+    def __exit__(self, *_):
+        self.stopping.set()
+        self.thread.join()
+        self.node.flush()
 
 
 def record_of(run, node, outcome="FINISHED", series=True, peak=50 * MIB, ticks=100):

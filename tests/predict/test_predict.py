@@ -1,11 +1,10 @@
 """forestall-predict on a real broker: what it tells, what it learns, what it refuses. One broker, one service for all."""
-import hashlib
 import random
 import struct
 
 import pytest
 
-from predictor import CODEC, MIB, Node, Predict, Reader, Run, committed, make_model, record_of
+from predictor import CODEC, MIB, Node, Predict, Reader, Run, committed, make_model, publish_model, record_of
 from cluster import Cluster
 from process import free_ports, wait_until
 
@@ -235,19 +234,6 @@ def test_finished__records__counted_once_and_published(cluster, predict, model, 
     assert told[0]["profile_revision"] == 4
     assert predict.metric("records_total") >= 4
     codes.close()
-
-
-def publish_model(cluster, role, data, chunk_bytes=4000, sha256=None):
-    producer = cluster.producer()
-    digest = sha256 or hashlib.sha256(data).hexdigest()
-    chunks = [data[at:at + chunk_bytes] for at in range(0, len(data), chunk_bytes)]
-    for number, chunk in enumerate(chunks):
-        producer.produce("models", CODEC.encode("Model", {
-            "role": role, "version": digest, "chunk": number, "chunks": len(chunks), "bytes": chunk,
-            "total_bytes": len(data), "sha256": digest, "metrics": {}, "parent": "", "records": 0, "created_us": 0,
-            "note": "a test"}), (role if number == 0 else f"{role}/{number}").encode())
-    assert producer.flush(30) == 0
-    return digest
 
 
 def test_models__champion_published__takes_over_without_a_stop(cluster, predict, model, risks):

@@ -2,12 +2,11 @@
 goes on. Each test on a broker of its own."""
 import collections
 import random
-import threading
 import time
 
 import pytest
 
-from predictor import CODEC, MIB, Node, Predict, Reader, Run, make_model, record_of
+from predictor import CODEC, MIB, Node, Predict, Reader, Run, Ticking, make_model, record_of
 from cluster import Cluster
 from process import wait_until
 
@@ -25,29 +24,6 @@ def model(cluster):
     path = cluster.directory / "ramp.safetensors"
     make_model(path, "random", 7)
     return path
-
-
-class Ticking:
-    """A node that samples in real time until it is stopped; what was told when is in `produced`."""
-
-    def __init__(self, node, runs):
-        self.node, self.runs = node, runs
-        self.stopping = threading.Event()
-        self.thread = threading.Thread(target=self._work, daemon=True)
-
-    def _work(self):
-        while not self.stopping.wait(0.1):
-            self.node.tick(self.runs)
-            self.node.producer.poll(0)
-
-    def __enter__(self):
-        self.thread.start()
-        return self
-
-    def __exit__(self, *_):
-        self.stopping.set()
-        self.thread.join()
-        self.node.flush()
 
 
 def committed_offset(cluster, topic, partition, group="forestall-predict"):
