@@ -1,5 +1,6 @@
 /* One finished execution: counted, learned, its code's profile published. See predict.h. */
 #include <errno.h>
+#include <stdlib.h>
 
 #include "common/clock.h"
 #include "predict/marks.h"
@@ -7,40 +8,64 @@
 
 #define REREAD_TIMEOUT_MS 60000 /* a schema may be looked for in it */
 
-/* Takes in one code only, of a partition that holds many. */
-struct reread {
+/* --- dropped profiles --- */
+
+/* Codes whose profiles are not here and may be in the topic, in order. */
+struct wanted {
     struct predict *predict;
-    struct str name;
+    struct str names[PREDICT_RECORDS];
+    size_t count;
 };
 
-static int take_one(void *context, const struct stream_message *message)
+static int compare_names(const void *a, const void *b)
 {
-    const struct reread *reread = context;
-    if (!str_equal((struct str){message->key, message->key_size}, reread->name))
-        return 0;
-    return predict_restore_code(reread->predict, message);
+    const struct str *left = a, *right = b;
+    int order = memcmp(left->data, right->data, FS_MIN(left->size, right->size));
+    return order != 0 ? order : (left->size > right->size) - (left->size < right->size);
 }
 
-/* NULL: the loop ends. A code that is not here may have been dropped when the table was full; its profile
- * must go on from what the topic has, or its revisions would be ignored by everybody. */
-static struct code *own(struct predict *predict, struct str name, int32_t partition)
+static int take_wanted(void *context, const struct stream_message *message)
 {
-    struct code *code = codes_find(predict->codes, name);
-    if (code)
-        return code;
-    if (codes_maybe_evicted(predict->codes, name)) {
-        struct reread reread = {predict, name};
-        metric_add(predict->metrics.codes_reread, 1);
-        int result = predict_restore_codes(predict, partition, take_one, &reread, REREAD_TIMEOUT_MS);
-        if (result < 0) {
-            predict_fail(predict, result, "reading a dropped profile again");
-            return NULL;
-        }
+    const struct wanted *wanted = context;
+    struct str name = {message->key, message->key_size};
+    if (name.size == 0 || !bsearch(&name, wanted->names, wanted->count, sizeof name, compare_names))
+        return 0;
+    return predict_restore_code(wanted->predict, message);
+}
+
+/* Looking up what is here makes it the newest: reading the others in pushes none of the batch out. */
+static void want_dropped(struct wanted *wanted, bool partitions[])
+{
+    struct predict *predict = wanted->predict;
+    for (size_t i = 0; i < predict->finished_waiting; i++) {
+        struct str name = predict->finished[i].record.code;
+        if (codes_find(predict->codes, name) || !codes_maybe_evicted(predict->codes, name))
+            continue;
+        wanted->names[wanted->count++] = name;
+        partitions[predict->finished[i].partition] = true;
     }
-    code = codes_own(predict->codes, name);
-    if (!code)
-        predict_fail(predict, -EINVAL, "keeping a profile");
-    return code;
+    qsort(wanted->names, wanted->count, sizeof wanted->names[0], compare_names);
+}
+
+void predict_reread_codes(struct predict *predict)
+{
+    struct wanted wanted = {.predict = predict};
+    bool *partitions = predict->rereading;
+    memset(partitions, 0, (size_t)predict->finished_count * sizeof *partitions);
+    want_dropped(&wanted, partitions);
+    if (wanted.count == 0 || predict->failure != 0)
+        return;
+    metric_add(predict->metrics.codes_reread, (double)wanted.count);
+    /* What was learned last must be in the topic before it is read there. */
+    int result = stream_flush(predict->stream, REREAD_TIMEOUT_MS);
+    for (int32_t p = 0; result == 0 && p < predict->finished_count; p++) {
+        if (!partitions[p])
+            continue;
+        metric_add(predict->metrics.codes_passes, 1);
+        result = predict_restore_codes(predict, p, take_wanted, &wanted, REREAD_TIMEOUT_MS);
+    }
+    if (result < 0)
+        predict_fail(predict, result, "reading dropped profiles again");
 }
 
 static void publish(struct predict *predict, const struct code *code)
@@ -58,9 +83,13 @@ void predict_finish(struct predict *predict, const struct finished *finished)
 {
     const struct msg_execution_record *record = &finished->record;
     struct profile_position position = {TOPIC_EXECUTIONS_FINISHED, finished->partition, finished->offset};
-    struct code *code = predict->failure == 0 ? own(predict, record->code, finished->partition) : NULL;
-    if (!code)
+    if (predict->failure != 0)
         return;
+    struct code *code = codes_own(predict->codes, record->code);
+    if (!code) {
+        predict_fail(predict, -EINVAL, "keeping a profile");
+        return;
+    }
     if (profile_contains(&code->profile, &position)) {
         metric_add(predict->metrics.records_repeated, 1);
         return;

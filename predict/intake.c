@@ -286,12 +286,15 @@ int predict_end_batch(void *context)
     int64_t before_us = clock_monotonic_us();
     release_ticks(predict);
     metric_observe(predict->metrics.step_seconds, (double)(clock_monotonic_us() - before_us) * 1e-6);
+    predict_reread_codes(predict);
     for (size_t i = 0; i < predict->finished_waiting; i++)
         predict_finish(predict, &predict->finished[i]);
     predict->finished_waiting = predict->finished_ticks = 0;
     arena_reset(predict->records);
     rewind_partitions(predict);
     read_held_again(predict);
+    if (predict->failure != 0)
+        return predict->failure; /* the batch stays open: what it did not finish comes again */
     ledger_close_batch(predict->ledger);
     predict_settle(predict);
     return predict->failure;

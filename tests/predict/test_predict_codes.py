@@ -9,6 +9,8 @@ from other_version import OtherVersion
 from process import wait_until
 
 MANY = 3000  # several batches on each partition
+BOUND = 256  # of predict.codes, its least
+IDLE = 12 * BOUND
 
 
 @pytest.fixture
@@ -59,12 +61,12 @@ def wait_deleted(reader, codes):
 def test_start__idle_profiles_past_the_bound__deleted(cluster):
     profile = learned_profile(cluster)
     producer = cluster.producer(linger_ms=5)
-    for number in range(200):
+    for number in range(IDLE):
         produce_idle(producer, profile, f"idle.{number}")
     assert producer.flush(60) == 0
-    predict = Predict(cluster, codes=16).start()
+    predict = Predict(cluster, codes=BOUND).start()
     reader = Reader(cluster, "codes")
-    wait_deleted(reader, {f"idle.{number}".encode() for number in range(200)})
+    wait_deleted(reader, {f"idle.{number}".encode() for number in range(IDLE)})
     assert b"first" not in {message.key() for message in reader.raw if message.value() is None}
     reader.close()
     assert predict.program.stop() == 0, predict.program.log_tail()
@@ -81,17 +83,39 @@ def test_start__idle_profile_with_a_fresh_one_behind__stays(cluster):
         producer.produce("codes", CODEC.encode("CodeProfile", fresh), code.encode())
     for number in range(20):
         produce_both(f"early.{number}")
-    for number in range(200):
+    for number in range(IDLE):
         produce_idle(producer, profile, f"idle.{number}")
     for number in range(20):
         produce_both(f"late.{number}")
     assert producer.flush(60) == 0
-    predict = Predict(cluster, codes=16).start()
+    predict = Predict(cluster, codes=BOUND).start()
     reader = Reader(cluster, "codes")
-    idle = {f"idle.{number}".encode() for number in range(200)}
+    idle = {f"idle.{number}".encode() for number in range(IDLE)}
     wait_deleted(reader, idle)
     assert predict.program.stop() == 0, predict.program.log_tail()
     reader.read()
     newest = {message.key(): message.value() for message in reader.raw}
     assert {key for key, value in newest.items() if value is None} == idle
     reader.close()
+
+
+def test_records__of_more_codes_than_are_kept__one_pass_for_the_dropped_of_a_batch(cluster):
+    """Three rounds of one record each: none is lost although every profile was dropped and read again in between."""
+    rounds, passes_wanted = 3, 60
+    predict = Predict(cluster, partitions=1, codes=BOUND).start()
+    node, producer, codes = Node(cluster), cluster.producer(linger_ms=5), Reader(cluster, "codes")
+    names = [f"many.{number}" for number in range(3 * BOUND)]
+    for _ in range(rounds):
+        for name in names:
+            record = record_of(Run(name), node, series=False)
+            producer.produce("executions.finished", CODEC.encode("ExecutionRecord", record), name.encode())
+    assert producer.flush(60) == 0
+    runs = lambda: {profile["code"]: profile["runs"] for profile in codes.read()}  # noqa: E731
+    wait_until(lambda: sum(runs().values()) >= rounds * len(names), 120, lambda: f"all records counted, have {sum(runs().values())}")
+    assert set(runs().values()) == {rounds}
+    wait_until(lambda: predict.metric("records_total") == rounds * len(names), 10, "the metrics")
+    reread, passes = predict.metric("codes_reread_total"), predict.metric("codes_passes_total")
+    print(f"{reread:.0f} profiles read again in {passes:.0f} passes")
+    assert reread >= len(names) and 0 < passes <= passes_wanted
+    codes.close()
+    assert predict.program.stop() == 0, predict.program.log_tail()
