@@ -313,9 +313,13 @@ static bool is_blank(const struct msg_allocation *allocation)
     return allocation->runs == 0 && limits_equal(&allocation->limits, &none);
 }
 
-/* Starts *next from *previous, or from what the execution started with when there is no allocation yet. */
-static size_t begin(const struct msg_allocation *previous, const struct msg_limits *started_with,
-                    struct settle_storage *storage, struct msg_allocation *next)
+/* Starts *next from *previous, or from what the execution started with when there is no allocation yet. Then
+ * revisions begin at the time in milliseconds, so that none of before the code was deleted is higher: a Redis
+ * that was away then, or a late reader, would keep the old one. No code changes a thousand times a second for
+ * all of its life. */
+static size_t begin(const struct settle_input *input, const struct msg_allocation *previous,
+                    const struct msg_limits *started_with, struct settle_storage *storage,
+                    struct msg_allocation *next)
 {
     size_t marks = 0;
     storage->reason[0] = '\0';
@@ -327,7 +331,8 @@ static size_t begin(const struct msg_allocation *previous, const struct msg_limi
         if (is_blank(previous))
             next->limits = next->before = *started_with;
     } else {
-        *next = (struct msg_allocation){.limits = *started_with, .before = *started_with};
+        *next = (struct msg_allocation){
+            .limits = *started_with, .before = *started_with, .revision = FS_MAX(input->now_us / 1000, 0)};
     }
     return marks;
 }
@@ -429,7 +434,7 @@ bool settle_record(const struct settle_input *input, const struct msg_allocation
     if (!settle_acts(input) ||
         (record->outcome != MSG_OUTCOME_FINISHED && !(failed && cause_is_resource(record->cause))))
         return false;
-    size_t marks = begin(previous, &record->first_limits, storage, next);
+    size_t marks = begin(input, previous, &record->first_limits, storage, next);
     next->runs++;
     if (may_be_raised(input->fixed, record))
         recent_outgrown(record, next);
@@ -455,7 +460,7 @@ bool settle_raise(const struct settle_input *input, const struct msg_allocation 
     if (!settle_acts(input) || decision->direction != MSG_DIRECTION_RAISE ||
         decision->cause == MSG_CAUSE_NONE)
         return false;
-    size_t marks = begin(previous, started_with, storage, next);
+    size_t marks = begin(input, previous, started_with, storage, next);
     struct msg_limits limits = amounts_highest(&next->limits, &decision->limits);
     limits = policy_bound(limits, input->fixed);
     if (previous && limits_equal(&limits, &next->limits) &&
@@ -479,7 +484,7 @@ bool settle_fixed(const struct settle_input *input, const struct msg_allocation 
     int64_t most = memory_most(fixed);
     if (!previous && !pinned && most == INT64_MAX)
         return false; /* floor and ceiling bound what is asked for; there is nothing to bound yet */
-    size_t marks = begin(previous, &none, storage, next);
+    size_t marks = begin(input, previous, &none, storage, next);
     struct msg_limits limits = blank ? none : policy_bound(next->limits, fixed);
     int32_t held_out = fixed ? fixed->held_out_permille : 0;
     if (previous && limits_equal(&limits, &previous->limits) && pinned == previous->pinned &&

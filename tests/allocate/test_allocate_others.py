@@ -110,6 +110,17 @@ def test_restart__older_revision_behind_a_newer_one__the_newer_counts(stand):
     assert [stand.hash_of(code)["memory_bytes"] for code in ("late", "again")] == [str(300 * MIB), str(100 * MIB)]
 
 
+def test_redis__missed_that_a_code_was_deleted__its_next_life_counts(stand):
+    """What was written before the deletion stayed there, with the revision of a long life."""
+    first = now_us() // 1000 - 40 * 86_400_000
+    for code, revision in (("reborn", first + 5_000), ("reborn.early", 5_000)):  # early: revisions began with 1
+        stand.cluster.redis_client().hset(f"forestall:allocation:{{{code}}}",
+                                          mapping={"revision": revision, "memory_bytes": 300 * MIB})
+        stand.send_record(stand.record(new_execution(), code=code, peak_mib=10))
+        found = stand.wait_redis(code)
+        assert int(found["revision"]) > revision and int(found["memory_bytes"]) < 100 * MIB
+
+
 def test_restart__policies_of_another_version__still_hold(stand):
     """More than one batch of them, so that the schema is looked up in the middle of a restore that has to go on."""
     assert stand.program.stop() == 0

@@ -421,6 +421,23 @@ static void fixed__pin_makes_an_allocation(void **state)
     assert_true(!later.pinned && later.revision == 2);
 }
 
+static void record__code_deleted_and_run_again__revision_above_all_of_before(void **state)
+{
+    struct settle_stand *stand = settle_stand_finished(state, 256, 100);
+    const int64_t day_us = 86400000000;
+    stand->input.now_us = 20000 * day_us;
+    for (int i = 0; i < 1000; i++, stand->input.now_us += 10000) {
+        int64_t before = stand->allocation.revision;
+        assert_true(settle_stand_record(stand));
+        assert_true(i == 0 || stand->allocation.revision == before + 1);
+    }
+    int64_t last = stand->allocation.revision;
+    stand->known = false;
+    stand->input.now_us += 30 * day_us;
+    assert_true(settle_stand_record(stand));
+    assert_true(stand->allocation.revision > last);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -446,6 +463,7 @@ int main(void)
         cmocka_unit_test(settle__observed_code__left_alone),
         cmocka_unit_test(bounds__ceiling_floor_and_pin__hold),
         cmocka_unit_test(fixed__pin_makes_an_allocation),
+        cmocka_unit_test(record__code_deleted_and_run_again__revision_above_all_of_before),
         cmocka_unit_test(fixed__ceiling_before_the_first_run__carried_without_limits),
         cmocka_unit_test(fixed__ceiling_before_the_first_run__then_it_runs),
         cmocka_unit_test(fixed__ceiling_after_a_run_without_limits__becomes_the_limit),
