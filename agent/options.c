@@ -6,7 +6,10 @@
 
 const struct config_option agent_option_table[] = {
     {KEY(node), CONFIG_STRING, FIELD(node), "", 0, 0, "node id; empty = the host name"},
-    {KEY(pool), CONFIG_STRING, FIELD(pool), "default", 0, 0, "pool this node belongs to"},
+    {KEY(pool), CONFIG_STRING, FIELD(pool), "default", 0, 0,
+     "pool this node belongs to; drain it before it gets another one: an attempt of the former pool that "
+     "outlasts "
+     "queue.lease may be taken for lost, and is run again"},
     {KEY(ingest), CONFIG_STRING, FIELD(ingest), "127.0.0.1:7400", 0, 0,
      "host:port of ingest; several separated by commas"},
     {KEY(cgroup), CONFIG_STRING, FIELD(cgroup), "forestall", 0, 0,

@@ -40,5 +40,8 @@ const struct count_text count_texts[COUNT_COUNT] = {
                                   "Executions whose last failure was dead-lettered"},
     [COUNT_FORGOTTEN] = {"done_forgotten_total", "Finished executions forgotten after queue.keep_done"},
     [COUNT_EVICTED] = {"done_evicted_total", "Finished executions forgotten early: queue.max_done"},
+    [COUNT_CLOCK_SET_BACK] =
+        {"clock_set_back_total",
+         "Times the clock was set back, for each partition: what waits was moved with it"},
     [COUNT_STATES] = {"states_total", "State records written"},
 };

@@ -39,6 +39,7 @@ enum count {
     COUNT_FORGOTTEN,
     COUNT_EVICTED,
     COUNT_STATES,
+    COUNT_CLOCK_SET_BACK,
     COUNT_COUNT
 };
 

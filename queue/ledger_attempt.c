@@ -31,6 +31,11 @@ static int64_t backoff_us(const struct ledger *ledger, const struct execution *e
     return full - (int64_t)((double)full * 0.25 * hash_unit(execution->id, sizeof execution->id));
 }
 
+int64_t attempt_longest_pause_us(const struct ledger *ledger)
+{
+    return FS_MAX(ledger->config->backoff_max_us, REFUSAL_DELAY_MAX_US);
+}
+
 static void drop_verdict(struct execution *execution)
 {
     free(execution->verdict);

@@ -48,7 +48,7 @@ struct node { /* one incarnation of a node id */
     struct msg_limits capacity, committed; /* as it says */
     struct msg_limits unlisted;            /* of our attempts that its last status does not list */
     struct msg_limits planned;             /* while choosing */
-    struct execution *reserved_for;        /* an aged execution that waits for room here */
+    struct execution *reserved_for;        /* an aged execution of its pool that waits for room here */
     struct list attempts;                  /* placed or running */
     size_t attempt_count, refs;            /* executions that name it */
 };
@@ -167,6 +167,7 @@ struct ledger {
     int64_t late_seen;               /* and since then */
     uint64_t round;
     int64_t second_seen, sweep_seen;
+    int64_t now_us; /* of the last tick */
     int error;
 };
 
@@ -193,7 +194,13 @@ void ledger_finish(struct ledger *ledger, struct execution *execution, enum msg_
 void ledger_fill_raised(unsigned set, enum msg_cause items[MSG_CAUSE_COUNT], struct msg_cause_array *out);
 bool ledger_on_node(const struct execution *execution); /* PLACED or RUNNING */
 
+/* --- ledger_tick.c --- */
+/* After a restore, which may find appointments made by a clock that was set back since. */
+void tick_shorten_backoff(struct ledger *ledger, struct execution *execution, struct moment at);
+
 /* --- ledger_attempt.c --- */
+/* No back-off and no delay after a refusal is longer. */
+int64_t attempt_longest_pause_us(const struct ledger *ledger);
 /* The attempt is gone with its node. */
 void attempt_lose(struct ledger *ledger, struct execution *execution, struct moment at);
 /* No verdict came. */

@@ -218,6 +218,8 @@ void ledger_restored(struct ledger *ledger, struct moment at)
         execution->phase_seen = execution->alive_seen = execution->placeable_seen = at.seen_us;
         if (execution->verdict)
             execution->verdict->came_seen = at.seen_us;
+        if (execution->phase == MSG_EXECUTION_PHASE_BACKOFF)
+            tick_shorten_backoff(ledger, execution, at);
     }
     cursor = 0;
     while (map_next(ledger->hosts, &cursor, &key, &value)) {

@@ -6,9 +6,46 @@
 
 #define SECOND_US 1000000
 #define SWEEP_US 10000000
-#define RESEND_DOUBLINGS 4 /* 2, 4, ... 32 s */
-#define FORGET_MAX 500     /* tombstones at a time, of those whose time has come */
-#define EVICT_MAX 20000    /* and of those above queue.max_done: more cannot end in a second */
+#define CLOCK_STEP_US 1000000 /* less is drift, and nobody waits longer for it than that */
+#define RESEND_DOUBLINGS 4    /* 2, 4, ... 32 s */
+#define FORGET_MAX 500        /* tombstones at a time, of those whose time has come */
+#define EVICT_MAX 20000       /* and of those above queue.max_done: more cannot end in a second */
+
+/* --- the clock --- */
+
+/* Set back: what was to come at a time comes as long after now as it was to come then, and whoever waited has
+ * waited as long. All move alike, so that every order stays as it is. */
+static void follow_clock(struct ledger *ledger, struct moment at)
+{
+    size_t cursor = 0;
+    struct str key;
+    void *value;
+    int64_t step_us = ledger->now_us - at.now_us;
+    ledger->now_us = at.now_us;
+    if (step_us < CLOCK_STEP_US)
+        return;
+    ledger_count_up(ledger, COUNT_CLOCK_SET_BACK);
+    while (map_next(ledger->live, &cursor, &key, &value)) {
+        struct execution *execution = value;
+        execution->enqueued_us -= step_us;
+        execution->ready_us -= step_us;
+        if (execution->phase == MSG_EXECUTION_PHASE_BACKOFF)
+            execution->not_before_us -= step_us;
+    }
+    cursor = 0;
+    while (map_next(ledger->codes, &cursor, &key, &value))
+        ((struct code *)value)->read_us -= step_us;
+}
+
+void tick_shorten_backoff(struct ledger *ledger, struct execution *execution, struct moment at)
+{
+    int64_t last_us = at.now_us + attempt_longest_pause_us(ledger);
+    if (execution->not_before_us <= last_us)
+        return;
+    tree_remove(&ledger->backoff, &execution->in_backoff);
+    execution->not_before_us = execution->ready_us = last_us;
+    tree_insert(&ledger->backoff, &execution->in_backoff);
+}
 
 /* --- every time --- */
 
@@ -164,6 +201,7 @@ static void sweep(struct ledger *ledger, struct moment at)
 
 void ledger_tick(struct ledger *ledger, struct moment at)
 {
+    follow_clock(ledger, at);
     end_backoff(ledger, at);
     await_answers(ledger, at);
     if (at.seen_us - ledger->second_seen >= SECOND_US) {

@@ -48,6 +48,9 @@ static void set_pool(struct ledger *ledger, struct node *node, struct pool *pool
 {
     if (node->pool == pool)
         return;
+    if (node->reserved_for) /* of its former pool: it looks for another one */
+        node->reserved_for->reserved = NULL;
+    node->reserved_for = NULL;
     list_remove(&node->in_pool);
     pool->refs++;
     list_push(&pool->nodes, &node->in_pool);

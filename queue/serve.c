@@ -189,6 +189,7 @@ static int open_parts(struct server *server, char *error, size_t error_size)
         return -ENOMEM;
     }
     topic_codec_measure(&server->codec, 1, server->service->metrics);
+    stream_measure(&server->stream, 1, server->service->metrics);
     for (int p = 0; p < server->partition_count; p++)
         server->partitions[p] = (struct partition){.server = server, .number = p};
     return 0;
