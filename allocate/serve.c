@@ -155,6 +155,7 @@ int allocate_open(struct allocate *allocate, struct service *service, const stru
     }
     topic_codec_measure((struct topic_codec *const[]){allocate->codec, allocate->nodes_codec}, 2,
                         service->metrics);
+    stream_measure((struct stream *const[]){allocate->stream, allocate->nodes_stream}, 2, service->metrics);
     result = prepare_topics(allocate, error, error_size);
     return result == 0 ? subscribe(allocate, error, error_size) : result;
 }

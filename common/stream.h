@@ -14,6 +14,9 @@
  * are served by stream_poll() and also by stream_produce() itself while the queue is full.
  * - Consuming: at least once. An offset is committed only after stream_store_offset() (= after the effect).
  * Messages of a partition that was revoked, or that were fetched before a seek, are never handed out.
+ * - A log whose end Kafka lost, or a topic made anew, is read on from the first message that is not older
+ * than the newest handed out, less a minute (group whose member has read nothing yet: less twelve hours):
+ * offsets go back then, repeats come, and nothing new is passed over. Logged as an error, and counted.
  * - A dead broker: stream_open() fails within 10 s and says which address and what to do; later every call
  * keeps working (0 messages, -EAGAIN) while the library reconnects for ever; stream_counters() and
  * stream_connected() tell.
@@ -34,6 +37,7 @@
 #include "common/base.h"
 
 struct config;
+struct metrics;
 struct stream;
 
 /* What a handler made of a message; every consumer of the project speaks this. */
@@ -112,6 +116,7 @@ struct stream_options {
 struct stream_counters {
     uint64_t produced, delivered, delivery_failed, produce_refused /* queue full */, quarantined;
     uint64_t consumed, dropped_stale /* of revoked partitions or before a seek */, retried;
+    uint64_t ends_lost; /* times Kafka had lost the end of a log that was read already */
     uint64_t commits, transactions, transactions_aborted, rebalances;
     uint64_t broker_errors; /* connection losses and other errors librdkafka recovers from */
     size_t inflight;        /* messages accepted and not yet reported */
@@ -137,6 +142,8 @@ void stream_close(struct stream *stream);
 /* Readable (poll/epoll/libuv) when stream_poll() may have something to do. Level-triggered; stream_poll()
  * clears it. */
 int stream_fd(const struct stream *stream);
+/* Shows how often Kafka lost messages that these streams had read, among the service's metrics. */
+void stream_measure(struct stream *const *streams, size_t count, struct metrics *metrics);
 /* Waits until one of the streams (at most 8) has something or the time is over; NULL entries are skipped. 1
  * or 0. */
 int stream_wait(struct stream *const *streams, size_t count, int timeout_ms);

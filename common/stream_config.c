@@ -213,7 +213,7 @@ rd_kafka_conf_t *stream_config_consumer(struct stream *stream,
               set(conf, "enable.auto.commit", commits ? "true" : "false", error, error_size) &&
               set(conf, "isolation.level", settings->read_committed ? "read_committed" : "read_uncommitted",
                   error, error_size) &&
-              set(conf, "auto.offset.reset", settings->from_end ? "latest" : "earliest", error, error_size) &&
+              set(conf, "auto.offset.reset", "earliest", error, error_size) &&
               set_size(conf, "queued.max.messages.kbytes", FS_MAX(stream->max_fetched_bytes / 1024, 1), error,
                        error_size);
     if (ok && settings->member)

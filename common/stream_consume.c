@@ -18,7 +18,8 @@ static void slot_begin(struct stream *stream, struct stream_slot *slot, int64_t 
                                  .handed = -1,
                                  .wanted = -1,
                                  .floor = committed >= 0 ? committed : -1,
-                                 .end_target = -1};
+                                 .end_target = -1,
+                                 .known_ms = stream_known_from_ms(stream)};
 }
 
 static void slot_end(struct stream *stream, struct stream_slot *slot)
@@ -306,8 +307,7 @@ int stream_assign_all(struct stream *stream, const char *const *topics, size_t c
     int result = require_topics(stream, topics, count, error, error_size);
     if (result < 0)
         return result;
-    struct stream_consumer_settings settings = {.read_committed = read_committed,
-                                                .from_end = start == STREAM_FROM_END};
+    struct stream_consumer_settings settings = {.read_committed = read_committed};
     result = open_consumer(stream, &settings, error, error_size);
     if (result < 0)
         return result;
@@ -389,6 +389,8 @@ int stream_store_offset(struct stream *stream, const struct stream_message *mess
     if (!slot)
         return -ESTALE;
     int64_t next = message->offset + 1;
+    if (slot->went_back && next > slot->position)
+        return -ESTALE; /* of what Kafka lost */
     if (slot->held) {
         slot->wanted = FS_MAX(slot->wanted, next);
         return 0;

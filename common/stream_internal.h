@@ -18,9 +18,11 @@
 /* One consumed partition. */
 struct stream_slot {
     bool assigned, end_seen;
-    bool paused;  /* by the caller */
-    bool stopped; /* librdkafka was told to: it is paused, or it waits for a retry */
-    bool reseek;  /* messages of this drain may be older than the assignment: read again from position */
+    bool paused;    /* by the caller */
+    bool stopped;   /* librdkafka was told to: it is paused, or it waits for a retry */
+    bool lost;      /* Kafka lost its end: stream_lost.c finds where to go on */
+    bool went_back; /* it did, since the assignment */
+    bool reseek;    /* messages of this drain may be older than the assignment: read again from position */
     uint64_t assigned_drain; /* number of the drain in which it was assigned */
     int64_t position;        /* next to hand out; negative: logical */
     int64_t stored, handed;  /* next to commit: as the caller said, as librdkafka knows; -1: nothing yet */
@@ -29,6 +31,7 @@ struct stream_slot {
     int64_t floor;       /* committed at assignment: never store below it; -1: nothing */
     int64_t rewind;      /* where the last transaction ended; negative: logical */
     int64_t end_target;  /* end of the partition when its first message came; -1: not known yet */
+    int64_t known_ms;    /* what is older was handed out or is not wanted; as stream_message.timestamp_ms */
     int64_t retry_at_ms; /* stream_dispatch() lets it wait until then; 0: it does not wait */
     int retry_backoff_ms;
 };
@@ -80,9 +83,12 @@ struct stream {
     bool batch_out;
     uint64_t drain; /* number of the current or last drain of the consumer's queue */
     bool offsets_dirty;
-    size_t waiting;      /* slots that wait for a retry */
-    size_t quarantining; /* by stream_dispatch(), not delivered yet */
-    bool holding;        /* a slot is held */
+    size_t waiting;           /* slots that wait for a retry */
+    size_t quarantining;      /* by stream_dispatch(), not delivered yet */
+    bool holding;             /* a slot is held */
+    bool any_lost;            /* a slot is lost */
+    int64_t lost_at_ms;       /* not looked for before */
+    struct metric *ends_lost; /* NULL: nobody measures */
 
     bool transactional, in_transaction;
     bool revoking;         /* inside on_revoked: nothing to go back to */
@@ -102,7 +108,7 @@ rd_kafka_conf_t *stream_config_producer(struct stream *stream, const char *trans
                                         size_t error_size);
 struct stream_consumer_settings {
     const char *group, *member; /* both may be NULL */
-    bool read_committed, from_end;
+    bool read_committed;
     bool hurried; /* reads to an end and stops: an empty answer must not be waited for */
 };
 rd_kafka_conf_t *stream_config_consumer(struct stream *stream,
@@ -154,6 +160,14 @@ int stream_seek_slot(struct stream *stream, const struct stream_topic_entry *top
 /* Tells librdkafka what the slot's `paused` and `retry_at_ms` ask for; going on, it is read from its
  * position. */
 int stream_stop_or_go(struct stream *stream, const struct stream_topic_entry *topic, int32_t partition);
+
+/* stream_lost.c: slot.known_ms of an assignment that begins now. */
+int64_t stream_known_from_ms(const struct stream *stream);
+/* True when the end of this partition is before what was handed out of it. Looks at what is known: cheap. */
+bool stream_lost_end(const struct stream *stream, const rd_kafka_message_t *raw,
+                     const struct stream_slot *slot);
+/* Lets lost partitions go on; what cannot be asked now is asked again by a later call. */
+void stream_find_lost(struct stream *stream);
 
 /* stream_transaction.c: everything assigned goes back to where the last transaction ended. */
 int stream_rewind(struct stream *stream);

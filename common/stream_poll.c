@@ -62,7 +62,9 @@ static bool take_event(struct stream *stream, const rd_kafka_message_t *raw)
     if (!slot)
         return false;
     slot->reseek = slot->assigned_drain == stream->drain;
-    slot->end_seen = !slot->reseek;
+    slot->lost = !slot->reseek && stream_lost_end(stream, raw, slot);
+    stream->any_lost |= slot->lost;
+    slot->end_seen = !slot->reseek && !slot->lost;
     return slot->reseek;
 }
 
@@ -76,8 +78,11 @@ static bool take_message(struct stream *stream, const rd_kafka_message_t *raw)
         slot->reseek = true; /* of this or of an earlier assignment? read them again */
         return false;
     }
-    if (raw->offset < slot->position)
+    if (raw->offset < slot->position) {
+        slot->lost = slot->lost || stream_lost_end(stream, raw, slot);
+        stream->any_lost |= slot->lost;
         return false;
+    }
     if (slot->end_target < 0) {
         int64_t low, high = -1;
         rd_kafka_resp_err_t code = rd_kafka_get_watermark_offsets(
@@ -85,6 +90,8 @@ static bool take_message(struct stream *stream, const rd_kafka_message_t *raw)
         slot->end_target = code == RD_KAFKA_RESP_ERR_NO_ERROR && high >= 0 ? high : -1;
     }
     slot->position = raw->offset + 1;
+    rd_kafka_timestamp_type_t type;
+    slot->known_ms = rd_kafka_message_timestamp(raw, &type);
     return true;
 }
 
@@ -125,6 +132,8 @@ static size_t drain(struct stream *stream)
     }
     if (reseek)
         reseek_slots(stream);
+    if (stream->any_lost)
+        stream_find_lost(stream);
     if (got == STREAM_BATCH_MAX)
         stream_wake(stream); /* librdkafka signals only when the queue turns non-empty */
     stream->raw_count = kept;

@@ -87,6 +87,7 @@ static int open_kafka(struct ingest *ingest, char *error, size_t size)
     if (!ingest->stream)
         return -EHOSTDOWN;
     topic_codec_measure_framing(&ingest->stream, 1, service->metrics);
+    stream_measure(&ingest->stream, 1, service->metrics);
     int result = topics_prepare(ingest->stream, service->options.topic_prefix,
                                 (int32_t)service->options.partitions, error, size);
     if (result == 0)

@@ -73,6 +73,7 @@ static int open_streams(struct predict *predict, char *error, size_t error_size)
     }
     topic_codec_measure((struct topic_codec *const[]){predict->codec, predict->followed_codec}, 2,
                         service->metrics);
+    stream_measure((struct stream *const[]){predict->stream, predict->followed}, 2, service->metrics);
     return 0;
 }
 

@@ -232,6 +232,7 @@ static int open_streams(struct retrain *retrain, char *error, size_t error_size)
     }
     topic_codec_measure((struct topic_codec *const[]){retrain->codec, retrain->followed_codec}, 2,
                         service->metrics);
+    stream_measure((struct stream *const[]){retrain->stream, retrain->followed}, 2, service->metrics);
     return topic_codec_announce(retrain->stream, written, FS_COUNT(written), error, error_size);
 }
 

@@ -61,7 +61,7 @@ struct worker {
     int64_t expected[64]; /* next offset per partition; -1: any */
     bool paused[64];
     const char *topic;
-    uint64_t skipped;
+    uint64_t skipped, lost;
 };
 
 static void on_assigned(void *context, struct stream_partition *partitions, size_t count)
@@ -76,10 +76,22 @@ static void on_assigned(void *context, struct stream_partition *partitions, size
     fflush(stdout);
 }
 
+/* Where Kafka lost messages, offsets go back. */
+static void note_lost(struct worker *worker)
+{
+    uint64_t lost = stream_counters(worker->stream)->ends_lost;
+    if (lost == worker->lost)
+        return;
+    worker->lost = lost;
+    memset(worker->expected, -1, sizeof worker->expected);
+    printf("lost %" PRIu64 "\n", lost);
+}
+
 static enum stream_outcome take_effect(void *context, const struct stream_message *message)
 {
     struct worker *worker = context;
     int64_t *expected = &worker->expected[message->partition];
+    note_lost(worker);
     if (*expected >= 0 && message->offset != *expected) {
         fprintf(stderr, "partition %" PRId32 ": offset %" PRId64 " after %" PRId64 "\n", message->partition,
                 message->offset, *expected - 1);
@@ -121,6 +133,8 @@ static int run_work(struct stream *stream, int argc, char **argv)
         if (result >= 0 && worker.shaking)
             result = shake(&worker);
     }
+    if (result == -EPIPE)
+        fs_drop(stream_failed(stream, error, sizeof error)); /* that it did is known: only the text */
     return result < 0 ? complain("work", error, result) : 0;
 }
 
