@@ -59,17 +59,20 @@ static int offset_of_time(struct stream *stream, const char *full_name, int32_t 
     return stream_errno(code);
 }
 
+/* 1: *place is found; 0: the end is not before the position, what was known of it was old. */
 static int find_place(struct stream *stream, const char *full_name, int32_t partition,
                       const struct stream_slot *slot, int64_t *place)
 {
     int64_t low, high, found = -1;
     int64_t known_ms = FS_MIN(slot->known_ms, clock_realtime_us() / 1000) - CLOCKS_DIFFER_MS;
     int result = stream_query_offsets(stream, stream->consumer, full_name, partition, AGAIN_MS, &low, &high);
-    if (result == 0)
-        result = offset_of_time(stream, full_name, partition, FS_MAX(known_ms, 0), &found);
-    if (result == 0)
-        *place = found < 0 ? high : FS_MAX(found, low); /* what came after high was asked for is after it */
-    return result;
+    if (result < 0 || high >= slot->position)
+        return result;
+    result = offset_of_time(stream, full_name, partition, FS_MAX(known_ms, 0), &found);
+    if (result < 0)
+        return result;
+    *place = found < 0 ? high : FS_MAX(found, low); /* what came after high was asked for is after it */
+    return 1;
 }
 
 /* The one thing that this layer tells by itself: whoever uses it, people must hear of lost messages. */
@@ -98,11 +101,13 @@ static void commit_place(struct stream *stream, const char *full_name, int32_t p
     rd_kafka_topic_partition_list_destroy(list);
 }
 
+/* False: again later. */
 static bool go_on(struct stream *stream, const struct stream_topic_entry *topic, int32_t partition)
 {
     struct stream_slot *slot = &topic->slots[partition];
-    int64_t place = 0, position = slot->position;
-    if (find_place(stream, topic->full_name, partition, slot, &place) < 0)
+    int64_t position = slot->position, place = position;
+    int lost = find_place(stream, topic->full_name, partition, slot, &place);
+    if (lost < 0)
         return false;
     slot->position = place;
     if (!slot->stopped && stream_seek_slot(stream, topic, partition, place) < 0) {
@@ -110,6 +115,8 @@ static bool go_on(struct stream *stream, const struct stream_topic_entry *topic,
         return false;
     }
     slot->lost = slot->reseek = false;
+    if (lost == 0)
+        return true;
     slot->went_back = true;
     slot->rewind = place;
     slot->stored = slot->handed = slot->wanted = slot->floor = slot->end_target = -1;
