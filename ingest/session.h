@@ -13,8 +13,7 @@
 #define SESSION_FAREWELL_MS 1000
 #define SESSION_HELLO_BYTES 4096 /* before it is known who speaks */
 #define SESSION_SENTENCE_MAX 600
-#define SESSION_CLOCK_MS 1000  /* clocks that differ by more are told: adjustments expire after two seconds  \
-                                */
+#define SESSION_CLOCK_MS 1000  /* clocks that differ by more are told */
 #define SESSION_SCHEMAS_MAX 32 /* an agent writes four kinds of messages */
 
 #define IDENTITY_NODE_MAX 255
