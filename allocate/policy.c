@@ -122,6 +122,15 @@ static int64_t bound(int64_t value, int64_t floor, int64_t ceiling)
     return ceiling > 0 ? FS_MIN(value, ceiling) : value;
 }
 
+int64_t policy_memory_most(const struct msg_code_policy *fixed)
+{
+    if (!fixed)
+        return INT64_MAX;
+    if (fixed->mode != MSG_MODE_ACT || fixed->has_pin)
+        return 0;
+    return fixed->ceiling.memory_bytes > 0 ? fixed->ceiling.memory_bytes : INT64_MAX;
+}
+
 struct msg_limits policy_bound(struct msg_limits limits, const struct msg_code_policy *fixed)
 {
     if (!fixed)

@@ -129,6 +129,10 @@ bool policy_is_open(const struct policy_config *config, const struct policy_atte
 /* The limits a person's floor and ceiling allow; the pin wins over both. fixed may be NULL. */
 struct msg_limits policy_bound(struct msg_limits limits, const struct msg_code_policy *fixed);
 
+/* Up to which a running execution may be raised before anybody decides, in bytes; INT64_MAX: nobody bounds
+ * it. */
+int64_t policy_memory_most(const struct msg_code_policy *fixed);
+
 /* Memory that a program can use under a limit before it meets the brake, a sixteenth (at least 4 MiB) below
  * the limit as agent/limit_marks.h has it, and the least limit under which it can use so much. */
 double policy_memory_usable(const struct policy_config *config, double limit);

@@ -296,16 +296,6 @@ static void keep_sizing(const struct msg_allocation *previous, struct settle_sto
     next->by_input.items = to->knots;
 }
 
-/* Up to which a running execution may be raised before anybody decides. */
-static int64_t memory_most(const struct msg_code_policy *fixed)
-{
-    if (!fixed)
-        return INT64_MAX;
-    if (fixed->mode != MSG_MODE_ACT || fixed->has_pin)
-        return 0;
-    return fixed->ceiling.memory_bytes > 0 ? fixed->ceiling.memory_bytes : INT64_MAX;
-}
-
 /* It only carries what people fixed: nothing has run yet. */
 static bool is_blank(const struct msg_allocation *allocation)
 {
@@ -345,7 +335,7 @@ static void finish(const struct settle_input *input, size_t marks, struct settle
     if (marks == 0)
         next->before = next->limits;
     next->pinned = fixed && fixed->has_pin;
-    next->memory_most_bytes = memory_most(fixed);
+    next->memory_most_bytes = policy_memory_most(fixed);
     next->held_out_permille = fixed ? fixed->held_out_permille : 0;
     next->revision++;
     next->updated_us = input->now_us;
@@ -422,7 +412,7 @@ static size_t settle_good(const struct settle_input *input, const struct msg_exe
 /* False when people do not want more for it than it had: that it failed says nothing of raises. */
 static bool may_be_raised(const struct msg_code_policy *fixed, const struct msg_execution_record *record)
 {
-    int64_t most = memory_most(fixed);
+    int64_t most = policy_memory_most(fixed);
     return most > 0 && record->highest_limits.memory_bytes < most;
 }
 
@@ -481,7 +471,7 @@ bool settle_fixed(const struct settle_input *input, const struct msg_allocation 
     const struct msg_code_policy *fixed = input->fixed;
     const struct msg_limits none = {0};
     bool pinned = fixed && fixed->has_pin, blank = !pinned && (!previous || is_blank(previous));
-    int64_t most = memory_most(fixed);
+    int64_t most = policy_memory_most(fixed);
     if (!previous && !pinned && most == INT64_MAX)
         return false; /* floor and ceiling bound what is asked for; there is nothing to bound yet */
     size_t marks = begin(input, previous, &none, storage, next);
