@@ -49,7 +49,8 @@ bool config_passthrough_next(const struct config *config, const char *section, s
 /* Reads everything. File: --config FILE or FORESTALL_CONFIG. Environment: FORESTALL_SECTION_KEY. Arguments:
  * --section.key=value or --section.key value; --key when only one section has it. 0 = go on, 1 = --help,
  * --version, --print-config or --reference was answered, negative errno = error says key, value and reason.
- * What is not an option ends the options (also after --). */
+ * What is not an option ends the options (also after --). argv is main's own: secrets in it are written over.
+ */
 FS_MUST_CHECK int config_load(struct config *config, int argc, char **argv, char *error, size_t error_size);
 /* The arguments behind the options; count may be 0. */
 char *const *config_arguments(const struct config *config, int *count);

@@ -22,7 +22,7 @@ int mock_create(void **state)
     mock = mock_handle ? rd_kafka_mock_cluster_new(mock_handle, 1) : NULL;
     config = config_create("test", "");
     /* The mock cluster lets a session less a second pass before members that come or go share partitions. */
-    char *argv[] = {"test", "--kafka.consumer.session.timeout.ms=3000"};
+    char timeout[] = "--kafka.consumer.session.timeout.ms=3000", *argv[] = {"test", timeout};
     if (!mock || !config || config_passthrough(config, "kafka") < 0 ||
         config_load(config, 2, argv, error, sizeof error) < 0)
         return -1;

@@ -57,7 +57,8 @@ static void prefix__set__hidden_from_the_caller(void **state)
 static struct stream *open_with_setting(const char *setting, char *error, size_t error_size)
 {
     struct config *config = config_create("test", "");
-    char *argv[] = {"test", (char *)(uintptr_t)setting};
+    char own[64], *argv[] = {"test", own};
+    assert_true(str_copy(own, sizeof own, str_of(setting)));
     assert_int_equal(config_passthrough(config, "kafka"), 0);
     if (config_load(config, 2, argv, error, error_size) != 0)
         fail_msg("%s", error);
