@@ -32,9 +32,10 @@ class Crew:
     def run(self):
         while not self.stopping.wait(0.02):
             with self.lock:
-                now = [one for one in self.due if one[0] <= time.monotonic()]
-                self.due = [one for one in self.due if one[0] > time.monotonic()]
-            for _, node, admission, fails in now:
+                at = time.monotonic()  # once: what falls due between two looks at the clock would be in neither list
+                due = [one for one in self.due if one[0] <= at]
+                self.due = [one for one in self.due if one[0] > at]
+            for _, node, admission, fails in due:
                 if not fails:
                     node.finish(admission)
                     continue
@@ -69,9 +70,13 @@ def check_all(crew, states, executions, supervised=None):
         if supervised:
             revive(supervised)
         states.read()
-        left = [one for one in executions if (states.newest.get(one) or {}).get("phase") != "DONE"]
-        return not left
-    wait_until(all_done, 120, lambda: "all to be done", 0)
+        return not left()
+
+    def left():
+        phases = {one: (states.newest.get(one) or {}).get("phase") for one in executions}
+        return {one.hex(): phase for one, phase in phases.items() if phase != "DONE"}
+    wait_until(all_done, 120, lambda: f"all to be done; left are {left()}, the nodes run "
+               f"{[(node.name, [one.hex() for one in node.running]) for node in crew.nodes]}", 0)
     states.check_one_end(executions)
     assert all(states.newest[execution]["outcome"] == "FINISHED" for execution in executions)
     crew.check(executions)
