@@ -339,11 +339,10 @@ def wait_group_empty(cluster, timeout_s=60):
     wait_until(empty, timeout_s, "the group to be empty", 0.1)
 
 
-def in_transaction(cluster):
+def in_transaction(admin):
     """Whether there are states of executions that are neither committed nor aborted."""
     from confluent_kafka import IsolationLevel, TopicPartition
     from confluent_kafka.admin import OffsetSpec
-    admin = cluster.admin()
     ends = [TopicPartition("executions.state", number) for number in range(TOPICS["executions.state"])]
 
     def read(level):

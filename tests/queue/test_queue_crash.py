@@ -64,8 +64,8 @@ def test_broker_killed_and_back__everything_goes_on(cluster):
 
 def test_stopped_past_its_transaction__aborted_work_is_done_again(cluster):
     """SIGSTOP while a transaction is open: the broker aborts it and ends the session, the process finds out and goes on."""
-    queue = Queue(cluster, kafka={"producer.transaction.timeout.ms": 2000}, backoff="100ms").start()
-    states, crew, executions = States(cluster), Crew(cluster, ["pool-1"]), []
+    queue = Queue(cluster, kafka={"producer.transaction.timeout.ms": 4000}, backoff="100ms").start()
+    states, crew, admin, executions = States(cluster), Crew(cluster, ["pool-1"]), cluster.admin(), []
 
     def submit_one():
         one = request(pool="pool-1", limits=limits(memory_bytes=100 * MIB))
@@ -75,15 +75,15 @@ def test_stopped_past_its_transaction__aborted_work_is_done_again(cluster):
     def stopped_within():
         submit_one()
         queue.program.signal(signal.SIGSTOP)
-        if all(in_transaction(cluster) for _ in range(20)):  # what was on its way to the broker may still have ended it
+        if all(in_transaction(admin) for _ in range(3)):  # what was on its way to the broker may still have ended it
             return True
         queue.program.signal(signal.SIGCONT)
         return False
-    wait_until(stopped_within, 60, "it to be stopped within a transaction", 0)
+    wait_until(stopped_within, 60, "it to be stopped within a transaction")
     print(f"stopped within a transaction after {len(executions)} requests")
     for _ in range(20):
         submit_one()
-    wait_until(lambda: not in_transaction(cluster), 30, "the broker to abort its transaction", 0.1)
+    wait_until(lambda: not in_transaction(admin), 30, "the broker to abort its transaction", 0.1)
     wait_group_empty(cluster)
     queue.program.signal(signal.SIGCONT)
     check_all(crew, states, executions, queue)
