@@ -97,7 +97,7 @@ function(forestall_system_test name file)
   add_test(NAME ${name} COMMAND ${CMAKE_SOURCE_DIR}/tests/support/pytest.sh ${CMAKE_CURRENT_SOURCE_DIR}/${file}
     WORKING_DIRECTORY ${CMAKE_SOURCE_DIR})
   if(NOT ARG_TIMEOUT)
-    set(ARG_TIMEOUT 300)
+    set(ARG_TIMEOUT 480)
   endif()
   set(labels system)
   if(ARG_ROOT)

@@ -101,7 +101,7 @@ def test_start__idle_profile_with_a_fresh_one_behind__stays(cluster):
 
 def test_records__of_more_codes_than_are_kept__one_pass_for_the_dropped_of_a_batch(cluster):
     """Three rounds of one record each: none is lost although every profile was dropped and read again in between."""
-    rounds, passes_wanted = 3, 60
+    rounds = 3
     predict = Predict(cluster, partitions=1, codes=BOUND).start()
     node, producer, codes = Node(cluster), cluster.producer(linger_ms=5), Reader(cluster, "codes")
     names = [f"many.{number}" for number in range(3 * BOUND)]
@@ -116,6 +116,6 @@ def test_records__of_more_codes_than_are_kept__one_pass_for_the_dropped_of_a_bat
     wait_until(lambda: predict.metric("records_total") == rounds * len(names), 10, "the metrics")
     reread, passes = predict.metric("codes_reread_total"), predict.metric("codes_passes_total")
     print(f"{reread:.0f} profiles read again in {passes:.0f} passes")
-    assert reread >= len(names) and 0 < passes <= passes_wanted
+    assert reread >= len(names) and 0 < passes <= reread / 4  # some twenty when batches are full
     codes.close()
     assert predict.program.stop() == 0, predict.program.log_tail()
