@@ -286,7 +286,7 @@ void launch_say_late(const struct launch *launch, const struct launching *launch
 int launch_start(const struct launch *launch, const struct cgroup *cgroup, char *error, size_t error_size,
                  pid_t *out)
 {
-    struct launching launching;
+    struct launching launching = {.report_fd = -1};
     int result = launch_begin(launch, cgroup, error, error_size, &launching);
     if (result < 0)
         return result;

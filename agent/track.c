@@ -80,7 +80,7 @@ static int map_bytes(int fd, size_t size, void **out)
 /* The file is whole for whoever wrote it: what only this version lacks is not there or not valid. */
 static int map_shared(int fd, struct track_shared **out)
 {
-    void *mapped;
+    void *mapped = NULL;
     int result = map_bytes(fd, sizeof(struct track_shared), &mapped);
     if (result < 0)
         return result;
@@ -94,8 +94,8 @@ static int map_shared(int fd, struct track_shared **out)
 
 static int map_whole(int fd, bool renew, struct track **out)
 {
-    struct track_shared *shared;
-    void *mapped;
+    struct track_shared *shared = NULL;
+    void *mapped = NULL;
     int result = map_shared(fd, &shared);
     if (result < 0)
         return result;
@@ -114,7 +114,7 @@ static int map_whole(int fd, bool renew, struct track **out)
 
 static int map_new(int fd, struct track **out)
 {
-    void *mapped;
+    void *mapped = NULL;
     int error = posix_fallocate(fd, 0, sizeof(struct track));
     int result = error ? -error : map_bytes(fd, sizeof(struct track), &mapped);
     if (result == 0)
