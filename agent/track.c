@@ -62,63 +62,63 @@ static bool is_own_valid(const struct track *track)
     return series_valid(&track->series);
 }
 
-/* So many bytes of the file, -EBADMSG when it is shorter. */
-static int map_bytes(int fd, size_t size, void **out)
+/* So many bytes of the file; NULL: *result says why, -EBADMSG when it is shorter. */
+static void *map_bytes(int fd, size_t size, int *result)
 {
     struct stat status;
-    if (fstat(fd, &status) < 0)
-        return -errno;
-    if (status.st_size < (off_t)size)
-        return -EBADMSG;
-    void *mapped = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
-    if (mapped == MAP_FAILED)
-        return -errno;
-    *out = mapped;
-    return 0;
+    void *mapped = MAP_FAILED;
+    if (fstat(fd, &status) == 0) {
+        if (status.st_size < (off_t)size) {
+            *result = -EBADMSG;
+            return NULL;
+        }
+        mapped = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+    }
+    *result = mapped == MAP_FAILED ? -errno : 0;
+    return mapped == MAP_FAILED ? NULL : mapped;
 }
 
 /* The file is whole for whoever wrote it: what only this version lacks is not there or not valid. */
 static int map_shared(int fd, struct track_shared **out)
 {
-    void *mapped = NULL;
-    int result = map_bytes(fd, sizeof(struct track_shared), &mapped);
-    if (result < 0)
+    int result;
+    struct track_shared *shared = map_bytes(fd, sizeof *shared, &result);
+    if (!shared)
         return result;
-    if (!is_shared_valid(mapped)) {
-        track_unmap_shared(mapped);
+    if (!is_shared_valid(shared)) {
+        track_unmap_shared(shared);
         return -EBADMSG;
     }
-    *out = mapped;
+    *out = shared;
     return 0;
 }
 
 static int map_whole(int fd, bool renew, struct track **out)
 {
     struct track_shared *shared = NULL;
-    void *mapped = NULL;
     int result = map_shared(fd, &shared);
     if (result < 0)
         return result;
     track_unmap_shared(shared);
     if (renew && (result = posix_fallocate(fd, 0, sizeof(struct track))) != 0)
         return -result;
-    result = map_bytes(fd, sizeof(struct track), &mapped);
-    if (result == 0 && !renew && !is_own_valid(mapped)) {
-        track_unmap(mapped);
-        result = -EBADMSG;
+    struct track *track = map_bytes(fd, sizeof *track, &result);
+    if (track && !renew && !is_own_valid(track)) {
+        track_unmap(track);
+        return -EPROTO;
     }
-    if (result == 0)
-        *out = mapped;
-    return result == -EBADMSG ? -EPROTO : result;
+    if (!track)
+        return result == -EBADMSG ? -EPROTO : result;
+    *out = track;
+    return 0;
 }
 
 static int map_new(int fd, struct track **out)
 {
-    void *mapped = NULL;
-    int error = posix_fallocate(fd, 0, sizeof(struct track));
-    int result = error ? -error : map_bytes(fd, sizeof(struct track), &mapped);
-    if (result == 0)
-        *out = mapped;
+    int result = -posix_fallocate(fd, 0, sizeof(struct track));
+    struct track *track = result == 0 ? map_bytes(fd, sizeof *track, &result) : NULL;
+    if (track)
+        *out = track;
     return result;
 }
 
