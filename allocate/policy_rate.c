@@ -20,6 +20,7 @@
 #define WEIGHT_MAX 10000
 #define WEIGHT_STEP 4
 #define HISTORY_ENOUGH 0.7 /* of the deadline: executions that need no more than that meet it */
+#define EARLY_SHARE 0.1    /* of the deadline */
 
 static double elapsed_share(const struct msg_risk *risk)
 {
@@ -35,6 +36,14 @@ static bool history_meets(const struct policy_case *now)
     return history && history->runs > 0 && history->duration_p95_s > 0 &&
            history->duration_p95_s < timeout_s * HISTORY_ENOUGH &&
            elapsed_share(now->risk) * timeout_s < history->duration_p95_s;
+}
+
+/* Right after the start a rate that is used in full says nothing yet of one whose forerunners were in time.
+ */
+static bool alarmed_by(const struct policy_case *now, enum msg_cause cause)
+{
+    bool early = elapsed_share(now->risk) < EARLY_SHARE && history_meets(now);
+    return policy_alarmed(now->risk, cause) && !early;
 }
 
 /* Stalled for much of the last second while a deadline comes nearer. */
@@ -97,7 +106,7 @@ void policy_cpu_decide(struct policy_case *now)
 {
     const struct msg_risk *risk = now->risk;
     double stalled = risk->throttled_permille / 1000.0;
-    bool alarmed = policy_alarmed(risk, MSG_CAUSE_CPU);
+    bool alarmed = alarmed_by(now, MSG_CAUSE_CPU);
     char deadline[64];
     if (policy_just_raised(now, now->attempt->cpu_raised_us))
         return;
@@ -134,7 +143,7 @@ void policy_io_decide(struct policy_case *now)
     const struct msg_risk *risk = now->risk;
     const struct msg_limits *limits = &risk->limits;
     double stalled = risk->io_stall_permille / 1000.0;
-    bool alarmed = policy_alarmed(risk, MSG_CAUSE_IO);
+    bool alarmed = alarmed_by(now, MSG_CAUSE_IO);
     char deadline[64];
     if ((limits->io_read_bps == 0 && limits->io_write_bps == 0) ||
         policy_just_raised(now, now->attempt->io_raised_us) ||
@@ -158,7 +167,7 @@ void policy_net_decide(struct policy_case *now)
 {
     const struct msg_risk *risk = now->risk;
     int64_t limit = risk->limits.net_egress_bps;
-    bool alarmed = policy_alarmed(risk, MSG_CAUSE_NET);
+    bool alarmed = alarmed_by(now, MSG_CAUSE_NET);
     char deadline[64];
     if (limit == 0 || policy_just_raised(now, now->attempt->net_raised_us))
         return;

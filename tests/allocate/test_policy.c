@@ -364,6 +364,33 @@ static void io__slow_device__left_alone(void **state)
     assert_int_equal(stand->decision.limits.io_write_bps, 0);
 }
 
+/* A tenth of a second after its start, its rate in use in full, with an alarm. */
+static struct stand *begun_in_full(void **state)
+{
+    struct stand *stand = stand_quiet(state);
+    stand->risk.above = true;
+    stand->risk.probability = stand->risk.probabilities.io = 0.6f;
+    stand->risk.cause = MSG_CAUSE_IO;
+    stand->risk.timeout_ms = 12000;
+    stand->risk.sampled_us = stand->risk.started_us + SECOND / 10;
+    stand->risk.io_stall_permille = 340;
+    stand->risk.limits.io_read_bps = stand->risk.io_bps = 32000000;
+    return stand;
+}
+
+static void io__alarm_right_after_the_start__kept_where_history_meets_the_deadline(void **state)
+{
+    struct stand *stand = begun_in_full(state);
+    assert_int_equal(stand_decide(stand), MSG_DIRECTION_RAISE); /* nothing is known of others */
+    stand = begun_in_full(state);
+    stand->history =
+        (struct policy_history){.runs = 1, .memory_max = 60e6, .memory_p95 = 60e6, .duration_p95_s = 2};
+    stand->input.history = &stand->history;
+    assert_int_equal(stand_decide(stand), MSG_DIRECTION_KEEP);
+    stand_pass(stand, 3 * SECOND / 2);
+    assert_int_equal(stand_decide(stand), MSG_DIRECTION_RAISE);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -394,6 +421,7 @@ int main(void)
         cmocka_unit_test(cpu__one_task__never_more_than_it_can_use),
         cmocka_unit_test(cpu__history_meets_the_deadline__kept),
         cmocka_unit_test(io__slow_device__left_alone),
+        cmocka_unit_test(io__alarm_right_after_the_start__kept_where_history_meets_the_deadline),
     };
     return cmocka_run_group_tests(tests, stand_set_up, stand_tear_down);
 }
