@@ -7,13 +7,13 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <pthread.h>
-#include <signal.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
 
 #include "agent/disk.h"
+#include "agent/side_thread.h"
 
 struct remover {
     pthread_t thread;
@@ -64,17 +64,6 @@ static void *run(void *context)
     }
 }
 
-/* Signals are the loop's. */
-static int start(struct remover *remover)
-{
-    sigset_t all, before;
-    (void)sigfillset(&all);
-    (void)pthread_sigmask(SIG_SETMASK, &all, &before);
-    int error = pthread_create(&remover->thread, NULL, run, remover);
-    (void)pthread_sigmask(SIG_SETMASK, &before, NULL);
-    return -error;
-}
-
 static void close_files(struct remover *remover)
 {
     int fds[] = {remover->directory_fd, remover->names_fd, remover->taken_fd};
@@ -96,7 +85,7 @@ int remover_open(int state_fd, remover_failed_fn *failed, struct remover **out)
     remover->names_fd = names[1];
     remover->failed = failed;
     if (result == 0)
-        result = start(remover);
+        result = side_thread_start(&remover->thread, run, remover);
     if (result < 0) {
         close_files(remover);
         free(remover);

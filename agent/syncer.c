@@ -5,10 +5,11 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <pthread.h>
-#include <signal.h>
 #include <stdlib.h>
 #include <sys/eventfd.h>
 #include <unistd.h>
+
+#include "agent/side_thread.h"
 
 struct syncer {
     pthread_t thread;
@@ -45,17 +46,6 @@ static void *run(void *context)
     }
 }
 
-/* Signals are the loop's. */
-static int start(struct syncer *syncer)
-{
-    sigset_t all, before;
-    (void)sigfillset(&all);
-    (void)pthread_sigmask(SIG_SETMASK, &all, &before);
-    int error = pthread_create(&syncer->thread, NULL, run, syncer);
-    (void)pthread_sigmask(SIG_SETMASK, &before, NULL);
-    return -error;
-}
-
 int syncer_open(struct syncer **out)
 {
     struct syncer *syncer = calloc(1, sizeof *syncer);
@@ -63,7 +53,9 @@ int syncer_open(struct syncer **out)
         return -ENOMEM;
     syncer->begun_fd = eventfd(0, EFD_CLOEXEC);
     syncer->done_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-    int result = syncer->begun_fd < 0 || syncer->done_fd < 0 ? -errno : start(syncer);
+    int result = syncer->begun_fd < 0 || syncer->done_fd < 0
+                     ? -errno
+                     : side_thread_start(&syncer->thread, run, syncer);
     if (result == 0) {
         *out = syncer;
         return 0;

@@ -41,6 +41,8 @@ void attempt_file(const struct peer *peer, const struct msg_admission *admission
                   size_t size);
 /* Where the agent keeps the attempt's directory until it is removed. */
 void gone_directory(const struct peer *peer, const struct msg_admission *admission, char *out, size_t size);
+/* Makes the file that a program of the test waits for. */
+void let_end(const char *go);
 /* What a file holds, without the newline at its end. */
 void read_text(const char *path, char *out, size_t size);
 

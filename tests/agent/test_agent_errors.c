@@ -276,13 +276,6 @@ static void make_waiting(const struct peer *peer, const char *name, int status, 
     (void)snprintf(script, 800, "while [ ! -e %s ]; do sleep 0.05; done; rm %s; exit %d", go, go, status);
 }
 
-static void let_end(const char *go)
-{
-    int fd = open(go, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
-    assert_true(fd >= 0);
-    (void)close(fd);
-}
-
 /* The record that does not fit any more waits, while smaller ones of others take the spool's next numbers. */
 static void agent__record_does_not_fit__reported_once_there_is_room(void **state)
 {

@@ -31,13 +31,6 @@ static struct msg_admission leave_many_files(struct peer *peer, char go[300])
     return admission;
 }
 
-static void let_end(const char *go)
-{
-    int fd = open(go, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
-    assert_true(fd >= 0);
-    (void)close(fd);
-}
-
 static bool ticked(struct peer *peer, void *until)
 {
     return peer->ticks >= *(size_t *)until;

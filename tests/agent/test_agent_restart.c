@@ -93,9 +93,7 @@ static void agent__killed_while_an_attempt_exits__reports_it_once(void **state)
     peer_send_admission(peer, &admission);
     wait_running(peer, &admission);
     peer_kill_agent(peer);
-    int fd = open(path, O_CREAT | O_WRONLY, 0600);
-    assert_true(fd >= 0);
-    (void)close(fd);
+    let_end(path);
     char status[500];
     attempt_file(peer, &admission, "status", status, sizeof status);
     assert_true(peer_wait(peer, file_exists, status, WAIT_MS));
@@ -370,9 +368,7 @@ static void agent__upgraded_over_an_admission_of_before__adopts_it(void **state)
     rewrite(peer, &admission, "admission", 2, before, sizeof before, 1);
     peer_start_agent(peer, NULL);
     assert_true(peer_wait_connected(peer));
-    int fd = open(go, O_CREAT | O_WRONLY | O_CLOEXEC, 0600);
-    assert_true(fd >= 0);
-    (void)close(fd);
+    let_end(go);
     assert_int_equal(wait_record(peer, &admission)->exit_status, 9);
 }
 
