@@ -105,8 +105,6 @@ def random_forest(x, y, w, validation, judge):
     return lambda features: fitted.predict_proba(features)[:, 1]
 
 
-
-
 def precision(watch, scores):
     at = watch.counted
     return model_data.average_precision(scores[watch.rows][at], watch.label[at].astype(float))
