@@ -68,6 +68,10 @@ class Maker(Inputs):
     def one_of(self, *choices):
         return self.chance.choice(choices)
 
+    def some_data(self, low, high):
+        """Text, or bytes nobody can compress; MiB."""
+        return self.text(self.amount(low, high), vocabulary=self.amount(500, 20000)) if self.one_of(0, 1) else self.noise(self.amount(low, high))
+
 
 def variant(name, *traits):
     """Makes a Variant of a build function."""

@@ -69,7 +69,7 @@ collect gzip                     a program of the corpus
 collect bzip2                    a program of the corpus
 collect zstd                     a program of the corpus
 collect tar                      a program of the corpus
-collect coreutils                sort, dd, sha256sum, b2sum, shuf and cp of the corpus
+collect coreutils                sort, dd, sha256sum, b2sum, shuf, cp, tsort, ptx, join and shred of the corpus
 collect grep                     a program of the corpus
 collect findutils                a program of the corpus
 collect make                     a program of the corpus
@@ -121,6 +121,66 @@ collect diffutils                a program of the corpus
 collect datamash                 a program of the corpus
 collect clang                    a program of the corpus
 collect librsvg2-bin             a program of the corpus
+collect tcc                      a program of the corpus
+collect iverilog                 a program of the corpus
+collect universal-ctags          a program of the corpus
+collect clisp                    a program of the corpus
+collect fp-compiler              a program of the corpus
+collect chicken-bin              a program of the corpus
+collect poppler-utils            a program of the corpus
+collect mupdf-tools              a program of the corpus
+collect povray                   a program of the corpus
+collect xsltproc                 a program of the corpus
+collect cmark                    a program of the corpus
+collect potrace                  a program of the corpus
+collect sed                      a program of the corpus
+collect tidy                     a program of the corpus
+collect webp                     a program of the corpus
+collect lame                     a program of the corpus
+collect gringo                   a program of the corpus
+collect eprover                  a program of the corpus
+collect minimap2                 a program of the corpus
+collect bedtools                 a program of the corpus
+collect fasttree                 a program of the corpus
+collect gap-core                 a program of the corpus
+collect gdal-bin                 a program of the corpus
+collect plzip                    a program of the corpus
+collect rzip                     a program of the corpus
+collect squashfs-tools           a program of the corpus
+collect xorriso                  a program of the corpus
+collect bsdiff                   a program of the corpus
+collect borgbackup               a program of the corpus
+collect restic                   a program of the corpus
+collect hashdeep                 a program of the corpus
+collect zopfli                   a program of the corpus
+collect rdiff                    a program of the corpus
+collect argon2                   a program of the corpus
+collect gnucobol4                a program of the corpus
+collect pypy3                    a program of the corpus
+collect groff                    a program of the corpus
+collect hunspell                 a program of the corpus
+collect redis-server             a program of the corpus
+collect cadical                  a program of the corpus
+collect nauty                    a program of the corpus
+collect busybox|busybox-static   a program of the corpus
+collect luajit                   a program of the corpus
+collect yosys                    a program of the corpus
+collect shellcheck               a program of the corpus
+collect binutils                 a program of the corpus
+collect doxygen                  a program of the corpus
+collect qpdf                     a program of the corpus
+collect sassc                    a program of the corpus
+collect pngquant                 a program of the corpus
+collect enblend                  a program of the corpus
+collect velvet                   a program of the corpus
+collect ledger                   a program of the corpus
+collect muscle                   a program of the corpus
+collect lrzip                    a program of the corpus
+collect zpaq                     a program of the corpus
+collect xdelta3                  a program of the corpus
+collect par2                     a program of the corpus
+collect pbzip2                   a program of the corpus
+collect redis-tools              redis-cli, which fills the server of the corpus
 compose runc                     containers, where the machine has no engine of its own
 compose iptables                 their networks
 compose mmdebstrap               the slim image of Debian, where no hub can be reached

@@ -3,13 +3,9 @@ from command import CACHE, CPU, MEMORY, READ, WRITE, variant, Command
 from inputs import MIB
 
 
-def _some_text(m, low, high):
-    return m.text(m.amount(low, high), vocabulary=m.amount(500, 20000)) if m.one_of(0, 1) else m.noise(m.amount(low, high))
-
-
 @variant("levels", MEMORY, CPU)
 def xz_levels(m):
-    return Command(["xz", "-k", "-c", f"-{m.one_of(1, 3, 4, 5, 6, 7, 8, 9)}", _some_text(m, 3, 24)])
+    return Command(["xz", "-k", "-c", f"-{m.one_of(1, 3, 4, 5, 6, 7, 8, 9)}", m.some_data(3, 24)])
 
 
 @variant("threads", MEMORY, CPU)
@@ -21,12 +17,12 @@ def xz_threads(m):
 @variant("from-pipe", MEMORY, CPU)
 def xz_stdin(m):
     options = f"--lzma2=dict={m.one_of(2, 8, 24, 64)}MiB,mode={m.one_of('fast', 'normal')},nice={m.one_of(32, 128, 273)}"
-    return Command(["xz", "-c", options], stdin=_some_text(m, 4, 20))
+    return Command(["xz", "-c", options], stdin=m.some_data(4, 20))
 
 
 @variant("file", CPU, CACHE)
 def gzip_file(m):
-    return Command(["gzip", "-c", f"-{m.one_of(1, 5, 6, 8)}", _some_text(m, 20, 150)])
+    return Command(["gzip", "-c", f"-{m.one_of(1, 5, 6, 8)}", m.some_data(20, 150)])
 
 
 @variant("cold", READ, CACHE)
@@ -38,22 +34,22 @@ def gzip_cold(m):
 
 @variant("file", CPU, CACHE)
 def bzip2_file(m):
-    return Command(["bzip2", "-k", "-c", f"-{m.one_of(1, 5, 9)}", _some_text(m, 8, 60)])
+    return Command(["bzip2", "-k", "-c", f"-{m.one_of(1, 5, 9)}", m.some_data(8, 60)])
 
 
 @variant("levels", MEMORY, CPU)
 def zstd_levels(m):
-    return Command(["zstd", "-q", "-c", f"-{m.one_of(3, 9, 12, 15, 17)}", _some_text(m, 20, 80)])
+    return Command(["zstd", "-q", "-c", f"-{m.one_of(3, 9, 12, 15, 17)}", m.some_data(20, 80)])
 
 
 @variant("ultra", MEMORY, CPU)
 def zstd_ultra(m):
-    return Command(["zstd", "-q", "-c", "--ultra", f"-{m.one_of(19, 20, 21)}", f"--long={m.one_of(24, 26, 27)}", _some_text(m, 6, 24)])
+    return Command(["zstd", "-q", "-c", "--ultra", f"-{m.one_of(19, 20, 21)}", f"--long={m.one_of(24, 26, 27)}", m.some_data(6, 24)])
 
 
 @variant("blocks", MEMORY, CPU)
 def pigz_blocks(m):
-    return Command(["pigz", "-c", f"-p{m.one_of(1, 2, 4)}", f"-b{m.one_of(128, 1024, 8192)}", _some_text(m, 40, 200)])
+    return Command(["pigz", "-c", f"-p{m.one_of(1, 2, 4)}", f"-b{m.one_of(128, 1024, 8192)}", m.some_data(40, 200)])
 
 
 @variant("eleven", MEMORY, CPU)
@@ -92,12 +88,12 @@ def cpio_tree(m):
 def seven_archive(m):
     out = m.path(".7z")
     return Command(["7z", "a", "-bso0", "-bsp0", f"-mx={m.one_of(1, 3, 5, 7, 9)}", f"-mmt={m.one_of(1, 2)}",
-                    *m.one_of([], [], ["-m0=ppmd"], ["-m0=bzip2"]), out, _some_text(m, 4, 50)], fresh=(out,))
+                    *m.one_of([], [], ["-m0=ppmd"], ["-m0=bzip2"]), out, m.some_data(4, 50)], fresh=(out,))
 
 
 @variant("levels", MEMORY, CPU)
 def brotli_levels(m):
-    return Command(["brotli", "-c", "-q", m.one_of(5, 9, 10, 11), "-w", m.one_of(18, 22, 24), _some_text(m, 3, 14)])
+    return Command(["brotli", "-c", "-q", m.one_of(5, 9, 10, 11), "-w", m.one_of(18, 22, 24), m.some_data(3, 14)])
 
 
 XZ = (xz_levels, xz_threads, xz_stdin)
