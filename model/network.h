@@ -84,7 +84,7 @@ struct network_output {
  * Sets OpenBLAS to one thread, for the whole process. NULL: bad shape or out of memory. */
 struct network *network_create(const struct network_shape *shape, uint64_t seed);
 void network_destroy(struct network *network);
-/* Sets block from the weights: what merges or loads a network does, and what trains one sets it to hidden. */
+/* Sets block from the weights: what merges, loads or trains a network does. */
 void network_find_blocks(struct network *network);
 /* Numbers in the state of one execution: [layers][h, c][hidden]. */
 size_t network_state_size(const struct network_shape *shape);

@@ -30,6 +30,7 @@ struct trainer {
     bool learn;            /* the window is worked backwards, too */
     real scale;            /* of its gradient */
     real *moment, *square; /* [weight_count] */
+    bool *fixed;           /* [weight_count]: stays as it is */
     size_t *order;
     size_t order_size;
     uint64_t random;
@@ -57,20 +58,59 @@ static bool take_shards(struct trainer *trainer)
     return true;
 }
 
+/* Of first_input 0: none of these. Else all but those that options say are to be learned. */
+static void fix_old(struct trainer *trainer)
+{
+    const struct trainer_options *o = &trainer->options;
+    const struct network_shape *shape = &trainer->network->shape;
+    for (size_t i = 0; o->first_input && i < trainer->network->weight_count; i++) {
+        size_t row = i / (4 * shape->hidden);
+        bool input = row >= o->first_input && row < shape->inputs;
+        bool segment = row >= shape->inputs + o->first_segment && row < shape->inputs + shape->segments;
+        trainer->fixed[i] = !input && !segment;
+    }
+}
+
+/* What units of one layer tell those of the next step or layer across the blocks of merged networks: it is
+ * zero and stays so, and a step stays as fast. */
+static void fix_between_blocks(struct trainer *trainer)
+{
+    const struct network *network = trainer->network;
+    size_t hidden = network->shape.hidden, block = network->block;
+    for (size_t l = 0; l < network->shape.layers; l++) {
+        const struct network_layer *layer = &network->layers[l];
+        for (size_t row = l > 0 ? 0 : layer->inputs; row < layer->inputs + hidden; row++) {
+            bool *fixed = trainer->fixed + (layer->weight - network->weights) + row * 4 * hidden;
+            size_t unit = row < layer->inputs ? row : row - layer->inputs;
+            for (size_t column = 0; column < 4 * hidden; column++)
+                if (column % hidden / block != unit / block)
+                    fixed[column] = true;
+        }
+    }
+}
+
+static void fix_weights(struct trainer *trainer)
+{
+    fix_old(trainer);
+    fix_between_blocks(trainer);
+}
+
 struct trainer *trainer_create(struct network *network, const struct trainer_options *options)
 {
     struct trainer *trainer = calloc(1, sizeof *trainer);
     if (!trainer)
         return NULL;
     trainer->network = network;
-    if (!options->first_input)
-        network->block = network->shape.hidden; /* what is zero between merged ones will not stay so */
+    network_find_blocks(network);
     trainer->options = *options;
     trainer->random = options->seed;
     trainer->moment = calloc(network->weight_count, sizeof *trainer->moment);
     trainer->square = calloc(network->weight_count, sizeof *trainer->square);
-    if (take_shards(trainer) && trainer->moment && trainer->square)
+    trainer->fixed = calloc(network->weight_count, sizeof *trainer->fixed);
+    if (take_shards(trainer) && trainer->moment && trainer->square && trainer->fixed) {
+        fix_weights(trainer);
         return trainer;
+    }
     trainer_destroy(trainer);
     return NULL;
 }
@@ -85,6 +125,7 @@ void trainer_destroy(struct trainer *trainer)
     free(trainer->shards);
     free(trainer->moment);
     free(trainer->square);
+    free(trainer->fixed);
     free(trainer->order);
     free(trainer);
 }
@@ -105,22 +146,11 @@ static real *gradient(const struct trainer *trainer)
     return trainer->shards[0].gradient;
 }
 
-/* Whether this weight is one that options say is to be learned. */
-static bool learned(const struct trainer *trainer, size_t i)
-{
-    if (trainer->options.first_input == 0)
-        return true;
-    const struct network_shape *shape = &trainer->network->shape;
-    size_t row = i / (4 * shape->hidden);
-    return (row >= trainer->options.first_input && row < shape->inputs) ||
-           (row >= shape->inputs + trainer->options.first_segment && row < shape->inputs + shape->segments);
-}
-
 /* What is not learned must not shorten the step of what is. */
 static void leave_out(struct trainer *trainer)
 {
-    for (size_t i = 0; trainer->options.first_input && i < trainer->network->weight_count; i++)
-        if (!learned(trainer, i))
+    for (size_t i = 0; i < trainer->network->weight_count; i++)
+        if (trainer->fixed[i])
             gradient(trainer)[i] = 0;
 }
 
@@ -147,7 +177,7 @@ static void update(struct trainer *trainer)
                   (1 - pow(b1, (double)trainer->updates));
     double decay = 1 - trainer->options.learning_rate * trainer->options.weight_decay;
     for (size_t i = 0; i < trainer->network->weight_count; i++) {
-        if (!learned(trainer, i))
+        if (trainer->fixed[i])
             continue;
         double g = (double)gradient(trainer)[i];
         double m = b1 * (double)trainer->moment[i] + (1 - b1) * g,

@@ -42,7 +42,8 @@ extern const struct trainer_options trainer_defaults;
 
 struct trainer;
 
-/* Works on the network given (borrowed). NULL when out of memory. */
+/* Works on the network given (borrowed). Merged networks stay apart: what is zero between their units is not
+ * learned (network_find_blocks). NULL when out of memory. */
 struct trainer *trainer_create(struct network *network, const struct trainer_options *options);
 void trainer_destroy(struct trainer *trainer);
 void trainer_set_learning_rate(struct trainer *trainer, double rate);

@@ -189,6 +189,36 @@ static void fit__additions__change_nothing_where_new_features_are_not_known(void
     free(corpus);
 }
 
+/* Its steps stay as fast: units of one do not hear those of the other. */
+static void fit__from_merged_networks__stay_apart(void **state)
+{
+    (void)state;
+    struct corpus *corpus = corpus_of(6);
+    struct dataset data = {0};
+    struct fit_options fit = {.hidden = 6,
+                              .layers = 2,
+                              .epochs = 1,
+                              .patience = 1,
+                              .learning_rate = 0.02,
+                              .lanes = 4,
+                              .window = 16,
+                              .members = 2,
+                              .goal = {500, 0.9}};
+    struct network *merged, *learned;
+    assert_int_equal(dataset_add(&data, &corpus->set, NULL, 0, &how), 0);
+    assert_int_equal(fit_network(NULL, &data, &data, &fit, NULL, NULL, &merged), 0);
+    fit.members = 1;
+    fit.epochs = 3;
+    assert_int_equal(fit_network(merged, &data, &data, &fit, NULL, NULL, &learned), 0);
+    assert_true(logits_apart(merged, learned, &data) > 1e-2);
+    network_find_blocks(learned);
+    assert_int_equal(learned->block, 6);
+    network_destroy(merged);
+    network_destroy(learned);
+    dataset_fini(&data);
+    free(corpus);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -196,6 +226,7 @@ int main(void)
         cmocka_unit_test(fit__from_a_network_without_segments__gets_them_and_answers_alike),
         cmocka_unit_test(fit__from_a_network_of_fewer_features__new_ones_are_scaled_and_cut),
         cmocka_unit_test(fit__additions__change_nothing_where_new_features_are_not_known),
+        cmocka_unit_test(fit__from_merged_networks__stay_apart),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
