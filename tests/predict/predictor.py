@@ -254,9 +254,9 @@ class Reader:
                 self.messages.append(value)
 
     def wait(self, condition, timeout_s, what):
-        """Returns the first true value of condition(messages)."""
+        """Returns the first true value of condition(messages). what: a text, or a function that makes it when it took too long."""
         return wait_until(lambda: condition(self.read()), timeout_s,
-                          lambda: f"{what}; got {len(self.messages)} messages, the last: {self.messages[-1:]}", 0.02)
+                          lambda: f"{what() if callable(what) else what}; got {len(self.messages)} messages, the last: {self.messages[-1:]}", 0.02)
 
     def of(self, run):
         return [message for message in self.messages if message and message["execution"] == run.execution]
