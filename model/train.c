@@ -58,8 +58,8 @@ static bool take_shards(struct trainer *trainer)
     return true;
 }
 
-/* Of first_input 0: none of these. Else all but those that options say are to be learned. */
-static void fix_old(struct trainer *trainer)
+/* Of first_input 0 none; else all but the weights that options say are to be learned. */
+static void fix_learned_before(struct trainer *trainer)
 {
     const struct trainer_options *o = &trainer->options;
     const struct network_shape *shape = &trainer->network->shape;
@@ -91,7 +91,7 @@ static void fix_between_blocks(struct trainer *trainer)
 
 static void fix_weights(struct trainer *trainer)
 {
-    fix_old(trainer);
+    fix_learned_before(trainer);
     fix_between_blocks(trainer);
 }
 
