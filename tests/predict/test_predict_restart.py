@@ -186,7 +186,8 @@ def test_broker__killed_and_back__goes_on(cluster, model):
         risks.connect()
         last = node.sequence
         risks.wait(lambda _: any(risk["sequence"] > last for risk in risks.of(runs[0])), 60,
-                   lambda: f"a risk after the outage, of a tick behind {last} of {node.sequence}; predict says:\n{predict.program.log_tail()}")
+                   lambda: f"a risk after the outage, of a tick behind {last} of {node.sequence} ({len(node.producer)} not delivered); "
+                           f"predict says:\n{predict.program.log_tail()}")
         predict.wait_ready()
     counts = collections.Counter(identity(risk) for risk in risks.read())
     assert max(counts.values()) == 1
