@@ -58,7 +58,7 @@ PROGRAMS = (
     Program("cmark", "cmark", TRAIN, papers.CMARK),
     Program("potrace", "potrace", TRAIN, papers.POTRACE),
     Program("sed", "sed", TRAIN, papers.SED),
-    Program("tsort", "coreutils", TRAIN, papers.TSORT),
+    Program("tsort", "coreutils", TRAIN, data.TSORT),
     Program("tidy", "tidy", TRAIN, papers.TIDY),
     Program("cwebp", "webp", TRAIN, papers.CWEBP),
     Program("lame", "lame", TRAIN, papers.LAME),

@@ -1,4 +1,4 @@
-"""Tools that work on data: awk, jq, sqlite3, sort, grep, gnuplot, bc."""
+"""Tools that work on data: awk, jq, sqlite3, sort, tsort, grep, gnuplot, bc."""
 from command import CACHE, CPU, FAULT, MEMORY, READ, WRITE, variant, script, Command
 from inputs import MIB
 
@@ -150,6 +150,19 @@ def dc_powers(m):
     return Command(["dc", text])
 
 
+@variant("edges", MEMORY, CPU)
+def tsort_edges(m):
+    chance, edges = m.chance, m.amount(250000, 1200000)
+    nodes = int(edges * m.between(0.2, 1.5)) + 2
+
+    def pieces():
+        for _ in range(edges):
+            a, b = int(chance.random() * nodes), int(chance.random() * nodes)
+            if a != b:
+                yield b"n%d n%d\n" % (min(a, b), max(a, b))
+    return Command(["tsort", m.write(".edges", pieces())])
+
+
 GAWK = (awk_join, awk_table, awk_fields)
 JQ = (jq_filters, jq_slurp, jq_lines, jq_bad)
 SQLITE = (sql_memory, sql_sort, sql_cache, sql_durable)
@@ -158,3 +171,4 @@ GREP = (grep_pattern, grep_line, grep_cold, grep_missing)
 GNUPLOT = (gnuplot_plot, gnuplot_surface)
 BC = (bc_digits,)
 DC = (dc_powers,)
+TSORT = (tsort_edges,)

@@ -313,19 +313,6 @@ def hunspell_check(m):
     return Command(["hunspell", "-d", base, *m.one_of(["-l"], ["-a"]), text])
 
 
-@variant("edges", MEMORY, CPU)
-def tsort_edges(m):
-    chance, edges = m.chance, m.amount(250000, 1200000)
-    nodes = int(edges * m.between(0.2, 1.5)) + 2
-
-    def pieces():
-        for _ in range(edges):
-            a, b = int(chance.random() * nodes), int(chance.random() * nodes)
-            if a != b:
-                yield b"n%d n%d\n" % (min(a, b), max(a, b))
-    return Command(["tsort", m.write(".edges", pieces())])
-
-
 @variant("repair", MEMORY, CPU)
 def tidy_repair(m):
     """A tree of everything, then mended, then written. Status 1 means that there was something to mend."""
@@ -414,7 +401,6 @@ SASSC = (sassc_rules, sassc_lists)
 GROFF = (groff_kept, groff_book)
 SED = (sed_hold, sed_paragraphs, sed_doubling)
 HUNSPELL = (hunspell_check,)
-TSORT = (tsort_edges,)
 TIDY = (tidy_repair,)
 PNGQUANT = (pngquant_colours,)
 CWEBP = (cwebp_lossless,)

@@ -1,4 +1,4 @@
-"""Science, games and databases: genomes, meshes, ledgers, proofs; structures built from what was read, searches that grow by themselves."""
+"""Science and databases: genomes, ledgers, proofs, groups; structures built from what was read, searches that grow by themselves."""
 import itertools
 import math
 
