@@ -4,8 +4,8 @@ This table is the definition of the splits. A program is in one split with all i
 `test` are those of programs the model never saw; `validation` chooses thresholds and stops training. Moving a program
 between splits makes older scores incomparable: add programs, do not move them."""
 from command import TEST, TRAIN, VALIDATION, Program
-from families import (archives, build, compress, data, documents, files, interpreters, languages, media, net, papers, science, solvers,
-                      translators)
+from families import (archives, build, compilers, compress, data, documents, files, interpreters, languages, media, net, papers, pictures,
+                      science, solvers, stores, translators)
 
 PROGRAMS = (
     Program("xz", "xz-utils", TRAIN, compress.XZ),
@@ -81,6 +81,32 @@ PROGRAMS = (
     Program("join", "coreutils", TRAIN, archives.JOIN),
     Program("rdiff", "rdiff", TRAIN, archives.RDIFF),
     Program("argon2", "argon2", TRAIN, archives.ARGON2),
+    Program("vips", "libvips-tools", TRAIN, pictures.VIPS),
+    Program("opj_compress", "libopenjp2-tools", TRAIN, pictures.OPJ),
+    Program("aomenc", "aom-tools", TRAIN, pictures.AOMENC),
+    Program("vpxenc", "vpx-tools", TRAIN, pictures.VPXENC),
+    Program("gifsicle", "gifsicle", TRAIN, pictures.GIFSICLE),
+    Program("cjxl", "libjxl-tools", TRAIN, pictures.CJXL),
+    Program("avifenc", "libavif-bin", TRAIN, pictures.AVIFENC),
+    Program("unpaper", "unpaper", TRAIN, pictures.UNPAPER),
+    Program("ldc2", "ldc", TRAIN, compilers.LDC2),
+    Program("valac", "valac", TRAIN, compilers.VALAC),
+    Program("bison", "bison", TRAIN, compilers.BISON),
+    Program("flatc", "flatbuffers-compiler", TRAIN, compilers.FLATC),
+    Program("ghdl-mcode", "ghdl-mcode", TRAIN, compilers.GHDL),
+    Program("esbuild", "esbuild", TRAIN, compilers.ESBUILD),
+    Program("ld.lld", "lld", TRAIN, compilers.LLD),
+    Program("db5.3_load", "db5.3-util", TRAIN, stores.DB_LOAD),
+    Program("kctreemgr", "kyotocabinet-utils", TRAIN, stores.KCTREEMGR),
+    Program("named-compilezone", "bind9-utils", TRAIN, stores.COMPILEZONE),
+    Program("msgmerge", "gettext", TRAIN, stores.MSGMERGE),
+    Program("column", "bsdextrautils", TRAIN, stores.COLUMN),
+    Program("w3m", "w3m", TRAIN, stores.W3M),
+    Program("gron", "gron", TRAIN, stores.GRON),
+    Program("rapper", "raptor2-utils", TRAIN, stores.RAPPER),
+    Program("notmuch", "notmuch", TRAIN, stores.NOTMUCH),
+    Program("fasttext", "fasttext", TRAIN, stores.FASTTEXT),
+    Program("goaccess", "goaccess", TRAIN, stores.GOACCESS),
 
     Program("lua5.4", "lua5.4", VALIDATION, interpreters.LUA, interpreter=True),
     Program("guile", "guile-3.0", VALIDATION, interpreters.GUILE, interpreter=True),
@@ -105,6 +131,16 @@ PROGRAMS = (
     Program("cadical", "cadical", VALIDATION, science.CADICAL),
     Program("nauty-geng", "nauty", VALIDATION, science.GENG),
     Program("busybox", "busybox", VALIDATION, archives.BUSYBOX),
+    Program("gm", "graphicsmagick", VALIDATION, pictures.GM),
+    Program("pnmremap", "netpbm", VALIDATION, pictures.PNMREMAP),
+    Program("spin", "spin", VALIDATION, compilers.SPIN),
+    Program("picosat", "picosat", VALIDATION, compilers.PICOSAT),
+    Program("clasp", "clasp", VALIDATION, compilers.CLASP),
+    Program("uncrustify", "uncrustify", VALIDATION, compilers.UNCRUSTIFY),
+    Program("memcached", "memcached", VALIDATION, stores.MEMCACHED),
+    Program("tshark", "tshark", VALIDATION, stores.TSHARK),
+    Program("swish-e", "swish-e", VALIDATION, stores.SWISH),
+    Program("yara", "yara", VALIDATION, stores.YARA),
 
     Program("ruby", "ruby", TEST, interpreters.RUBY, interpreter=True),
     Program("php", "php-cli", TEST, interpreters.PHP, interpreter=True),
@@ -144,6 +180,21 @@ PROGRAMS = (
     Program("ptx", "coreutils", TEST, archives.PTX),
     Program("pbzip2", "pbzip2", TEST, archives.PBZIP2),
     Program("shred", "coreutils", TEST, archives.SHRED),
+    Program("x264", "x264", TEST, pictures.X264),
+    Program("x265", "x265", TEST, pictures.X265),
+    Program("mkvmerge", "mkvtoolnix", TEST, pictures.MKVMERGE),
+    Program("csound", "csound", TEST, pictures.CSOUND),
+    Program("qdelaunay", "qhull-bin", TEST, pictures.QDELAUNAY),
+    Program("openscad", "openscad", TEST, pictures.OPENSCAD),
+    Program("tetgen", "tetgen", TEST, pictures.TETGEN),
+    Program("delaunay", "libgts-bin", TEST, pictures.DELAUNAY),
+    Program("gfortran", "gfortran", TEST, compilers.GFORTRAN),
+    Program("swig", "swig", TEST, compilers.SWIG),
+    Program("protoc", "protobuf-compiler", TEST, compilers.PROTOC),
+    Program("cvc5", "cvc5", TEST, compilers.CVC5),
+    Program("fzf", "fzf", TEST, stores.FZF),
+    Program("jshon", "jshon", TEST, stores.JSHON),
+    Program("mairix", "mairix", TEST, stores.MAIRIX),
 )
 
 

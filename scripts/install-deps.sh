@@ -180,6 +180,57 @@ collect zpaq                     a program of the corpus
 collect xdelta3                  a program of the corpus
 collect par2                     a program of the corpus
 collect pbzip2                   a program of the corpus
+collect graphicsmagick           a program of the corpus
+collect libvips-tools            a program of the corpus
+collect libopenjp2-tools         a program of the corpus
+collect x264                     a program of the corpus
+collect x265                     a program of the corpus
+collect aom-tools                a program of the corpus
+collect vpx-tools                a program of the corpus
+collect mkvtoolnix               a program of the corpus
+collect gifsicle                 a program of the corpus
+collect csound                   a program of the corpus
+collect qhull-bin                a program of the corpus
+collect openscad                 a program of the corpus
+collect libjxl-tools             a program of the corpus
+collect libavif-bin              a program of the corpus
+collect tetgen                   a program of the corpus
+collect netpbm                   a program of the corpus
+collect unpaper                  a program of the corpus
+collect libgts-bin               a program of the corpus
+collect gfortran                 a program of the corpus
+collect ldc                      a program of the corpus
+collect valac                    a program of the corpus
+collect swig                     a program of the corpus
+collect bison                    a program of the corpus
+collect protobuf-compiler        a program of the corpus
+collect flatbuffers-compiler     a program of the corpus
+collect ghdl-mcode               a program of the corpus
+collect spin                     a program of the corpus
+collect cvc5                     a program of the corpus
+collect picosat                  a program of the corpus
+collect clasp                    a program of the corpus
+collect esbuild                  a program of the corpus
+collect lld                      a program of the corpus
+collect uncrustify               a program of the corpus
+collect db5.3-util               a program of the corpus
+collect kyotocabinet-utils       a program of the corpus
+collect memcached                a program of the corpus
+collect bind9-utils              a program of the corpus
+collect tshark                   a program of the corpus
+collect gettext                  a program of the corpus
+collect bsdextrautils            a program of the corpus
+collect fzf                      a program of the corpus
+collect w3m                      a program of the corpus
+collect gron                     a program of the corpus
+collect jshon                    a program of the corpus
+collect raptor2-utils            a program of the corpus
+collect notmuch                  a program of the corpus
+collect mairix                   a program of the corpus
+collect fasttext                 a program of the corpus
+collect swish-e                  a program of the corpus
+collect yara                     a program of the corpus
+collect goaccess                 a program of the corpus
 collect redis-tools              redis-cli, which fills the server of the corpus
 compose runc                     containers, where the machine has no engine of its own
 compose iptables                 their networks
@@ -327,8 +378,10 @@ install_packages || { [ -z "$updated" ] && update_lists && resolve && install_pa
 for alternatives in "${missing[@]}"; do
     any_installed "$alternatives" || die "$alternatives is still missing after apt-get"
 done
-if [ -d /run/systemd/system ] && [[ " ${packages[*]} " == *" redis-server "* ]]; then
-    say 'redis-server was not started, but systemd will at the next boot; if you do not want that:'
-    say '  systemctl disable redis-server'
-fi
+for daemon in redis-server memcached; do
+    if [ -d /run/systemd/system ] && [[ " ${packages[*]} " == *" $daemon "* ]]; then
+        say "$daemon was not started, but systemd will at the next boot; if you do not want that:"
+        say "  systemctl disable $daemon"
+    fi
+done
 say 'done'
