@@ -28,8 +28,7 @@ def say(text):
 
 def portable(word, directory):
     """A word of a command line that runs in directory, without saying where that is: records name no path of this machine."""
-    text = str(word)
-    return "." if text == str(directory) else text.replace(f"{directory}/", "").replace(str(SCRIPTS), "scripts")
+    return str(word).replace(f"{directory}/", "").replace(str(directory), ".").replace(str(SCRIPTS), "scripts")
 
 
 class Collector:

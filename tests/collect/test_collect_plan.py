@@ -85,3 +85,4 @@ def test_portable__words_of_a_command__without_the_directory():
     directory = pathlib.Path("/somewhere/case-1")
     words = ["-T", directory, f"if={directory}/f1.bin", SCRIPTS / "python" / "leak.py", 7]
     assert [portable(word, directory) for word in words] == ["-T", ".", "if=f1.bin", "scripts/python/leak.py", "7"]
+    assert portable(f"export HOME={directory} X=1; a --in={directory}", directory) == "export HOME=. X=1; a --in=."
