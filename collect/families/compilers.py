@@ -1,7 +1,5 @@
-"""Compilers, generators of code, checkers of models and formulas: passes over a tree, searches, spaces of states."""
+"""More compilers and generators of code: trees that are passed over again and again, texts kept until the end."""
 from command import CPU, MEMORY, variant, Command
-from families.solvers import _clauses
-from families.translators import _objects
 
 
 @variant("routines", MEMORY, CPU)
@@ -195,54 +193,6 @@ end;
     return Command(["ghdl-mcode", "-c", "--std=08", m.write(".vhd", [text.encode()]), "-r", "top"])
 
 
-@variant("states", MEMORY, CPU)
-def spin_states(m):
-    """The model becomes a checker in C that is compiled, then keeps every state it meets, in a table of a size given."""
-    processes, bound, model = m.one_of(3, 4), m.amount(16, 42), m.path(".pml")
-    model.write_text(f"byte turn; int seen[{processes}];\nactive [{processes}] proctype p()\n{{\n    byte x = 0; byte y = 0;\n"
-                     f"    do\n    :: x < {bound} -> atomic {{ x++; turn = (turn + _pid) % 7; }}\n    :: x > 2 -> x = x - 2; seen[_pid] = x;\n"
-                     f"    :: y < 3 && turn != _pid -> y++\n    :: y > 0 -> y = 0\n    od\n}}\n")
-    kind = m.one_of("", "", "-DCOLLAPSE", "-DHC4", "-DBITSTATE")
-    return Command(["sh", "-c", f"spin -a {model.name} && gcc -O1 -w {kind} -DMEMLIM={m.amount(200, 900)} -DNOREDUCE -o pan pan.c && "
-                    f"timeout {m.amount(5, 16)} ./pan -n "
-                    f"-m{m.amount(10000, 1000000)} -w{m.one_of(18, 20, 24, 26)}; test $? -le 124"])
-
-
-def _formula(m, width, count):
-    """Equations of bit vectors over a few dozen names."""
-    chance, names = m.chance, [f"v{i}" for i in range(count // 2 + 3)]
-    yield b"(set-logic QF_BV)\n"
-    for name in names:
-        yield f"(declare-const {name} (_ BitVec {width}))\n".encode()
-    for _ in range(count):
-        a, b, c = chance.sample(names, 3)
-        kind = chance.choice(("bvmul", "bvmul", "bvadd", "bvudiv", "bvurem", "bvshl"))
-        yield f"(assert (bvult ({kind} {a} {b}) (bvxor {c} (_ bv{chance.getrandbits(width - 2)} {width}))))\n".encode()
-    yield b"(check-sat)\n"
-
-
-@variant("vectors", MEMORY, CPU)
-def cvc5_vectors(m):
-    """Each operation is a net of gates, made before the search; the search learns clauses, until its clock ends it."""
-    path = m.write(".smt2", _formula(m, m.one_of(16, 32), m.amount(40, 600)))
-    return Command(["sh", "-c", f"cvc5 --tlimit={m.amount(5000, 16000)} {path}; test $? -le 134"])
-
-
-@variant("clauses", MEMORY, CPU)
-def picosat_clauses(m):
-    """Clauses are learned, and half of them go when there are too many."""
-    variables, ratio = m.one_of((m.amount(60000, 250000), m.between(3.4, 3.8)), (m.amount(70000, 350000), m.between(2.8, 3.4)))
-    return Command(["sh", "-c", f"timeout {m.amount(6, 18)} picosat -n {_clauses(m, variables, int(variables * ratio))}; test $? -le 124"])
-
-
-@variant("clauses", MEMORY, CPU)
-def clasp_clauses(m):
-    """One search, or two that share what they learn; with -n 0 answer after answer."""
-    variables, ratio = m.one_of((m.amount(50000, 250000), m.between(3.4, 3.8)), (m.amount(70000, 350000), m.between(2.8, 3.4)))
-    return Command(["sh", "-c", f"clasp -q --time-limit={m.amount(5, 16)} -t {m.one_of(1, 1, 2)} --configuration={m.one_of('frumpy', 'crafty', 'trendy')} "
-                    f"{_clauses(m, variables, int(variables * ratio))} {m.one_of(1, 1, 0)}; test $? -le 62"])
-
-
 @variant("bundle", MEMORY, CPU)
 def esbuild_bundle(m):
     """All modules at once, each on a thread of its own; collected now and then; one output made at the end."""
@@ -259,12 +209,6 @@ def esbuild_bundle(m):
     return Command(["esbuild", main, "--bundle", *m.one_of([], ["--minify"], ["--sourcemap"]), "--log-level=error", f"--outfile={m.path('.out.js')}"])
 
 
-@variant("objects", MEMORY, CPU)
-def lld_objects(m):
-    return Command(["ld.lld", *m.one_of(["-r"], ["-shared"], ["-shared", "-O2", "-s"]), "--unresolved-symbols=ignore-all", "-z", "notext",
-                    f"--threads={m.one_of(1, 2)}", "-o", m.path(".out"), *_objects(m, m.amount(5, 10), m.amount(8000, 24000))])
-
-
 @variant("sources", MEMORY, CPU)
 def uncrustify_sources(m):
     """A list of all pieces of the source, passed over many times."""
@@ -279,10 +223,5 @@ BISON = (bison_grammar,)
 PROTOC = (protoc_messages, protoc_encode)
 FLATC = (flatc_binary,)
 GHDL = (ghdl_history, ghdl_cells)
-SPIN = (spin_states,)
-CVC5 = (cvc5_vectors,)
-PICOSAT = (picosat_clauses,)
-CLASP = (clasp_clauses,)
 ESBUILD = (esbuild_bundle,)
-LLD = (lld_objects,)
 UNCRUSTIFY = (uncrustify_sources,)

@@ -1,4 +1,4 @@
-"""Tools that work on data: awk, jq, sqlite3, sort, tsort, grep, gnuplot, bc."""
+"""Tools that work on data: awk, jq, sqlite3, sort, tsort, grep, column, fzf, gron, gnuplot, bc."""
 from command import CACHE, CPU, FAULT, MEMORY, READ, WRITE, variant, script, Command
 from inputs import MIB
 
@@ -163,6 +163,43 @@ def tsort_edges(m):
     return Command(["tsort", m.write(".edges", pieces())])
 
 
+@variant("table", MEMORY, CPU)
+def column_table(m):
+    """All cells are held, then all widths are known, then all is printed."""
+    return Command(["column", "-t", *m.one_of([], ["-R", "1,2"], ["-o", " | "]), m.numbers(m.amount(30000, 250000), m.amount(2, 4))])
+
+
+@variant("fill", MEMORY, CPU)
+def column_fill(m):
+    return Command(["column", *m.one_of([], ["-x"]), "-c", m.one_of(80, 200), m.write(".txt", (f"{m.chance.getrandbits(48):x}\n".encode()
+                    for _ in range(m.amount(100000, 1200000))))])
+
+
+@variant("filter", MEMORY, CPU)
+def fzf_filter(m):
+    """Lines in chunks, then those that match, with marks, sorted."""
+    pattern = m.one_of("eta", "oin", "a e i", "^e", "!z e", "'tion | s")
+    return Command(["sh", "-c", f"fzf {m.one_of('', '--tac', '--tiebreak=end,index', '--no-sort')} --filter=\"{pattern}\" < {m.text(m.amount(8, 50))} "
+                    "> /dev/null; test $? -le 1"])
+
+
+@variant("lines", MEMORY, CPU)
+def gron_lines(m):
+    """The document, then a statement for each of its values, sorted or not."""
+    return Command(["gron", *m.one_of([], ["--no-sort"], ["--json"]), m.json_rows(m.amount(8000, 60000), True)])
+
+
+@variant("stream", CPU, MEMORY)
+def gron_stream(m):
+    """A document per line; what was made of one is thrown away with it."""
+    return Command(["gron", "--stream", *m.one_of([], ["--no-sort"]), m.json_rows(m.amount(10000, 100000), False)])
+
+
+@variant("document", MEMORY, CPU)
+def jshon_document(m):
+    return Command(["jshon", *m.one_of(["-S"], ["-C"], ["-l"], ["-a", "-e", "tags", "-l"])], stdin=m.json_rows(m.amount(25000, 130000), True))
+
+
 GAWK = (awk_join, awk_table, awk_fields)
 JQ = (jq_filters, jq_slurp, jq_lines, jq_bad)
 SQLITE = (sql_memory, sql_sort, sql_cache, sql_durable)
@@ -172,3 +209,7 @@ GNUPLOT = (gnuplot_plot, gnuplot_surface)
 BC = (bc_digits,)
 DC = (dc_powers,)
 TSORT = (tsort_edges,)
+COLUMN = (column_table, column_fill)
+FZF = (fzf_filter,)
+GRON = (gron_lines, gron_stream)
+JSHON = (jshon_document,)

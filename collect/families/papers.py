@@ -390,6 +390,14 @@ def _tiff(m, width, height, line):
     return m.write(".tif", (head.ljust(200, b"\0"), *(line for _ in range(height))))
 
 
+@variant("still", MEMORY, CPU)
+def avifenc_still(m):
+    """A picture in one piece or in cells of a grid."""
+    picture = _png(m, m.amount(400, 2000), m.amount(400, 1600))
+    return Command(["avifenc", "-s", m.one_of(6, 8, 9), "-j", m.one_of(1, 2),
+                    *m.one_of([], ["-y", "420"], ["-y", "444", "-d", "10"], ["--lossless"]), picture, m.path(".avif")])
+
+
 QPDF = (qpdf_objects, qpdf_repeated)
 PDFTOPPM = (pdftoppm_swelling, pdftoppm_pages)
 MUTOOL = (mutool_pictures, mutool_list)
@@ -406,3 +414,4 @@ PNGQUANT = (pngquant_colours,)
 CWEBP = (cwebp_lossless,)
 LAME = (lame_speech,)
 ENBLEND = (enblend_panorama,)
+AVIFENC = (avifenc_still,)

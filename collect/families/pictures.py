@@ -2,7 +2,6 @@
 import struct
 
 from command import CPU, MEMORY, variant, Command
-from families.papers import _png
 
 
 def _video(m, width, height, frames):
@@ -254,14 +253,6 @@ def cjxl_effort(m):
     return Command(["cjxl", "--quiet", *way, "--num_threads=" + m.one_of("0", "1", "2"), _picture(m, m.amount(low, high), m.amount(low, high)), m.path(".jxl")])
 
 
-@variant("still", MEMORY, CPU)
-def avifenc_still(m):
-    """A picture in one piece or in cells of a grid."""
-    picture = _png(m, m.amount(400, 2000), m.amount(400, 1600))
-    return Command(["avifenc", "-s", m.one_of(6, 8, 9), "-j", m.one_of(1, 2),
-                    *m.one_of([], ["-y", "420"], ["-y", "444", "-d", "10"], ["--lossless"]), picture, m.path(".avif")])
-
-
 @variant("points", MEMORY, CPU)
 def tetgen_points(m):
     """Tetrahedra between all points: growth with each that is put in."""
@@ -323,7 +314,6 @@ CSOUND = (csound_notes, csound_tables)
 QDELAUNAY = (qdelaunay_points,)
 OPENSCAD = (openscad_union, openscad_lists)
 CJXL = (cjxl_effort,)
-AVIFENC = (avifenc_still,)
 TETGEN = (tetgen_points, tetgen_refine)
 PNMREMAP = (pnmremap_colours,)
 UNPAPER = (unpaper_sheets,)

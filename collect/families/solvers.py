@@ -1,4 +1,4 @@
-"""Solvers, numeric tools and simulations: search whose memory nobody can tell from the input, models held whole, traces."""
+"""Solvers, checkers of models, numeric tools and simulations: search whose memory nobody can tell from the input, models held whole, traces."""
 from command import CPU, MEMORY, variant, Command
 
 
@@ -145,6 +145,58 @@ def samtools_sort(m):
                     "-l", "1", "-o", m.path(".out"), m.write(".sam", pieces())])
 
 
+def _search(command, *answers):
+    """A shell that takes 0 and these statuses for answers, or for the end of the search's own time, and any other for a failure."""
+    return Command(["sh", "-c", f"{command}; case $? in {'|'.join(map(str, (0, *answers)))}) ;; *) exit 1 ;; esac"])
+
+
+@variant("states", MEMORY, CPU)
+def spin_states(m):
+    """The model becomes a checker in C that is compiled, then keeps every state it meets, in a table of a size given."""
+    processes, bound, model = m.one_of(3, 4), m.amount(16, 42), m.path(".pml")
+    model.write_text(f"byte turn; int seen[{processes}];\nactive [{processes}] proctype p()\n{{\n    byte x = 0; byte y = 0;\n"
+                     f"    do\n    :: x < {bound} -> atomic {{ x++; turn = (turn + _pid) % 7; }}\n    :: x > 2 -> x = x - 2; seen[_pid] = x;\n"
+                     f"    :: y < 3 && turn != _pid -> y++\n    :: y > 0 -> y = 0\n    od\n}}\n")
+    kind = m.one_of("", "", "-DCOLLAPSE", "-DHC4", "-DBITSTATE")
+    return _search(f"spin -a {model.name} && gcc -O1 -w {kind} -DMEMLIM={m.amount(200, 900)} -DNOREDUCE -o pan pan.c && "
+                   f"timeout {m.amount(5, 16)} ./pan -n -m{m.amount(10000, 1000000)} -w{m.one_of(18, 20, 24, 26)}", 124)
+
+
+def _formula(m, width, count):
+    """Equations of bit vectors over a few dozen names."""
+    chance, names = m.chance, [f"v{i}" for i in range(count // 2 + 3)]
+    yield b"(set-logic QF_BV)\n"
+    for name in names:
+        yield f"(declare-const {name} (_ BitVec {width}))\n".encode()
+    for _ in range(count):
+        a, b, c = chance.sample(names, 3)
+        kind = chance.choice(("bvmul", "bvmul", "bvadd", "bvudiv", "bvurem", "bvshl"))
+        yield f"(assert (bvult ({kind} {a} {b}) (bvxor {c} (_ bv{chance.getrandbits(width - 2)} {width}))))\n".encode()
+    yield b"(check-sat)\n"
+
+
+@variant("vectors", MEMORY, CPU)
+def cvc5_vectors(m):
+    """Each operation is a net of gates, made before the search; the search learns clauses, until its clock ends it."""
+    path = m.write(".smt2", _formula(m, m.one_of(16, 32), m.amount(40, 600)))
+    return _search(f"cvc5 --tlimit={m.amount(5000, 16000)} {path}", 134)
+
+
+@variant("clauses", MEMORY, CPU)
+def picosat_clauses(m):
+    """Clauses are learned, and half of them go when there are too many."""
+    variables, ratio = m.one_of((m.amount(60000, 250000), m.between(3.4, 3.8)), (m.amount(70000, 350000), m.between(2.8, 3.4)))
+    return _search(f"timeout {m.amount(6, 18)} picosat -n {_clauses(m, variables, int(variables * ratio))}", 10, 20, 124)
+
+
+@variant("clauses", MEMORY, CPU)
+def clasp_clauses(m):
+    """One search, or two that share what they learn; with -n 0 answer after answer."""
+    variables, ratio = m.one_of((m.amount(50000, 250000), m.between(3.4, 3.8)), (m.amount(70000, 350000), m.between(2.8, 3.4)))
+    return _search(f"clasp -q --time-limit={m.amount(5, 16)} -t {m.one_of(1, 1, 2)} --configuration={m.one_of('frumpy', 'crafty', 'trendy')} "
+                   f"{_clauses(m, variables, int(variables * ratio))} {m.one_of(1, 1, 0)}", 1, 10, 11, 20, 30)
+
+
 MINISAT = (minisat_hard, minisat_large)
 Z3 = (z3_products, z3_pigeons)
 GLPSOL = (glpsol_knapsack, glpsol_transport)
@@ -152,3 +204,7 @@ GP = (gp_lists, gp_matrix, gp_factors)
 NGSPICE = (ngspice_transient,)
 BWA = (bwa_index,)
 SAMTOOLS = (samtools_sort,)
+SPIN = (spin_states,)
+CVC5 = (cvc5_vectors,)
+PICOSAT = (picosat_clauses,)
+CLASP = (clasp_clauses,)

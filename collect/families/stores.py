@@ -1,4 +1,4 @@
-"""Stores and indexes: databases, zones, mailboxes, traffic, logs and text; tables that are filled, kept, and written at the end."""
+"""Stores and indexes: databases, zones, mailboxes, traffic, pages and logs; tables that are filled, kept, and written at the end."""
 import struct
 
 from command import CPU, MEMORY, variant, Command
@@ -160,26 +160,6 @@ def msgmerge_fuzzy(m):
                     m.write(".pot", _catalogue(m, m.amount(300, 1500), False))])
 
 
-@variant("table", MEMORY, CPU)
-def column_table(m):
-    """All cells are held, then all widths are known, then all is printed."""
-    return Command(["column", "-t", *m.one_of([], ["-R", "1,2"], ["-o", " | "]), m.numbers(m.amount(30000, 250000), m.amount(2, 4))])
-
-
-@variant("fill", MEMORY, CPU)
-def column_fill(m):
-    return Command(["column", *m.one_of([], ["-x"]), "-c", m.one_of(80, 200), m.write(".txt", (f"{m.chance.getrandbits(48):x}\n".encode()
-                    for _ in range(m.amount(100000, 1200000))))])
-
-
-@variant("filter", MEMORY, CPU)
-def fzf_filter(m):
-    """Lines in chunks, then those that match, with marks, sorted."""
-    pattern = m.one_of("eta", "oin", "a e i", "^e", "!z e", "'tion | s")
-    return Command(["sh", "-c", f"fzf {m.one_of('', '--tac', '--tiebreak=end,index', '--no-sort')} --filter=\"{pattern}\" < {m.text(m.amount(8, 50))} "
-                    "> /dev/null; test $? -le 1"])
-
-
 def _page(m, rows, nested):
     """Paragraphs, lists and tables."""
     chance, lines = m.chance, [" ".join(m.words(12)) for _ in range(200)]
@@ -197,23 +177,6 @@ def w3m_page(m):
     """The page is a list of lines with the properties of every character; a table is laid out when its end comes."""
     page = m.write(".html", _page(m, m.amount(5000, 60000), m.one_of(True, False)))
     return _home(m, f"exec w3m -dump -cols {m.one_of(60, 80, 200)} -T text/html {page} > /dev/null")
-
-
-@variant("lines", MEMORY, CPU)
-def gron_lines(m):
-    """The document, then a statement for each of its values, sorted or not."""
-    return Command(["gron", *m.one_of([], ["--no-sort"], ["--json"]), m.json_rows(m.amount(8000, 60000), True)])
-
-
-@variant("stream", CPU, MEMORY)
-def gron_stream(m):
-    """A document per line; what was made of one is thrown away with it."""
-    return Command(["gron", "--stream", *m.one_of([], ["--no-sort"]), m.json_rows(m.amount(10000, 100000), False)])
-
-
-@variant("document", MEMORY, CPU)
-def jshon_document(m):
-    return Command(["jshon", *m.one_of(["-S"], ["-C"], ["-l"], ["-a", "-e", "tags", "-l"])], stdin=m.json_rows(m.amount(25000, 130000), True))
 
 
 @variant("graph", MEMORY, CPU)
@@ -324,11 +287,7 @@ MEMCACHED = (memcached_rounds, memcached_bound)
 COMPILEZONE = (compilezone_zone, compilezone_generated)
 TSHARK = (tshark_read, tshark_statistics)
 MSGMERGE = (msgmerge_merge, msgmerge_fuzzy)
-COLUMN = (column_table, column_fill)
-FZF = (fzf_filter,)
 W3M = (w3m_page,)
-GRON = (gron_lines, gron_stream)
-JSHON = (jshon_document,)
 RAPPER = (rapper_graph,)
 NOTMUCH = (notmuch_new,)
 MAIRIX = (mairix_index,)

@@ -346,6 +346,12 @@ def doxygen_sources(m):
     return Command(["doxygen", m.write(".conf", [settings.encode()])])
 
 
+@variant("objects", MEMORY, CPU)
+def lld_objects(m):
+    return Command(["ld.lld", *m.one_of(["-r"], ["-shared"], ["-shared", "-O2", "-s"]), "--unresolved-symbols=ignore-all", "-z", "notext",
+                    f"--threads={m.one_of(1, 2)}", "-o", m.path(".out"), *_objects(m, m.amount(5, 10), m.amount(8000, 24000))])
+
+
 TCC = (tcc_table, tcc_macros)
 IVERILOG = (iverilog_cells,)
 VVP = (vvp_clocked, vvp_queue, vvp_trace)
@@ -361,3 +367,4 @@ PYPY = (pypy_rows, pypy_generations, pypy_digits)
 AS = (as_labels, as_repeated)
 LD = (ld_objects,)
 DOXYGEN = (doxygen_sources,)
+LLD = (lld_objects,)
